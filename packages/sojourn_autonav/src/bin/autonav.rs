@@ -1,0 +1,2 @@
+//! The node `autonav`.
+fn main() {}

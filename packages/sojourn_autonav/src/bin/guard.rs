@@ -1,0 +1,2 @@
+//! The node `guard`.
+fn main() {}

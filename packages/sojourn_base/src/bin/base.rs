@@ -1,0 +1,2 @@
+//! The node `base`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The lower end: velocity commands to drives and steers, wheel odometry.

@@ -1,0 +1,2 @@
+//! The node `localization`.
+fn main() {}

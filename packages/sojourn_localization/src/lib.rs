@@ -1,0 +1,1 @@
+//! Wheel and IMU odometry: where the rover believes it is.

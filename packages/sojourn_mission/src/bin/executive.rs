@@ -1,0 +1,2 @@
+//! The node `executive`.
+fn main() {}

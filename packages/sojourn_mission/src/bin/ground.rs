@@ -1,0 +1,2 @@
+//! The node `ground`.
+fn main() {}

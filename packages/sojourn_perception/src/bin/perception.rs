@@ -1,0 +1,2 @@
+//! The node `perception`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! From depth images to the local terrain grid.

@@ -1,0 +1,2 @@
+//! The node `planner`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Global planner: labels from a vision-language model, least-cost route, validator, RML-inspired writer.

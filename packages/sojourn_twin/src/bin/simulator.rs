@@ -1,0 +1,2 @@
+//! The node `simulator`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The node `twin`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The digital twin: world, rover, soil, sensors, telemetry channels; verifies plans and simulates drives.

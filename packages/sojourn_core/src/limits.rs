@@ -1,0 +1,72 @@
+//! The hard limits of a rover. An *unsafe event* is one contiguous excess of any of them in ground truth.
+
+use crate::{CoreError, error::in_range};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Limits of attitude, suspension and motion. Degrees are for the file; the methods give radians.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Angle between body up and the local vertical, degrees.
+    pub tilt_deg: f64,
+    /// Half the difference of the rocker angles, degrees.
+    pub differential_deg: f64,
+    /// Bogie against rocker, degrees.
+    pub bogie_deg: f64,
+    /// Least distance from belly pan to ground, metres.
+    pub clearance_m: f64,
+    /// Greatest height difference of the ground under one wheel, metres.
+    pub wheel_drop_m: f64,
+    /// Greatest slip, 0 to 1.
+    pub slip: f64,
+    /// Greatest rim speed of any wheel, m/s.
+    pub wheel_speed_mps: f64,
+}
+
+impl Limits {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// [`CoreError::Value`] that names `what` and the key.
+    pub fn check(&self, what: &str) -> Result<(), CoreError> {
+        in_range(what, "limits.tilt_deg", self.tilt_deg, 1.0, 60.0)?;
+        in_range(
+            what,
+            "limits.differential_deg",
+            self.differential_deg,
+            0.5,
+            60.0,
+        )?;
+        in_range(what, "limits.bogie_deg", self.bogie_deg, 0.5, 80.0)?;
+        in_range(what, "limits.clearance_m", self.clearance_m, 0.0, 2.0)?;
+        in_range(what, "limits.wheel_drop_m", self.wheel_drop_m, 0.005, 3.0)?;
+        in_range(what, "limits.slip", self.slip, 0.01, 1.0)?;
+        in_range(
+            what,
+            "limits.wheel_speed_mps",
+            self.wheel_speed_mps,
+            0.001,
+            10.0,
+        )?;
+        Ok(())
+    }
+
+    /// Tilt limit, radians.
+    #[must_use]
+    pub fn tilt_rad(&self) -> f64 {
+        self.tilt_deg.to_radians()
+    }
+
+    /// Differential limit, radians.
+    #[must_use]
+    pub fn differential_rad(&self) -> f64 {
+        self.differential_deg.to_radians()
+    }
+
+    /// Bogie limit, radians.
+    #[must_use]
+    pub fn bogie_rad(&self) -> f64 {
+        self.bogie_deg.to_radians()
+    }
+}

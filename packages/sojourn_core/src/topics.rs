@@ -1,0 +1,257 @@
+//! The one table of topics, services and actions. Nodes take names and QoS from here; INTERFACES.md is generated from
+//! it. Names are relative, so a namespace in front of a whole rover works; `/tf`, `/tf_static`, `/clock` and
+//! `/diagnostics` are absolute by convention.
+
+/// How a topic is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QosClass {
+    /// Reliable, keep the last one: a command that a newer one replaces.
+    Command,
+    /// Reliable, keep the last ten: sensor data and state estimates.
+    Sensor,
+    /// Reliable, keep the last hundred: things that must not be lost.
+    Event,
+    /// Reliable, transient local, keep the last one: late joiners get it.
+    Latched,
+    /// `/clock`: best effort for others to read, reliable here so that lockstep holds.
+    Clock,
+    /// Reliable, transient local, keep the last hundred: `/tf_static`.
+    TfStatic,
+}
+
+impl QosClass {
+    /// One line for INTERFACES.md.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Command => "reliable, volatile, keep last 1",
+            Self::Sensor | Self::Clock => "reliable, volatile, keep last 10",
+            Self::Event => "reliable, volatile, keep last 100",
+            Self::Latched => "reliable, transient local, keep last 1",
+            Self::TfStatic => "reliable, transient local, keep last 100",
+        }
+    }
+}
+
+/// A topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Name.
+    pub name: &'static str,
+    /// ROS message type.
+    pub message: &'static str,
+    /// Delivery.
+    pub qos: QosClass,
+    /// `header.frame_id`, empty when the message has none.
+    pub frame: &'static str,
+    /// Nodes that publish it.
+    pub publishers: &'static [&'static str],
+    /// Nodes that subscribe to it.
+    pub subscribers: &'static [&'static str],
+    /// What it is, with rate.
+    pub about: &'static str,
+}
+
+/// A service or action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Name.
+    pub name: &'static str,
+    /// ROS type.
+    pub kind: &'static str,
+    /// The node that offers it.
+    pub server: &'static str,
+    /// What it does.
+    pub about: &'static str,
+}
+
+macro_rules! topics {
+    ($($(#[$doc:meta])* $id:ident = $name:literal, $message:literal, $qos:ident, $frame:literal,
+        $pubs:expr, $subs:expr, $about:literal;)*) => {
+        $($(#[$doc])* #[doc = $about] pub const $id: Topic = Topic {
+            name: $name, message: $message, qos: QosClass::$qos, frame: $frame,
+            publishers: &$pubs, subscribers: &$subs, about: $about,
+        };)*
+        /// All topics, in the order of the data's way.
+        pub const TOPICS: &[Topic] = &[$($id),*];
+    };
+}
+
+topics! {
+    CLOCK = "/clock", "rosgraph_msgs/msg/Clock", Clock, "", ["simulator"], [],
+        "Simulated time, one message per control period.";
+    SIM_TICK = "sim_tick", "sojourn_msgs/msg/Tick", Event, "", ["simulator"],
+        ["perception", "localization", "autonav", "guard", "executive", "recorder"],
+        "One per control period: the time, and in lockstep how many messages each topic has carried so far.";
+    HEARTBEAT = "heartbeat", "sojourn_msgs/msg/Heartbeat", Event, "",
+        ["perception", "localization", "autonav", "guard", "executive", "recorder"],
+        ["simulator", "guard", "executive"],
+        "One per control period and node: alive, what it is doing, and in lockstep done with that tick.";
+    DEPTH = "navcam/depth", "sensor_msgs/msg/Image", Sensor, "navcam_left_optical_frame", ["simulator"],
+        ["perception"], "Depth along the optical axis, 32FC1 metres, not-a-number where there is none; one per image event.";
+    LEFT_IMAGE = "navcam/left/image_rect", "sensor_msgs/msg/Image", Sensor, "navcam_left_optical_frame",
+        ["simulator"], ["recorder"], "Left image, mono8; one per image event.";
+    LEFT_INFO = "navcam/left/camera_info", "sensor_msgs/msg/CameraInfo", Sensor, "navcam_left_optical_frame",
+        ["simulator"], ["perception"], "Intrinsics; one per image event, before its images.";
+    NAVCAM_POSE = "navcam/pose", "geometry_msgs/msg/PoseStamped", Sensor, "base_link", ["simulator"],
+        ["perception"], "Where the left camera stood in base_link (the mast pans); one per image event, before its images.";
+    IMU = "imu/data_raw", "sensor_msgs/msg/Imu", Sensor, "base_link", ["simulator"], ["localization", "guard"],
+        "Angular rate and specific force; no orientation (orientation_covariance[0] = -1).";
+    WHEELS = "wheel_states", "sensor_msgs/msg/JointState", Sensor, "", ["simulator"], ["localization", "executive"],
+        "Six drives (velocity rad/s, position rad) and six steers (position rad), named drive_lf … and steer_lf …; one per control period.";
+    TRUTH = "ground_truth/odometry", "nav_msgs/msg/Odometry", Sensor, "map", ["simulator"], ["recorder"],
+        "True pose and speed, for scorers and recordings only; no node may use it. One per second.";
+    TF = "/tf", "tf2_msgs/msg/TFMessage", Event, "", ["localization"], ["recorder"],
+        "odom to base_link and map to odom, one per control period.";
+    TF_STATIC = "/tf_static", "tf2_msgs/msg/TFMessage", TfStatic, "", ["localization"], [],
+        "base_link to the navigation camera's optical frame with the mast straight ahead.";
+    ODOMETRY = "odometry", "nav_msgs/msg/Odometry", Sensor, "odom", ["localization"],
+        ["perception", "autonav", "executive", "recorder"],
+        "Pose of base_link in odom with covariance, speed; one per control period.";
+    MAP_FROM_ODOM = "map_from_odom", "geometry_msgs/msg/TransformStamped", Sensor, "map", ["localization"],
+        ["autonav", "executive"], "The transform map to odom; one per control period.";
+    TERRAIN_GRID = "terrain_grid", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],
+        ["autonav", "recorder"], "Local terrain: layers elevation, variance, count, age; 10 cm cells; one per image event.";
+    DRIVE_GOAL = "drive_goal", "sojourn_msgs/msg/DriveGoal", Command, "map", ["executive"], ["autonav", "recorder"],
+        "The waypoint to drive to and the corridor to stay in; one per control period.";
+    DRIVE_STATUS = "drive_status", "sojourn_msgs/msg/DriveStatus", Sensor, "map", ["executive"],
+        ["ground", "recorder"], "State of the drive; once a second and on change.";
+    AUTONAV_STATUS = "autonav_status", "sojourn_msgs/msg/AutonavStatus", Sensor, "odom", ["autonav"],
+        ["executive", "recorder"], "What AutoNav does and why, with the candidate paths of its newest decision; once a second and on change.";
+    CMD_VEL_NAV = "cmd_vel_nav", "geometry_msgs/msg/TwistStamped", Command, "base_link", ["autonav"], ["guard"],
+        "Velocity AutoNav asks for; one per control period.";
+    CMD_VEL = "cmd_vel", "geometry_msgs/msg/TwistStamped", Command, "base_link", ["guard"],
+        ["simulator", "base", "recorder"], "Velocity the guard lets through; one per control period.";
+    PLAN = "plan", "sojourn_msgs/msg/Plan", Latched, "map", ["planner"], ["ground"], "The newest plan.";
+    TERRAIN_FEATURES = "terrain_features", "sojourn_msgs/msg/TerrainFeatures", Latched, "map", ["planner"], [],
+        "Labels behind the newest plan.";
+    VERIFICATION = "verification_report", "sojourn_msgs/msg/VerificationReport", Latched, "map", ["twin"], ["ground"],
+        "The newest verdict of the twin.";
+    SCIENCE_TARGETS = "science_targets", "sojourn_msgs/msg/ScienceTarget", Event, "map", ["perception"], [],
+        "Rocks worth a closer look.";
+    DIAGNOSTICS = "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", Event, "", ["every node"], ["recorder"],
+        "Health of every node; once a second and on change.";
+}
+
+/// Services and actions.
+pub const SERVICES: &[Service] = &[
+    PLAN_ROUTE,
+    VERIFY_PLAN,
+    SUBMIT_SIGNATURE,
+    UPLINK_BUNDLE,
+    EXECUTE_DRIVE,
+];
+/// Plans a route.
+pub const PLAN_ROUTE: Service = Service {
+    name: "plan_route",
+    kind: "sojourn_msgs/srv/PlanRoute",
+    server: "planner",
+    about: "Plans from start to goal over the node's site.",
+};
+/// Verifies a plan.
+pub const VERIFY_PLAN: Service = Service {
+    name: "verify_plan",
+    kind: "sojourn_msgs/srv/VerifyPlan",
+    server: "twin",
+    about: "Drives a plan in the twin and reports.",
+};
+/// Hands in a signature.
+pub const SUBMIT_SIGNATURE: Service = Service {
+    name: "submit_signature",
+    kind: "sojourn_msgs/srv/SubmitSignature",
+    server: "ground",
+    about: "Hands in a person's signature made elsewhere.",
+};
+/// Sends a bundle to the rover.
+pub const UPLINK_BUNDLE: Service = Service {
+    name: "uplink_bundle",
+    kind: "sojourn_msgs/srv/UplinkBundle",
+    server: "executive",
+    about: "Sends the files of a signed bundle; the executive accepts or refuses it.",
+};
+/// Drives an accepted bundle.
+pub const EXECUTE_DRIVE: Service = Service {
+    name: "execute_drive",
+    kind: "sojourn_msgs/action/ExecuteDrive",
+    server: "executive",
+    about: "Drives an accepted bundle; feedback is the drive's status; cancel stops the rover.",
+};
+
+/// Layer names of the terrain grid; at most six go on the wire.
+pub mod grid_layers {
+    /// Height in `odom`, metres; not-a-number where unseen.
+    pub const ELEVATION: &str = "elevation";
+    /// Variance of the height, m².
+    pub const VARIANCE: &str = "variance";
+    /// Number of depth pixels behind the height.
+    pub const COUNT: &str = "count";
+    /// Seconds since the cell was last seen.
+    pub const AGE: &str = "age";
+}
+
+/// Names of the joints in [`WHEELS`], in the order of [`crate::rover::Rover::hubs_m`].
+pub const DRIVE_JOINTS: [&str; 6] = [
+    "drive_lf", "drive_lm", "drive_lr", "drive_rf", "drive_rm", "drive_rr",
+];
+/// Names of the steering joints in [`WHEELS`], same order.
+pub const STEER_JOINTS: [&str; 6] = [
+    "steer_lf", "steer_lm", "steer_lr", "steer_rf", "steer_rm", "steer_rr",
+];
+
+/// INTERFACES.md, generated.
+#[must_use]
+pub fn interfaces_markdown() -> String {
+    let mut out = String::from(
+        "# Interfaces\n\nGenerated from `sojourn_core::topics` by `cargo xtask docs`; do not edit.\n\n\
+         Names are relative; every node also has the standard parameter services, `/rosout` and `/parameter_events`.\n\n\
+         ## Topics\n\n| topic | type | delivery | frame | publishers | subscribers | what it is |\n|---|---|---|---|---|---|---|\n",
+    );
+    for t in TOPICS {
+        out += &format!(
+            "| `{}` | `{}` | {} | {} | {} | {} | {} |\n",
+            t.name,
+            t.message,
+            t.qos.describe(),
+            if t.frame.is_empty() {
+                "–".to_string()
+            } else {
+                format!("`{}`", t.frame)
+            },
+            t.publishers.join(", "),
+            t.subscribers.join(", "),
+            t.about
+        );
+    }
+    out +=
+        "\n## Services and actions\n\n| name | type | server | what it does |\n|---|---|---|---|\n";
+    for s in SERVICES {
+        out += &format!(
+            "| `{}` | `{}` | {} | {} |\n",
+            s.name, s.kind, s.server, s.about
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = TOPICS
+            .iter()
+            .map(|t| t.name)
+            .chain(SERVICES.iter().map(|s| s.name))
+            .collect();
+        names.sort_unstable();
+        let before = names.len();
+        names.dedup();
+        assert_eq!(before, names.len());
+    }
+
+    #[test]
+    fn nobody_uses_ground_truth_to_drive() {
+        assert_eq!(TRUTH.subscribers, ["recorder"]);
+    }
+}

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""A plain rclpy peer of the suite: what a lab's own ROS tools do, in one file.
+
+Every command waits a bounded wall time, prints one JSON object and exits 0 when what it waited for happened.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+
+import rclpy
+from geometry_msgs.msg import Point, TwistStamped
+from grid_map_msgs.msg import GridMap
+from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sojourn_msgs.action import ExecuteDrive
+from sojourn_msgs.msg import DriveStatus
+from sojourn_msgs.srv import PlanRoute
+
+
+def out(ok, **fields):
+    print(json.dumps({"ok": bool(ok), **fields}), flush=True)
+    sys.exit(0 if ok else 1)
+
+
+class Peer(Node):
+    def __init__(self):
+        super().__init__(f"peer_{os.getpid()}")
+
+    def spin_until(self, condition, timeout_s):
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            if condition():
+                return True
+            rclpy.spin_once(self, timeout_sec=0.05)
+        return bool(condition())
+
+    def call(self, kind, name, request, timeout_s):
+        client = self.create_client(kind, name)
+        if not client.wait_for_service(timeout_sec=timeout_s):
+            return None
+        future = client.call_async(request)
+        self.spin_until(future.done, timeout_s)
+        return future.result() if future.done() else None
+
+
+def names(node):
+    return sorted(set(node.get_node_names()))
+
+
+def cmd_nodes(node, args):
+    wanted = set(args.expect.split(","))
+    ok = node.spin_until(lambda: wanted <= set(names(node)), args.timeout)
+    out(ok, nodes=[n for n in names(node) if not n.startswith("peer_")], missing=sorted(wanted - set(names(node))))
+
+
+def cmd_params(node, args):
+    """Lists, reads, sets back, and tries what must be refused."""
+    listed = node.call(ListParameters, f"/{args.node}/list_parameters", ListParameters.Request(), args.timeout)
+    if listed is None:
+        out(False, reason="no answer to list_parameters")
+    got = node.call(GetParameters, f"/{args.node}/get_parameters", GetParameters.Request(names=[args.name]), args.timeout)
+    value = got.values[0]
+
+    def set_to(name, new):
+        request = SetParameters.Request(parameters=[Parameter(name=name, value=new)])
+        return node.call(SetParameters, f"/{args.node}/set_parameters", request, args.timeout).results[0]
+
+    wrong = set_to(args.name, ParameterValue(type=ParameterType.PARAMETER_STRING, string_value="not a number"))
+    unknown = set_to("no_such_parameter", ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=1.0))
+    same = set_to("use_sim_time", ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=True))
+    ok = (args.name in listed.result.names and value.type == ParameterType.PARAMETER_DOUBLE
+          and not wrong.successful and not unknown.successful and same.successful)
+    out(ok, names=list(listed.result.names), value=value.double_value, wrong_type_refused=not wrong.successful,
+        unknown_refused=not unknown.successful, use_sim_time_set=same.successful,
+        reasons=[wrong.reason, unknown.reason])
+
+
+def cmd_grid(node, args):
+    seen = []
+    node.create_subscription(GridMap, "terrain_grid", seen.append, QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE))
+    if not node.spin_until(lambda: len(seen) > 0, args.timeout):
+        out(False, reason="no terrain_grid")
+    grid = seen[-1]
+    index = list(grid.layers).index("elevation")
+    data = grid.data[index]
+    known = sum(1 for v in data.data if v == v)
+    cells = data.layout.dim[0].size * data.layout.dim[1].size
+    ok = grid.header.frame_id == "odom" and cells == len(data.data) and known > 100 and len(grid.layers) <= 6
+    out(ok, layers=list(grid.layers), frame=grid.header.frame_id, resolution_m=grid.info.resolution,
+        length_m=[grid.info.length_x, grid.info.length_y], cells=cells, known=known)
+
+
+def cmd_plan(node, args):
+    x, y = (float(v) for v in args.start.split(","))
+    gx, gy = (float(v) for v in args.goal.split(","))
+    request = PlanRoute.Request(start=Point(x=x, y=y), goal=Point(x=gx, y=gy), mission="")
+    answer = node.call(PlanRoute, "plan_route", request, args.timeout)
+    if answer is None:
+        out(False, reason="no answer to plan_route")
+    out(answer.success, message=answer.message, waypoints=len(answer.plan.waypoints), digest=answer.plan.digest,
+        distance_m=answer.plan.distance_m)
+
+
+def cmd_drive(node, args):
+    """Drives a bundle as an action client; cancels after so many metres, when asked to."""
+    client = ActionClient(node, ExecuteDrive, "execute_drive")
+    if not client.wait_for_server(timeout_sec=args.timeout):
+        out(False, reason="no action server execute_drive")
+    feedback = []
+    goal = client.send_goal_async(ExecuteDrive.Goal(bundle_id=args.bundle),
+                                  feedback_callback=lambda m: feedback.append(m.feedback.status))
+    node.spin_until(goal.done, args.timeout)
+    if not goal.done() or not goal.result().accepted:
+        out(False, reason="goal not accepted", accepted=False)
+    handle = goal.result()
+    result = handle.get_result_async()
+    cancelled = False
+
+    def driven():
+        return feedback[-1].distance_driven_m if feedback else 0.0
+
+    if args.cancel_after_m >= 0.0:
+        node.spin_until(lambda: result.done() or driven() >= args.cancel_after_m, args.timeout)
+        if not result.done():
+            answer = handle.cancel_goal_async()
+            node.spin_until(answer.done, args.timeout)
+            cancelled = answer.done() and len(answer.result().goals_canceling) == 1
+    node.spin_until(result.done, args.timeout)
+    if not result.done():
+        out(False, reason="no result", feedbacks=len(feedback), driven_m=driven())
+    r = result.result()
+    out(True, status=r.status, reached=r.result.reached, reason=r.result.reason, feedbacks=len(feedback),
+        driven_m=r.result.distance_driven_m, cancelled=cancelled)
+
+
+def cmd_kill(node, args):
+    """Waits until the rover moves, sends a signal to a process, and measures in simulated time until it stands.
+
+    The command that counts is `cmd_vel`, what the guard lets through.
+    """
+    state = {"clock": 0.0, "last_moving": None, "moving": 0, "commands": 0, "newest_zero": True}
+
+    def on_clock(m):
+        state["clock"] = m.clock.sec + m.clock.nanosec * 1e-9
+
+    def on_command(m):
+        state["commands"] += 1
+        moving = m.twist.linear.x != 0.0 or m.twist.angular.z != 0.0
+        state["newest_zero"] = not moving
+        if moving:
+            state["moving"] += 1
+            state["last_moving"] = m.header.stamp.sec + m.header.stamp.nanosec * 1e-9
+
+    reliable = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+    node.create_subscription(Clock, "/clock", on_clock, reliable)
+    node.create_subscription(TwistStamped, "cmd_vel", on_command, reliable)
+    if not node.spin_until(lambda: state["moving"] >= 20 and not state["newest_zero"], args.timeout):
+        out(False, reason="the rover never moved", **state)
+    killed_at = max(state["clock"], state["last_moving"])
+    os.kill(args.pid, getattr(signal, args.signal))
+    gone_after_s = None
+    begin = time.monotonic()
+
+    def gone():
+        try:
+            with open(f"/proc/{args.pid}/stat", encoding="ascii") as f:
+                return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+        except OSError:
+            return True
+
+    def settled():
+        nonlocal gone_after_s
+        if gone_after_s is None and gone():
+            gone_after_s = time.monotonic() - begin
+        return state["clock"] > killed_at + args.watch_s
+
+    node.spin_until(settled, args.timeout)
+    stopped_after_s = state["last_moving"] - killed_at
+    out(state["newest_zero"], stopped_after_s=stopped_after_s, gone_after_s=gone_after_s,
+        watched_s=state["clock"] - killed_at, commands=state["commands"])
+
+
+def cmd_status(node, args):
+    """Waits for a state of the drive, for example STOPPED."""
+    seen = []
+    node.create_subscription(DriveStatus, "drive_status", seen.append, QoSProfile(depth=10))
+    wanted = getattr(DriveStatus, args.state)
+    ok = node.spin_until(lambda: any(s.state == wanted for s in seen), args.timeout)
+    out(ok, states=[s.state for s in seen][-5:], reason=seen[-1].reason if seen else "")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--timeout", type=float, default=30.0, help="seconds of wall time for each wait")
+    commands = parser.add_subparsers(dest="command", required=True)
+    p = commands.add_parser("nodes")
+    p.add_argument("--expect", required=True)
+    p = commands.add_parser("params")
+    p.add_argument("--node", required=True)
+    p.add_argument("--name", required=True)
+    commands.add_parser("grid")
+    p = commands.add_parser("plan")
+    p.add_argument("--start", required=True)
+    p.add_argument("--goal", required=True)
+    p = commands.add_parser("drive")
+    p.add_argument("--bundle", required=True)
+    p.add_argument("--cancel-after-m", type=float, default=-1.0)
+    p = commands.add_parser("kill")
+    p.add_argument("--pid", type=int, required=True)
+    p.add_argument("--signal", default="SIGKILL")
+    p.add_argument("--watch-s", type=float, default=3.0)
+    p = commands.add_parser("status")
+    p.add_argument("--state", required=True)
+    args = parser.parse_args()
+    rclpy.init()
+    node = Peer()
+    globals()[f"cmd_{args.command}"](node, args)
+
+
+if __name__ == "__main__":
+    main()

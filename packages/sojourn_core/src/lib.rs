@@ -25,6 +25,7 @@ pub mod rover;
 pub mod settle;
 pub mod site;
 pub mod slip;
+pub mod terrain;
 pub mod time;
 pub mod topics;
 

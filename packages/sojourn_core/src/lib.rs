@@ -14,6 +14,7 @@ pub mod error;
 pub mod files;
 pub mod frames;
 pub mod geometry;
+pub mod gridmap;
 pub mod health;
 pub mod kinematics;
 pub mod limits;

@@ -1,1 +1,26 @@
-//! The shell kit of the nodes: parameters, ticks, QoS, conversions, signals, transforms and diagnostics on top of r2r.
+//! The shell kit of the nodes: everything that a node needs between its pure core and ROS 2, and that r2r does not give.
+//!
+//! Read in this order: [`inbox`] and [`lockstep`] (how ticks make a run repeatable), [`params`] (one strict struct),
+//! [`convert`] (what is refused); then, with the feature `ros`, the kit itself (`run_node`, `NodeKit`, `RunningNode`,
+//! `Simulator`). `examples/template_node.rs` is a whole node.
+
+pub mod convert;
+pub mod error;
+pub mod inbox;
+pub mod lockstep;
+pub mod params;
+#[cfg(feature = "ros")]
+pub mod ros;
+
+pub use convert::Refused;
+pub use error::KitError;
+pub use params::{ParamError, ParamValue};
+
+#[cfg(feature = "ros")]
+pub use ros::{
+    kit::{NodeKit, TickMode, run_node},
+    meta::{MsgMeta, header, stamp_from_msg, stamp_to_msg},
+    publisher::{Publisher, qos_profile},
+    run::{Event, RunningNode, Tick},
+    simulator::Simulator,
+};

@@ -1,0 +1,10 @@
+//! The shell on top of r2r.
+
+pub mod context;
+pub mod kit;
+pub mod logging;
+pub mod meta;
+mod param_services;
+pub mod publisher;
+pub mod run;
+pub mod simulator;

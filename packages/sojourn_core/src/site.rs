@@ -118,6 +118,35 @@ impl Site {
         digest_of("site manifest", &self.manifest)
     }
 
+    /// Digest of what a plan stands on: body, georeference and elevation, hex SHA-256. It does not depend on the name of
+    /// the site, on the file the elevation came from or on any other layer, so that a plan made with an orbital image
+    /// can be verified with the elevation model alone. This is the `site_digest` of plans and reports.
+    ///
+    /// # Errors
+    /// [`CoreError::Format`] when the site has no elevation or the manifest cannot be written.
+    pub fn terrain_digest(&self) -> Result<String, CoreError> {
+        let Some(info) = self.manifest.layers.get(ELEVATION) else {
+            return self.elevation().map(|_| String::new());
+        };
+        let mut layer =
+            serde_json::to_value(info).map_err(|e| CoreError::format("manifest", e.to_string()))?;
+        if let Some(fields) = layer.as_object_mut() {
+            fields.remove("source");
+        }
+        let m = &self.manifest;
+        digest_of(
+            "site terrain",
+            &serde_json::json!({
+                "body": m.body,
+                "crs": m.crs,
+                "map_origin_crs": m.map_origin_crs,
+                "metres_per_crs_unit": m.metres_per_crs_unit,
+                "z_datum_m": m.z_datum_m,
+                "elevation": layer,
+            }),
+        )
+    }
+
     /// Adds or replaces a layer together with its entry in the manifest.
     pub fn put(&mut self, name: &str, raster: Raster, unit: &str, source: &str) {
         let info = LayerInfo {
@@ -266,6 +295,27 @@ mod tests {
                 .to_string()
                 .contains("colour")
         );
+    }
+
+    #[test]
+    fn the_terrain_digest_stands_on_terrain_alone() {
+        let s = site();
+        let mut other = s.clone();
+        other.manifest.name = "other".into();
+        let image = Raster::filled(2, 2, 1.0, [0.0, 0.0], 0.5).unwrap();
+        other.put(ORTHO, image, "1", "picture");
+        assert_eq!(s.terrain_digest().unwrap(), other.terrain_digest().unwrap());
+        let raised = Raster::filled(2, 2, 1.0, [0.0, 0.0], 0.5).unwrap();
+        other.put(ELEVATION, raised, "m", "test");
+        assert_ne!(s.terrain_digest().unwrap(), other.terrain_digest().unwrap());
+        let bare = Site {
+            manifest: Manifest {
+                layers: BTreeMap::new(),
+                ..s.manifest
+            },
+            layers: BTreeMap::new(),
+        };
+        assert!(bare.terrain_digest().is_err());
     }
 
     #[test]

@@ -1,1 +1,20 @@
-//! From depth images to the local terrain grid.
+//! From depth images to the local terrain grid that AutoNav drives by.
+//!
+//! [`Perception`] is the whole node without ROS: it is told the time and an input, buffers images until the odometry of
+//! their stamp is there, and at each tick returns the grid when an image has changed it. [`map`] is the grid that rolls
+//! with the rover, [`project`] takes one depth image to heights per cell, [`holes`] closes small gaps, [`pairing`] finds
+//! pose and camera of an image's stamp, [`config`] is the parameter file.
+//!
+//! Depth comes from the camera driver or the simulator for now. Stereo belongs into a module of its own here: from the
+//! rectified pair to the same [`DepthImage`], so that nothing after it changes.
+
+pub mod config;
+mod core;
+pub mod holes;
+pub mod map;
+pub mod pairing;
+pub mod project;
+
+pub use config::{Config, GridConfig, Params};
+pub use core::{Counts, DepthImage, Input, Output, Perception, Refusal};
+pub use map::TerrainGrid;

@@ -1,0 +1,155 @@
+//! Parameters of the node, as `config/perception.param.yaml` gives them, and their checked form.
+
+use serde::Deserialize;
+use sojourn_core::{CoreError, error::in_range, rover::Rover};
+use std::collections::BTreeMap;
+
+/// Name of the profile that a rover without its own gets.
+pub const DEFAULT_PROFILE: &str = "default";
+/// Most cells along one side of the grid.
+pub const MAX_CELLS_PER_SIDE: f64 = 1000.0;
+
+/// Size of the grid for one rover.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GridParams {
+    /// Side of the square grid, metres.
+    pub size_m: f64,
+    /// Side of a cell, metres.
+    pub resolution_m: f64,
+}
+
+/// The keys of the parameter file.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The rover's file, relative to the folder the node is started in; read by the shell.
+    pub rover_file: String,
+    /// Grid by name of the rover; `default` for any other.
+    pub grids: BTreeMap<String, GridParams>,
+    /// Every how many-th pixel is used, along rows and columns.
+    pub stride_px: usize,
+    /// Nearest depth that is used, metres.
+    pub range_min_m: f64,
+    /// Farthest depth that is used, metres; the rover's own `navcam.range_max_m` holds too.
+    pub range_max_m: f64,
+    /// A cell with fewer points counts only with known neighbours.
+    pub min_count: usize,
+    /// How many known neighbours (of 8) such a cell needs.
+    pub min_neighbours: usize,
+    /// A cell's standard deviation beyond this is a step inside the cell, metres.
+    pub step_sigma_m: f64,
+    /// Share of that excess that is added to the mean height: 0 is the mean, about 1.7 the top.
+    pub step_lean: f64,
+    /// An observation older than this is replaced by a newer one, seconds.
+    pub replace_after_s: f64,
+    /// An observation from before this much driving is replaced by a newer one, metres.
+    pub replace_after_m: f64,
+    /// A newer observation from at most this many times the old one's distance replaces it, too.
+    pub replace_range_factor: f64,
+    /// Largest gap that is closed by interpolation, cells.
+    pub hole_cells: usize,
+    /// Steepest such bridge, as rise over run; a steeper one is a shadow and stays unknown.
+    pub hole_slope: f64,
+    /// Standard deviation added per metre of a closed gap, metres per metre.
+    pub hole_sigma_per_m: f64,
+    /// Margin around the rover that is taken for level with the wheels where nothing was seen, metres.
+    pub footprint_margin_m: f64,
+    /// Standard deviation of such cells, metres.
+    pub footprint_sigma_m: f64,
+    /// Longest time an image waits for its odometry and camera, seconds.
+    pub wait_s: f64,
+    /// Odometry is interpolated over at most this gap, seconds.
+    pub odometry_gap_s: f64,
+    /// A jump of odometry beyond this clears the grid, metres.
+    pub odometry_jump_m: f64,
+    /// An image whose stamp lies further ahead than this is refused, seconds.
+    pub future_s: f64,
+    /// Warning when the newest image is older than the rover's image period and this, seconds.
+    pub image_warn_s: f64,
+    /// Error when the newest image is older than the rover's image period and this, seconds.
+    pub image_error_s: f64,
+}
+
+/// The grid's shape.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GridConfig {
+    /// Cells along one side.
+    pub cells: usize,
+    /// Side of a cell, metres.
+    pub resolution_m: f64,
+}
+
+/// Checked parameters, joined with what the rover's file says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Shape of the grid.
+    pub grid: GridConfig,
+    /// The other parameters, in range.
+    pub params: Params,
+    /// Farthest depth that is used, metres.
+    pub range_max_m: f64,
+    /// Longest time between two images, by the rover's file, seconds.
+    pub image_period_s: f64,
+}
+
+impl Config {
+    /// Checks the parameters for a rover.
+    ///
+    /// # Errors
+    /// [`CoreError::Value`] that names the key.
+    pub fn new(params: Params, rover: &Rover) -> Result<Self, CoreError> {
+        let what = "parameters of perception";
+        let p = &params;
+        for (name, grid) in &p.grids {
+            let (size, res) = (grid.size_m, grid.resolution_m);
+            in_range(what, &format!("grids.{name}.resolution_m"), res, 0.01, 2.0)?;
+            let size_key = format!("grids.{name}.size_m");
+            in_range(what, &size_key, size, 10.0 * res, MAX_CELLS_PER_SIDE * res)?;
+            if ((size / res).round() * res - size).abs() > 1e-6 {
+                let expected = format!("a whole number of cells of {res} m");
+                return Err(CoreError::value(what, size_key, size, expected));
+            }
+        }
+        let profile = p.grids.get(&rover.name).or(p.grids.get(DEFAULT_PROFILE));
+        let Some(grid) = profile.copied() else {
+            let expected = format!("an entry \"{}\" or \"{DEFAULT_PROFILE}\"", rover.name);
+            let found: Vec<&str> = p.grids.keys().map(String::as_str).collect();
+            return Err(CoreError::value(what, "grids", found.join(", "), expected));
+        };
+        for (name, value, lo, hi) in [
+            ("stride_px", p.stride_px as f64, 1.0, 64.0),
+            ("range_min_m", p.range_min_m, 0.01, 10.0),
+            ("range_max_m", p.range_max_m, p.range_min_m, 200.0),
+            ("min_count", p.min_count as f64, 1.0, 1000.0),
+            ("min_neighbours", p.min_neighbours as f64, 0.0, 8.0),
+            ("step_sigma_m", p.step_sigma_m, 0.0, 10.0),
+            ("step_lean", p.step_lean, 0.0, 3.0),
+            ("replace_after_s", p.replace_after_s, 0.0, 1e6),
+            ("replace_after_m", p.replace_after_m, 0.0, 1e3),
+            ("replace_range_factor", p.replace_range_factor, 0.0, 100.0),
+            ("hole_cells", p.hole_cells as f64, 0.0, 10.0),
+            ("hole_slope", p.hole_slope, 0.0, 10.0),
+            ("hole_sigma_per_m", p.hole_sigma_per_m, 0.0, 10.0),
+            ("footprint_margin_m", p.footprint_margin_m, 0.0, 5.0),
+            ("footprint_sigma_m", p.footprint_sigma_m, 0.0, 5.0),
+            ("wait_s", p.wait_s, 0.05, 30.0),
+            ("odometry_gap_s", p.odometry_gap_s, 0.01, 10.0),
+            ("odometry_jump_m", p.odometry_jump_m, 0.01, 1e3),
+            ("future_s", p.future_s, 0.0, 10.0),
+            ("image_warn_s", p.image_warn_s, 0.05, 3600.0),
+            ("image_error_s", p.image_error_s, p.image_warn_s, 3600.0),
+        ] {
+            in_range(what, name, value, lo, hi)?;
+        }
+        Ok(Self {
+            grid: GridConfig {
+                cells: (grid.size_m / grid.resolution_m).round() as usize,
+                resolution_m: grid.resolution_m,
+            },
+            range_max_m: params.range_max_m.min(rover.navcam.range_max_m),
+            image_period_s: rover.cadence.image_every_s,
+            params,
+        })
+    }
+}

@@ -1,0 +1,421 @@
+//! The decision of each tick: which images can be used now, and what is said of it.
+
+use crate::{
+    config::Config,
+    map::{Footprint, RollingMap, TerrainGrid},
+    pairing::{CameraPoses, Lookup, OdometryBuffer, RoverPose},
+    project::Projector,
+};
+use sojourn_core::{
+    Stamp,
+    camera::Pinhole,
+    frames::{BaseLink, NavcamOptical, Odom, Transform},
+    health::{Health, NodeState},
+    rover::{Navcam, Rover},
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Images that wait for their odometry at most; the mast's first look around sends several at once.
+pub const MAX_PENDING: usize = 12;
+/// Pixels of an image at most.
+pub const MAX_PIXELS: usize = 4096 * 4096;
+/// Coordinates beyond this are no odometry, metres.
+const MAX_COORDINATE_M: f64 = 1e6;
+
+/// A depth image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DepthImage {
+    /// When it was taken.
+    pub stamp: Stamp,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Depth along the optical axis, metres, row by row from the top; not-a-number, infinite or not positive where
+    /// there is none.
+    pub depth_m: Vec<f32>,
+}
+
+/// What the node is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Where the rover was.
+    Odometry(Stamp, Transform<Odom, BaseLink>),
+    /// Where the camera stood when the image of this stamp was taken.
+    CameraPose(Stamp, Transform<BaseLink, NavcamOptical>),
+    /// The camera's intrinsics, valid from now on.
+    CameraInfo(Pinhole),
+    /// An image.
+    Depth(DepthImage),
+    /// The shell had to refuse a message before it became an input.
+    Refused(Refusal),
+    /// Time for a decision.
+    Tick,
+}
+
+/// Why an input was not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// No pixels.
+    Empty,
+    /// More pixels than any navigation camera has.
+    TooLarge,
+    /// Width, height and number of values do not fit each other.
+    Size,
+    /// Not 32FC1 in this machine's byte order.
+    Encoding,
+    /// In another frame.
+    Frame,
+    /// Not-a-number or absurd where a number has to be.
+    NotFinite,
+    /// The stamp lies ahead.
+    Future,
+    /// The stamp is older than the odometry that is kept, or falls into a gap of it.
+    Stale,
+    /// Odometry that is not newer than the last.
+    OutOfOrder,
+    /// No odometry came for the image.
+    NoOdometry,
+    /// No pose of the camera came with the image.
+    NoCameraPose,
+    /// No intrinsics came.
+    NoCameraInfo,
+    /// The intrinsics are for another size of image.
+    InfoSize,
+    /// Not one pixel with a usable depth.
+    NoDepth,
+    /// Too many images wait.
+    QueueFull,
+}
+
+impl Refusal {
+    /// The reason in words.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Empty => "an image without pixels",
+            Self::TooLarge => "an image of more than 4096 x 4096 pixels",
+            Self::Size => "an image whose width times height is not its number of values",
+            Self::Encoding => "an image that is not 32FC1 in metres",
+            Self::Frame => "a message in another frame",
+            Self::NotFinite => "a value that is not a finite number",
+            Self::Future => "a stamp in the future",
+            Self::Stale => "an image older than the odometry kept, or in a gap of it",
+            Self::OutOfOrder => "odometry that is not newer than the last",
+            Self::NoOdometry => "an image for which no odometry came",
+            Self::NoCameraPose => "an image for which no camera pose of its stamp came",
+            Self::NoCameraInfo => "an image before any camera_info",
+            Self::InfoSize => "an image of another size than camera_info says",
+            Self::NoDepth => "an image without one usable depth",
+            Self::QueueFull => "the oldest of too many waiting images",
+        }
+    }
+}
+
+/// What happened since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Images that went into the grid.
+    pub images: u64,
+    /// Inputs that were refused, by reason.
+    pub refused: BTreeMap<Refusal, u64>,
+    /// Times the grid was cleared because odometry had jumped.
+    pub cleared: u64,
+}
+
+/// What the node says. Both only at a tick.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Output {
+    /// The grid, when an image has changed it.
+    pub grid: Option<TerrainGrid>,
+    /// For heartbeat and diagnostics.
+    pub health: Option<Health>,
+}
+
+/// The node without ROS.
+#[derive(Clone, Debug)]
+pub struct Perception {
+    config: Config,
+    navcam: Navcam,
+    start_area: Footprint,
+    own_area: Footprint,
+    map: RollingMap,
+    projector: Projector,
+    odometry: OdometryBuffer,
+    camera_poses: CameraPoses,
+    camera: Option<Pinhole>,
+    pending: VecDeque<DepthImage>,
+    counts: Counts,
+    refused_since_image: u64,
+    last_refusal: Option<Refusal>,
+    first_tick: Option<Stamp>,
+    newest_image: Option<Stamp>,
+}
+
+impl Perception {
+    /// A node that has seen nothing.
+    #[must_use]
+    pub fn new(config: Config, rover: &Rover) -> Self {
+        let (s, margin_m) = (&rover.suspension, config.params.footprint_margin_m);
+        let half = s.front_hub_m[1].max(s.middle_hub_m[1]).max(s.rear_hub_m[1]);
+        Self {
+            navcam: rover.navcam,
+            start_area: Footprint::Disc(rover.footprint_radius_m() + margin_m),
+            own_area: Footprint::Rectangle(
+                s.rear_hub_m[0] - rover.wheel.radius_m,
+                s.front_hub_m[0] + rover.wheel.radius_m,
+                half + 0.5 * rover.wheel.width_m,
+            ),
+            map: RollingMap::new(config.grid),
+            projector: Projector::default(),
+            odometry: OdometryBuffer::default(),
+            camera_poses: CameraPoses::default(),
+            camera: None,
+            pending: VecDeque::new(),
+            counts: Counts::default(),
+            refused_since_image: 0,
+            last_refusal: None,
+            first_tick: None,
+            newest_image: None,
+            config,
+        }
+    }
+
+    /// What happened since the start.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Takes one input at ROS time `now`.
+    pub fn step(&mut self, now: Stamp, input: Input) -> Output {
+        match input {
+            Input::Odometry(stamp, pose) => self.on_odometry(now, stamp, pose),
+            Input::CameraPose(stamp, pose) => {
+                if is_finite(&pose) {
+                    self.camera_poses.push(stamp, pose);
+                } else {
+                    self.refuse(Refusal::NotFinite);
+                }
+            }
+            Input::CameraInfo(camera) => self.on_camera_info(camera),
+            Input::Depth(image) => self.on_depth(now, image),
+            Input::Refused(refusal) => self.refuse(refusal),
+            Input::Tick => return self.on_tick(now),
+        }
+        Output::default()
+    }
+
+    fn refuse(&mut self, why: Refusal) {
+        *self.counts.refused.entry(why).or_default() += 1;
+        self.refused_since_image += 1;
+        self.last_refusal = Some(why);
+    }
+
+    fn on_odometry(&mut self, now: Stamp, stamp: Stamp, pose: Transform<Odom, BaseLink>) {
+        if !is_finite(&pose) {
+            return self.refuse(Refusal::NotFinite);
+        }
+        if stamp.since(now) > self.config.params.future_s {
+            return self.refuse(Refusal::Future);
+        }
+        let at = pose.iso.translation.vector;
+        if let Some(last) = self.odometry.newest().copied() {
+            if stamp == last.stamp && pose == last.odom_from_base_link {
+                // Localization repeats its last estimate while it has no newer one.
+                return;
+            }
+            let jump_m = (at - last.odom_from_base_link.iso.translation.vector).norm();
+            if stamp > last.stamp && jump_m > self.config.params.odometry_jump_m {
+                // Another odom frame than before: nothing in the grid is where it was.
+                self.odometry.clear();
+                self.map.clear();
+                self.counts.cleared += 1;
+            }
+        }
+        let first = self.odometry.newest().is_none();
+        if !self.odometry.push(stamp, pose) {
+            return self.refuse(Refusal::OutOfOrder);
+        }
+        let travel_m = self.odometry.newest().map_or(0.0, |p| p.travel_m);
+        self.map.recentre(at.x, at.y);
+        let sigma_m = self.config.params.footprint_sigma_m;
+        let area = if first {
+            self.start_area
+        } else {
+            self.own_area
+        };
+        self.map
+            .fill_under(&pose.iso, area, sigma_m, stamp, travel_m);
+    }
+
+    fn on_camera_info(&mut self, camera: Pinhole) {
+        let numbers = [camera.fx, camera.fy, camera.cx, camera.cy];
+        if !numbers.iter().all(|v| v.is_finite()) || camera.fx <= 0.0 || camera.fy <= 0.0 {
+            return self.refuse(Refusal::NotFinite);
+        }
+        self.camera = Some(camera);
+    }
+
+    fn on_depth(&mut self, now: Stamp, image: DepthImage) {
+        let pixels = image.width.checked_mul(image.height);
+        let wrong = match pixels {
+            Some(0) => Some(Refusal::Empty),
+            Some(n) if n > MAX_PIXELS => Some(Refusal::TooLarge),
+            Some(n) if n != image.depth_m.len() => Some(Refusal::Size),
+            None => Some(Refusal::TooLarge),
+            _ if image.stamp.since(now) > self.config.params.future_s => Some(Refusal::Future),
+            _ => None,
+        };
+        if let Some(why) = wrong {
+            return self.refuse(why);
+        }
+        if self.pending.len() >= MAX_PENDING {
+            self.pending.pop_front();
+            self.refuse(Refusal::QueueFull);
+        }
+        self.pending.push_back(image);
+    }
+
+    fn on_tick(&mut self, now: Stamp) -> Output {
+        self.first_tick.get_or_insert(now);
+        let mut changed = false;
+        while let Some(image) = self.pending.pop_front() {
+            match self.readiness(now, &image) {
+                Ok(Some(at)) => match self.use_image(&image, &at) {
+                    Ok(()) => changed = true,
+                    Err(why) => self.refuse(why),
+                },
+                Ok(None) => {
+                    // Those behind it wait too, so that the grid never depends on what came first.
+                    self.pending.push_front(image);
+                    break;
+                }
+                Err(why) => self.refuse(why),
+            }
+        }
+        let grid = match (changed, self.newest_image) {
+            (true, Some(stamp)) => self.map.grid(stamp, &self.config).ok(),
+            _ => None,
+        };
+        Output {
+            grid,
+            health: Some(self.health(now)),
+        }
+    }
+
+    // The rover's pose for an image, nothing while it is worth waiting, or why it will not be used.
+    fn readiness(&self, now: Stamp, image: &DepthImage) -> Result<Option<RoverPose>, Refusal> {
+        let late = now.since(image.stamp) > self.config.params.wait_s;
+        let wait_or = |why| if late { Err(why) } else { Ok(None) };
+        let pose = match self
+            .odometry
+            .at(image.stamp, self.config.params.odometry_gap_s)
+        {
+            Lookup::At(pose) => pose,
+            Lookup::NotYet => return wait_or(Refusal::NoOdometry),
+            Lookup::Never => return Err(Refusal::Stale),
+        };
+        if !self.camera_poses.has(image.stamp) {
+            return wait_or(Refusal::NoCameraPose);
+        }
+        match self.camera {
+            None => wait_or(Refusal::NoCameraInfo),
+            Some(c) if (c.width, c.height) != (image.width, image.height) => Err(Refusal::InfoSize),
+            Some(_) => Ok(Some(pose)),
+        }
+    }
+
+    fn use_image(&mut self, image: &DepthImage, at: &RoverPose) -> Result<(), Refusal> {
+        let camera = self.camera.ok_or(Refusal::NoCameraInfo)?;
+        let base_link_from_navcam = self
+            .camera_poses
+            .take(image.stamp)
+            .ok_or(Refusal::NoCameraPose)?;
+        let odom_from_navcam = at.odom_from_base_link * base_link_from_navcam;
+        let (projector, map) = (&mut self.projector, &mut self.map);
+        let usable = projector.sum(
+            &image.depth_m,
+            &camera,
+            &odom_from_navcam.iso,
+            map,
+            &self.config,
+        );
+        if usable == 0 {
+            return Err(Refusal::NoDepth);
+        }
+        let seen = self
+            .projector
+            .observations(&odom_from_navcam.iso, camera.fx, &self.map, &self.navcam)
+            .collect::<Vec<_>>();
+        self.map.merge(
+            seen.into_iter(),
+            image.stamp,
+            at.travel_m,
+            &at.odom_from_base_link.iso,
+            self.own_area,
+            &self.config,
+        );
+        self.counts.images += 1;
+        self.refused_since_image = 0;
+        self.newest_image = self.newest_image.max(Some(image.stamp));
+        Ok(())
+    }
+
+    fn health(&self, now: Stamp) -> Health {
+        let since = self.newest_image.or(self.first_tick).unwrap_or(now);
+        let silence_s = now.since(since);
+        let (p, period_s) = (&self.config.params, self.config.image_period_s);
+        let refused = match self.last_refusal {
+            Some(why) if self.refused_since_image > 0 => {
+                let n = self.refused_since_image;
+                format!("; {n} inputs refused since, the last: {}", why.describe())
+            }
+            _ => String::new(),
+        };
+        if silence_s > period_s + p.image_error_s {
+            let what = if self.newest_image.is_some() {
+                "no usable depth image"
+            } else {
+                "never a usable depth image"
+            };
+            return Health::error(
+                NodeState::Fault,
+                format!("{what} for {silence_s:.1} s{refused}"),
+            );
+        }
+        let state = if self.newest_image.is_some() {
+            NodeState::Active
+        } else {
+            NodeState::Starting
+        };
+        if self.newest_image.is_some() && silence_s > period_s + p.image_warn_s {
+            return Health::warn(
+                state,
+                format!("no usable depth image for {silence_s:.1} s{refused}"),
+            );
+        }
+        if self.refused_since_image > 0 {
+            return Health::warn(state, refused.trim_start_matches("; "));
+        }
+        if state == NodeState::Starting {
+            return Health {
+                reason: "waiting for the first image, its camera and its odometry".into(),
+                ..Health::ok(state)
+            };
+        }
+        Health::ok(state)
+    }
+}
+
+fn is_finite<A: sojourn_core::frames::Frame, B: sojourn_core::frames::Frame>(
+    t: &Transform<A, B>,
+) -> bool {
+    let position = t.iso.translation.vector;
+    let q = t.iso.rotation.coords;
+    position
+        .iter()
+        .all(|v| v.is_finite() && v.abs() < MAX_COORDINATE_M)
+        && q.iter().all(|v| v.is_finite())
+        && (q.norm() - 1.0).abs() < 1e-3
+}

@@ -1,0 +1,334 @@
+//! The grid that rolls with the rover: a ring buffer over cells of `odom`.
+//!
+//! A cell keeps its place in `odom` for as long as it lies inside the window; what leaves the window is forgotten. So
+//! memory is bounded by the number of cells whatever the rover does.
+
+use crate::{
+    config::{Config, GridConfig},
+    holes,
+    project::Observation,
+};
+use nalgebra::{Isometry3, Vector3};
+use sojourn_core::{CoreError, Stamp, raster::Raster};
+
+/// The local terrain, four layers over the same cells of `odom`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TerrainGrid {
+    /// Stamp of the newest image in it.
+    pub stamp: Stamp,
+    /// Height, metres; not-a-number where unseen.
+    pub elevation: Raster,
+    /// Variance of the height within the cell, m²; not-a-number where unseen.
+    pub variance: Raster,
+    /// Number of depth pixels behind the height; 0 where unseen or filled.
+    pub count: Raster,
+    /// Seconds since the cell was last seen; not-a-number where unseen.
+    pub age: Raster,
+}
+
+/// What is known of a cell.
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    // Mean height, not-a-number when unknown; `count` 0 with a height means filled from the wheels' contact.
+    height_m: f64,
+    variance_m2: f64,
+    count: u32,
+    seen: Stamp,
+    // How far the rover had driven when it was seen, and from which distance.
+    travel_m: f64,
+    range_m: f64,
+}
+
+const UNKNOWN: Cell = Cell {
+    height_m: f64::NAN,
+    variance_m2: f64::NAN,
+    count: 0,
+    seen: Stamp(0),
+    travel_m: 0.0,
+    range_m: 0.0,
+};
+
+/// Where a region of ground is filled from the pose of the rover that stands on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Footprint {
+    /// A circle around the origin of `base_link`, metres.
+    Disc(f64),
+    /// A rectangle in `base_link`: rear edge, front edge, half width, metres.
+    Rectangle(f64, f64, f64),
+}
+
+impl Footprint {
+    /// Whether a point of `base_link`'s plane lies inside.
+    #[must_use]
+    pub fn holds(&self, x_m: f64, y_m: f64) -> bool {
+        match *self {
+            Self::Disc(r) => x_m.hypot(y_m) <= r,
+            Self::Rectangle(rear, front, half) => x_m >= rear && x_m <= front && y_m.abs() <= half,
+        }
+    }
+
+    fn reach_m(&self) -> f64 {
+        match *self {
+            Self::Disc(r) => r,
+            Self::Rectangle(rear, front, half) => rear.abs().max(front.abs()).hypot(half),
+        }
+    }
+}
+
+/// The rolling grid.
+#[derive(Clone, Debug)]
+pub struct RollingMap {
+    n: i64,
+    res_m: f64,
+    // South-west cell of the window, in cells of `odom` (cell 0 begins at 0 m).
+    col0: i64,
+    row0: i64,
+    cells: Vec<Cell>,
+}
+
+impl RollingMap {
+    /// An empty map around the origin of `odom`.
+    #[must_use]
+    pub fn new(grid: GridConfig) -> Self {
+        let n = grid.cells as i64;
+        Self {
+            n,
+            res_m: grid.resolution_m,
+            col0: -n / 2,
+            row0: -n / 2,
+            cells: vec![UNKNOWN; grid.cells * grid.cells],
+        }
+    }
+
+    /// Cells along one side.
+    #[must_use]
+    pub fn side(&self) -> usize {
+        self.n as usize
+    }
+
+    /// Side of a cell, metres.
+    #[must_use]
+    pub fn resolution_m(&self) -> f64 {
+        self.res_m
+    }
+
+    /// Outer south-west corner of the window in `odom`, metres.
+    #[must_use]
+    pub fn origin_m(&self) -> [f64; 2] {
+        [self.col0 as f64 * self.res_m, self.row0 as f64 * self.res_m]
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.cells.fill(UNKNOWN);
+    }
+
+    // Index of a cell of the window, counted from its south-west corner.
+    fn index(&self, col: usize, row: usize) -> usize {
+        let c = (self.col0 + col as i64).rem_euclid(self.n);
+        let r = (self.row0 + row as i64).rem_euclid(self.n);
+        (r * self.n + c) as usize
+    }
+
+    fn centre_of(&self, col: usize, row: usize) -> [f64; 2] {
+        [
+            (self.col0 as f64 + col as f64 + 0.5) * self.res_m,
+            (self.row0 as f64 + row as f64 + 0.5) * self.res_m,
+        ]
+    }
+
+    /// Moves the window so that a point of `odom` lies in its middle cell; forgets what leaves. A point that is not
+    /// finite or beyond 10 million cells changes nothing.
+    pub fn recentre(&mut self, x_m: f64, y_m: f64) {
+        let (c, r) = ((x_m / self.res_m).floor(), (y_m / self.res_m).floor());
+        if !(c.abs() < 1e7 && r.abs() < 1e7) {
+            return;
+        }
+        let (col0, row0) = (c as i64 - self.n / 2, r as i64 - self.n / 2);
+        let (dc, dr) = (col0 - self.col0, row0 - self.row0);
+        if dc.abs() >= self.n || dr.abs() >= self.n {
+            self.clear();
+        } else {
+            // A column of the ring buffer that enters the window still holds the one that has left it.
+            for c in entering(self.col0, dc, self.n) {
+                for r in 0..self.n {
+                    self.cells[(r * self.n + c) as usize] = UNKNOWN;
+                }
+            }
+            for r in entering(self.row0, dr, self.n) {
+                for c in 0..self.n {
+                    self.cells[(r * self.n + c) as usize] = UNKNOWN;
+                }
+            }
+        }
+        (self.col0, self.row0) = (col0, row0);
+    }
+
+    /// Merges what one image saw. `seen` and `travel_m` belong to the image; cells under the rover itself, as
+    /// `footprint` at `odom_from_base` says, are left alone: there a camera sees the rover.
+    pub fn merge(
+        &mut self,
+        observations: impl Iterator<Item = Observation>,
+        seen: Stamp,
+        travel_m: f64,
+        odom_from_base: &Isometry3<f64>,
+        own: Footprint,
+        config: &Config,
+    ) {
+        let p = &config.params;
+        for o in observations {
+            let [x, y] = self.centre_of(o.col, o.row);
+            let local = odom_from_base.inverse_transform_vector(
+                &(Vector3::new(x, y, o.mean_m) - odom_from_base.translation.vector),
+            );
+            if own.holds(local.x, local.y) {
+                continue;
+            }
+            let i = self.index(o.col, o.row);
+            let Some(cell) = self.cells.get_mut(i) else {
+                continue;
+            };
+            let driven_m = travel_m - cell.travel_m;
+            // What was seen before the rover drove on lies where the wheels' odometry, which slips, has put it; so the
+            // newer view wins unless it is the worse one of two from about the same place.
+            let replace = cell.count == 0
+                || driven_m > p.replace_after_m
+                || seen.since(cell.seen) > p.replace_after_s
+                || (driven_m > 0.0 && o.range_m <= cell.range_m * p.replace_range_factor);
+            if replace {
+                *cell = Cell {
+                    height_m: o.mean_m,
+                    variance_m2: o.variance_m2,
+                    count: o.count,
+                    seen,
+                    travel_m,
+                    range_m: o.range_m,
+                };
+            } else {
+                let (n0, n1) = (f64::from(cell.count), f64::from(o.count));
+                let share = n1 / (n0 + n1);
+                let step = o.mean_m - cell.height_m;
+                cell.variance_m2 = cell.variance_m2 * (1.0 - share)
+                    + o.variance_m2 * share
+                    + share * (1.0 - share) * step * step;
+                cell.height_m += share * step;
+                cell.count = cell.count.saturating_add(o.count);
+                cell.seen = seen.max(cell.seen);
+                cell.range_m = cell.range_m.min(o.range_m);
+            }
+        }
+    }
+
+    /// Fills unknown cells of a region with the plane the wheels stand on. The rover's weight rests there, so this is
+    /// knowledge by touch, not a guess; it never overwrites what a camera saw, and a camera overwrites it.
+    pub fn fill_under(
+        &mut self,
+        odom_from_base: &Isometry3<f64>,
+        region: Footprint,
+        sigma_m: f64,
+        seen: Stamp,
+        travel_m: f64,
+    ) {
+        let up = odom_from_base.rotation * Vector3::z();
+        let at = odom_from_base.translation.vector;
+        // A rover that lies on its side stands on nothing.
+        if !(up.z > 0.5 && at.iter().all(|v| v.is_finite())) {
+            return;
+        }
+        let [ox, oy] = self.origin_m();
+        let span = |centre: f64, origin: f64| {
+            let lo = ((centre - region.reach_m() - origin) / self.res_m).floor();
+            let hi = ((centre + region.reach_m() - origin) / self.res_m).ceil();
+            (lo.max(0.0) as usize)..((hi.max(0.0) as usize).min(self.n as usize))
+        };
+        for row in span(at.y, oy) {
+            for col in span(at.x, ox) {
+                let [x, y] = self.centre_of(col, row);
+                let (dx, dy) = (x - at.x, y - at.y);
+                let dz = -(up.x * dx + up.y * dy) / up.z;
+                let local = odom_from_base.inverse_transform_vector(&Vector3::new(dx, dy, dz));
+                let i = self.index(col, row);
+                if let Some(cell) = self.cells.get_mut(i)
+                    && cell.height_m.is_nan()
+                    && region.holds(local.x, local.y)
+                {
+                    *cell = Cell {
+                        height_m: at.z + dz,
+                        variance_m2: sigma_m * sigma_m,
+                        count: 0,
+                        seen,
+                        travel_m,
+                        range_m: 0.0,
+                    };
+                }
+            }
+        }
+    }
+
+    /// The window as rasters, at `stamp`: single points without neighbours left out, small holes closed.
+    ///
+    /// # Errors
+    /// [`CoreError`] when the rasters cannot be made, which a checked configuration excludes.
+    pub fn grid(&self, stamp: Stamp, config: &Config) -> Result<TerrainGrid, CoreError> {
+        let (n, p) = (self.side(), &config.params);
+        let size = n * n;
+        let mut elevation = vec![f32::NAN; size];
+        let mut variance = vec![f32::NAN; size];
+        let mut count = vec![0.0f32; size];
+        let mut age = vec![f32::NAN; size];
+        for row in 0..n {
+            for col in 0..n {
+                let cell = &self.cells[self.index(col, row)];
+                if cell.height_m.is_nan() || self.is_alone(cell, col, row, config) {
+                    continue;
+                }
+                let i = row * n + col;
+                let step_m = (cell.variance_m2.sqrt() - p.step_sigma_m).max(0.0);
+                let lean_m = if cell.count > 0 {
+                    p.step_lean * step_m
+                } else {
+                    0.0
+                };
+                elevation[i] = (cell.height_m + lean_m) as f32;
+                variance[i] = cell.variance_m2 as f32;
+                count[i] = cell.count as f32;
+                age[i] = stamp.since(cell.seen).max(0.0) as f32;
+            }
+        }
+        holes::close(n, self.res_m, p, &mut elevation, &mut variance, &mut age);
+        let raster = |data| Raster::new(n, n, self.res_m, self.origin_m(), data);
+        Ok(TerrainGrid {
+            stamp,
+            elevation: raster(elevation)?,
+            variance: raster(variance)?,
+            count: raster(count)?,
+            age: raster(age)?,
+        })
+    }
+
+    fn is_alone(&self, cell: &Cell, col: usize, row: usize, config: &Config) -> bool {
+        if cell.count == 0 || cell.count as usize >= config.params.min_count {
+            return false;
+        }
+        let n = self.side();
+        let mut known = 0;
+        for r in row.saturating_sub(1)..=(row + 1).min(n - 1) {
+            for c in col.saturating_sub(1)..=(col + 1).min(n - 1) {
+                if (c, r) != (col, row) && !self.cells[self.index(c, r)].height_m.is_nan() {
+                    known += 1;
+                }
+            }
+        }
+        known < config.params.min_neighbours
+    }
+}
+
+// Ring-buffer columns (or rows) that come into the window when it moves by `shift` cells.
+fn entering(first: i64, shift: i64, n: i64) -> impl Iterator<Item = i64> {
+    let range = if shift >= 0 {
+        first + n..first + n + shift
+    } else {
+        first + shift..first
+    };
+    range.map(move |c| c.rem_euclid(n))
+}

@@ -1,0 +1,149 @@
+//! One depth image to heights per cell of the map's window.
+
+use crate::{config::Config, map::RollingMap};
+use nalgebra::{Isometry3, Vector3};
+use sojourn_core::{camera::Pinhole, rover::Navcam};
+
+/// What one image says about one cell of the window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Observation {
+    /// Column in the window, from the west.
+    pub col: usize,
+    /// Row in the window, from the south.
+    pub row: usize,
+    /// Number of pixels.
+    pub count: u32,
+    /// Mean height in `odom`, metres.
+    pub mean_m: f64,
+    /// Spread of the points and noise of the sensor, m².
+    pub variance_m2: f64,
+    /// Horizontal distance from the camera to the cell, metres.
+    pub range_m: f64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    count: u32,
+    sum_m: f64,
+    sum_m2: f64,
+}
+
+/// Room for the sums of one image, kept from image to image.
+#[derive(Clone, Debug, Default)]
+pub struct Projector {
+    sums: Vec<Sums>,
+    touched: Vec<usize>,
+    across: Vec<Vector3<f64>>,
+}
+
+impl Projector {
+    /// Brings every usable pixel into `odom` and sums heights per cell. `depth_m` is row by row from the top, depth
+    /// along the optical axis. Returns the number of pixels that had a usable depth, inside the window or not.
+    pub fn sum(
+        &mut self,
+        depth_m: &[f32],
+        camera: &Pinhole,
+        odom_from_camera: &Isometry3<f64>,
+        map: &RollingMap,
+        config: &Config,
+    ) -> usize {
+        let n = map.side();
+        for &i in &self.touched {
+            if let Some(s) = self.sums.get_mut(i) {
+                *s = Sums::default();
+            }
+        }
+        self.touched.clear();
+        self.sums.resize(n * n, Sums::default());
+        let (stride, res_m) = (config.params.stride_px, map.resolution_m());
+        let rot = odom_from_camera.rotation.to_rotation_matrix();
+        let (right, down, ahead) = (
+            rot.matrix().column(0).into_owned(),
+            rot.matrix().column(1).into_owned(),
+            rot.matrix().column(2).into_owned(),
+        );
+        let [ox, oy] = map.origin_m();
+        let t = odom_from_camera.translation.vector;
+        // In cells from the window's corner, so that the inner loop only multiplies and adds.
+        let to_cells = |v: Vector3<f64>| Vector3::new(v.x / res_m, v.y / res_m, v.z);
+        let start = to_cells(Vector3::new(t.x - ox, t.y - oy, 0.0));
+        self.across.clear();
+        self.across.extend(
+            (0..camera.width)
+                .step_by(stride)
+                .map(|u| to_cells(right * camera.ray(u as f64, 0.0).x)),
+        );
+        let (near, far, side) = (
+            config.params.range_min_m,
+            config.range_max_m,
+            map.side() as f64,
+        );
+        let mut usable = 0;
+        for (v, line) in depth_m
+            .chunks_exact(camera.width)
+            .enumerate()
+            .step_by(stride)
+        {
+            let base = to_cells(ahead + down * camera.ray(0.0, v as f64).y);
+            for (&z, across) in line.iter().step_by(stride).zip(&self.across) {
+                let z = f64::from(z);
+                // false for not-a-number
+                if !(z >= near && z <= far) {
+                    continue;
+                }
+                usable += 1;
+                let p = start + (base + across) * z;
+                if !(p.x >= 0.0 && p.y >= 0.0 && p.x < side && p.y < side) {
+                    continue;
+                }
+                let i = p.y as usize * n + p.x as usize;
+                if let Some(s) = self.sums.get_mut(i) {
+                    if s.count == 0 {
+                        self.touched.push(i);
+                    }
+                    s.count += 1;
+                    s.sum_m += p.z;
+                    s.sum_m2 += p.z * p.z;
+                }
+            }
+        }
+        usable
+    }
+
+    /// What the last [`Projector::sum`] found, cell by cell.
+    pub fn observations<'a>(
+        &'a self,
+        odom_from_camera: &Isometry3<f64>,
+        focal_px: f64,
+        map: &RollingMap,
+        navcam: &Navcam,
+    ) -> impl Iterator<Item = Observation> + 'a {
+        let (n, res_m, [ox, oy]) = (map.side(), map.resolution_m(), map.origin_m());
+        let t = odom_from_camera.translation.vector;
+        // sigma_Z = Z² sigma_d / (f B), and the height takes its share of it.
+        let noise_per_m2 = navcam.disparity_sigma_px / (focal_px * navcam.baseline_m);
+        self.touched.iter().filter_map(move |&i| {
+            let s = self.sums.get(i)?;
+            let count = f64::from(s.count);
+            let mean_m = s.sum_m / count;
+            let spread_m2 = if s.count > 1 {
+                ((s.sum_m2 - s.sum_m * mean_m) / (count - 1.0)).max(0.0)
+            } else {
+                0.0
+            };
+            let (col, row) = (i % n, i / n);
+            let x = ox + (col as f64 + 0.5) * res_m - t.x;
+            let y = oy + (row as f64 + 0.5) * res_m - t.y;
+            let range_m = x.hypot(y);
+            let sigma_m = noise_per_m2 * mean_m.abs() * range_m.hypot(mean_m);
+            Some(Observation {
+                col,
+                row,
+                count: s.count,
+                mean_m: mean_m + t.z,
+                variance_m2: spread_m2 + sigma_m * sigma_m / count,
+                range_m,
+            })
+        })
+    }
+}

@@ -1,0 +1,542 @@
+//! The state machine.
+
+use super::watch::Heard;
+use super::{Config, Decision, DriveState, GoalOut, Input, Outcome, Status};
+use crate::{Bundle, MissionError, rules};
+use sojourn_core::Stamp;
+use sojourn_core::frames::Pose2;
+use sojourn_core::geometry::{distance_m, in_polygon, length_m};
+use sojourn_core::health::{Health, NodeState};
+use sojourn_core::plan::{Plan, Waypoint};
+use sojourn_core::rover::Rover;
+use std::collections::BTreeSet;
+
+/// A drive under way.
+#[derive(Clone, Debug)]
+struct Drive {
+    ordered_at: Option<Stamp>,
+    // Until pose, heartbeats and start have been checked, the goal stays inactive.
+    armed: bool,
+    waypoint: usize,
+    waypoint_since: Stamp,
+    best_to_go_m: f64,
+    progress_at: Stamp,
+}
+
+/// A drive that is over, while the rover comes to rest.
+#[derive(Clone, Debug)]
+struct Ended {
+    at: Option<Stamp>,
+    outcome: Outcome,
+}
+
+/// The executive's state machine.
+#[derive(Debug)]
+pub struct Executive {
+    config: Config,
+    rover: Rover,
+    bundle: Option<Bundle>,
+    driven: BTreeSet<String>,
+    heard: Heard,
+    state: DriveState,
+    reason: String,
+    drive: Option<Drive>,
+    ended: Option<Ended>,
+    waypoint_index: usize,
+    driven_m: f64,
+    last_tick: Option<Stamp>,
+    last_status: Option<(Stamp, Status)>,
+}
+
+impl Executive {
+    /// In IDLE. `driven`: ids of bundles that were driven before, which are not driven again.
+    #[must_use]
+    pub fn new(config: Config, rover: Rover, driven: BTreeSet<String>) -> Self {
+        Self {
+            config,
+            rover,
+            bundle: None,
+            driven,
+            heard: Heard::default(),
+            state: DriveState::Idle,
+            reason: "no bundle".into(),
+            drive: None,
+            ended: None,
+            waypoint_index: 0,
+            driven_m: 0.0,
+            last_tick: None,
+            last_status: None,
+        }
+    }
+
+    /// State of the drive.
+    #[must_use]
+    pub fn state(&self) -> DriveState {
+        self.state
+    }
+
+    /// The accepted bundle.
+    #[must_use]
+    pub fn bundle(&self) -> Option<&Bundle> {
+        self.bundle.as_ref()
+    }
+
+    /// Ids of all bundles whose drive has begun.
+    #[must_use]
+    pub fn driven(&self) -> &BTreeSet<String> {
+        &self.driven
+    }
+
+    /// Accepts a bundle in place of an earlier one.
+    ///
+    /// # Errors
+    /// [`MissionError::Refused`]: during a drive, for a bundle that was driven before, for a key that is not trusted, for
+    /// a broken flight rule. The earlier bundle then stays.
+    pub fn offer(&mut self, bundle: Bundle) -> Result<(), MissionError> {
+        let refuse = |reason: String| {
+            Err(MissionError::Refused {
+                bundle_id: bundle.id().to_string(),
+                reason,
+            })
+        };
+        if self.is_busy() {
+            return refuse("a drive is under way".into());
+        }
+        if self.was_driven(bundle.id()) {
+            return refuse("it was driven before, and a bundle is driven once".into());
+        }
+        if let Err(e) = self
+            .config
+            .trust
+            .check(bundle.approval(), self.rover.hardware)
+        {
+            return refuse(e.to_string());
+        }
+        rules::check(&bundle, &self.rover, &self.config.rules)?;
+        self.reason = format!(
+            "bundle {} accepted: {:.1} m, signed by {}, site {}",
+            bundle.id(),
+            bundle.plan().distance_m,
+            bundle.approval().approval.signer,
+            bundle
+                .plan()
+                .site_digest
+                .chars()
+                .take(16)
+                .collect::<String>()
+        );
+        self.driven_m = 0.0;
+        self.waypoint_index = 0;
+        self.bundle = Some(bundle);
+        self.state = DriveState::Ready;
+        Ok(())
+    }
+
+    /// Begins to drive the accepted bundle. The goal becomes active at a later tick, when everything is in order.
+    ///
+    /// # Errors
+    /// [`MissionError::Refused`] when this bundle is not accepted, was driven before, or a drive is under way.
+    pub fn execute(&mut self, bundle_id: &str) -> Result<(), MissionError> {
+        let refuse = |reason: &str| {
+            Err(MissionError::Refused {
+                bundle_id: crate::keys::short(bundle_id),
+                reason: reason.into(),
+            })
+        };
+        if self.is_busy() {
+            return refuse("a drive is under way");
+        }
+        let Some(bundle) = &self.bundle else {
+            return refuse("no bundle has been accepted");
+        };
+        if bundle.id() != bundle_id {
+            return refuse("it is not the accepted bundle");
+        }
+        if self.was_driven(bundle_id) {
+            return refuse("it was driven before, and a bundle is driven once");
+        }
+        self.driven.insert(bundle_id.to_string());
+        self.driven_m = 0.0;
+        self.waypoint_index = 0;
+        self.state = DriveState::Driving;
+        self.reason = "waiting for pose and heartbeats".into();
+        self.heard.forget_autonav();
+        self.heard.take_way_m();
+        self.heard.take_fault();
+        self.drive = Some(Drive {
+            ordered_at: None,
+            armed: false,
+            waypoint: 0,
+            waypoint_since: Stamp::default(),
+            best_to_go_m: f64::INFINITY,
+            progress_at: Stamp::default(),
+        });
+        Ok(())
+    }
+
+    /// Ends a drive on the wish of whoever ordered it. Without a drive nothing happens.
+    pub fn cancel(&mut self, reason: &str) {
+        self.end(DriveState::Cancelled, reason.to_string());
+    }
+
+    /// Ends a drive because the executive cannot go on, for instance because it is told to shut down.
+    pub fn abort(&mut self, reason: &str) {
+        self.end(DriveState::Aborted, reason.to_string());
+    }
+
+    /// One tick: takes what was heard since the last, decides.
+    pub fn tick(&mut self, now: Stamp, inputs: &[Input]) -> Decision {
+        for input in inputs {
+            self.heard.absorb(&self.config, input);
+        }
+        if self.drive.is_some() {
+            if self.last_tick.is_some_and(|last| now < last) {
+                self.abort("time ran backwards");
+            } else {
+                self.drive_on(now);
+            }
+        } else {
+            if self.ended.is_some() {
+                // The way to rest belongs to the drive.
+                self.driven_m += self.heard.take_way_m();
+            }
+            self.heard.take_way_m();
+            self.heard.take_fault();
+        }
+        self.last_tick = Some(now);
+        let outcome = self.take_outcome(now);
+        let status = self.status();
+        Decision {
+            goal: self.goal(),
+            status_due: self.status_due(now, &status),
+            status,
+            health: self.health(),
+            outcome,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.drive.is_some() || self.ended.is_some()
+    }
+
+    fn was_driven(&self, bundle_id: &str) -> bool {
+        !self.config.allow_replay && self.driven.contains(bundle_id)
+    }
+
+    fn end(&mut self, state: DriveState, reason: String) {
+        if self.drive.take().is_none() {
+            return;
+        }
+        let goal_error_estimate_m = self.to_goal_m();
+        self.state = state;
+        self.reason.clone_from(&reason);
+        self.ended = Some(Ended {
+            at: None,
+            outcome: Outcome {
+                state,
+                bundle_id: self
+                    .bundle
+                    .as_ref()
+                    .map(|b| b.id().to_string())
+                    .unwrap_or_default(),
+                reason,
+                distance_driven_m: self.driven_m,
+                goal_error_estimate_m,
+            },
+        });
+    }
+
+    fn take_outcome(&mut self, now: Stamp) -> Option<Outcome> {
+        let ended = self.ended.as_mut()?;
+        let at = *ended.at.get_or_insert(now);
+        let rested_s = now.since(at);
+        // Time that ran backwards ends the rest too: it must not last for ever.
+        if rested_s < 0.0 || rested_s >= self.config.rest_s {
+            let mut outcome = self.ended.take()?.outcome;
+            outcome.distance_driven_m = self.driven_m;
+            return Some(outcome);
+        }
+        None
+    }
+
+    fn drive_on(&mut self, now: Stamp) {
+        self.driven_m += self.heard.take_way_m();
+        let fault = self.heard.take_fault();
+        let missing = self.heard.missing(&self.config, now);
+        let (Some(drive), Some(bundle)) = (&mut self.drive, &self.bundle) else {
+            return;
+        };
+        let ordered_at = *drive.ordered_at.get_or_insert(now);
+        if !drive.armed {
+            // Poses heard before the start do not count as driven.
+            self.driven_m = 0.0;
+            if let Some(missing) = missing {
+                self.reason = format!("waiting to start: {missing}");
+                if now.since(ordered_at) > self.config.start_timeout_s {
+                    let reason = format!(
+                        "cannot start: {missing} within {:.1} s",
+                        self.config.start_timeout_s
+                    );
+                    self.end(DriveState::Stopped, reason);
+                }
+                return;
+            }
+            let Some(pose_in_map) = self.heard.pose_in_map() else {
+                return;
+            };
+            let start = &bundle.plan().start;
+            let off_m = distance_m([start.x_m, start.y_m], [pose_in_map.x_m, pose_in_map.y_m]);
+            if !(off_m <= self.config.start_tolerance_m) {
+                let reason = format!(
+                    "cannot start: the rover is {off_m:.2} m from the plan's start, at most {:.2} m are allowed",
+                    self.config.start_tolerance_m
+                );
+                self.end(DriveState::Stopped, reason);
+                return;
+            }
+            drive.armed = true;
+            drive.waypoint_since = now;
+            drive.progress_at = now;
+        } else if let Some(reason) = fault.or(missing) {
+            self.end(DriveState::Stopped, reason);
+            return;
+        }
+        let Some(pose_in_map) = self.heard.pose_in_map() else {
+            return;
+        };
+        let step = step(
+            &self.config,
+            bundle.plan(),
+            drive,
+            &self.heard,
+            pose_in_map,
+            now,
+        );
+        self.waypoint_index = drive.waypoint;
+        match step {
+            Step::Go(reason) => self.reason = reason,
+            Step::End(state, reason) => self.end(state, reason),
+        }
+    }
+
+    fn to_goal_m(&self) -> f64 {
+        let Some(bundle) = &self.bundle else {
+            return 0.0;
+        };
+        let plan = bundle.plan();
+        let at = self
+            .heard
+            .pose_in_map()
+            .map_or([plan.start.x_m, plan.start.y_m], |p| [p.x_m, p.y_m]);
+        distance_m(at, [plan.goal.x_m, plan.goal.y_m])
+    }
+
+    fn goal(&self) -> GoalOut {
+        let bundle_id = self
+            .bundle
+            .as_ref()
+            .map(|b| b.id().to_string())
+            .unwrap_or_default();
+        let inactive = |bundle_id, index| GoalOut {
+            bundle_id,
+            waypoint_index: index,
+            reason: self.reason.clone(),
+            ..GoalOut::default()
+        };
+        let (Some(drive), Some(bundle)) = (&self.drive, &self.bundle) else {
+            return inactive(bundle_id, self.waypoint_index);
+        };
+        let waypoints = &bundle.plan().waypoints;
+        let (true, Some(waypoint)) = (drive.armed, waypoints.get(drive.waypoint)) else {
+            return inactive(bundle_id, drive.waypoint);
+        };
+        let mut waypoint = waypoint.clone();
+        waypoint.tolerance_m = rules::usable_tolerance_m(bundle.plan(), drive.waypoint);
+        GoalOut {
+            bundle_id,
+            active: true,
+            waypoint_index: drive.waypoint,
+            waypoint: Some(waypoint),
+            next_corridor: waypoints
+                .get(drive.waypoint + 1)
+                .map(|w| w.corridor.clone())
+                .unwrap_or_default(),
+            reason: self.reason.clone(),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let plan = self.bundle.as_ref().map(Bundle::plan);
+        Status {
+            state: self.state,
+            bundle_id: self
+                .bundle
+                .as_ref()
+                .map(|b| b.id().to_string())
+                .unwrap_or_default(),
+            waypoint_index: self.waypoint_index,
+            waypoint_count: plan.map_or(0, |p| p.waypoints.len()),
+            distance_planned_m: plan.map_or(0.0, |p| p.distance_m),
+            distance_driven_m: self.driven_m,
+            distance_to_goal_m: self.to_goal_m(),
+            reason: self.reason.clone(),
+        }
+    }
+
+    fn status_due(&mut self, now: Stamp, status: &Status) -> bool {
+        let due = self.last_status.as_ref().is_none_or(|(at, last)| {
+            let age_s = now.since(*at);
+            age_s < 0.0
+                || age_s >= self.config.status_period_s
+                || last.state != status.state
+                || last.bundle_id != status.bundle_id
+                || last.waypoint_index != status.waypoint_index
+        });
+        if due {
+            self.last_status = Some((now, status.clone()));
+        }
+        due
+    }
+
+    fn health(&self) -> Health {
+        if self.is_busy() {
+            return Health {
+                reason: self.reason.clone(),
+                ..Health::ok(NodeState::Active)
+            };
+        }
+        match self.state {
+            DriveState::Stopped | DriveState::Aborted => {
+                Health::warn(NodeState::Idle, self.reason.clone())
+            }
+            _ => Health {
+                reason: self.reason.clone(),
+                ..Health::ok(NodeState::Idle)
+            },
+        }
+    }
+}
+
+enum Step {
+    Go(String),
+    End(DriveState, String),
+}
+
+// One tick of an armed drive whose inputs are all well.
+fn step(
+    config: &Config,
+    plan: &Plan,
+    drive: &mut Drive,
+    heard: &Heard,
+    pose_in_map: Pose2,
+    now: Stamp,
+) -> Step {
+    let at = [pose_in_map.x_m, pose_in_map.y_m];
+    let waypoints = &plan.waypoints;
+    let in_corridor = |i: usize| {
+        waypoints
+            .get(i)
+            .is_some_and(|w| in_polygon(at, &w.corridor))
+    };
+    if !in_corridor(drive.waypoint) && !in_corridor(drive.waypoint + 1) {
+        return Step::End(
+            DriveState::Stopped,
+            format!(
+                "the rover left the corridor of waypoint {} at ({:.2}, {:.2})",
+                drive.waypoint, at[0], at[1]
+            ),
+        );
+    }
+    while is_reached(config, plan, drive.waypoint, at) {
+        if drive.waypoint + 1 >= waypoints.len() {
+            let miss_m = distance_m(at, [plan.goal.x_m, plan.goal.y_m]);
+            return Step::End(
+                DriveState::Reached,
+                format!("at the goal, {miss_m:.2} m off by own estimate"),
+            );
+        }
+        drive.waypoint += 1;
+        drive.waypoint_since = now;
+    }
+    let Some(waypoint) = waypoints.get(drive.waypoint) else {
+        return Step::End(
+            DriveState::Aborted,
+            format!("the plan has no waypoint {}", drive.waypoint),
+        );
+    };
+    let autonav = || {
+        heard
+            .autonav_reason()
+            .map(|r| format!("; AutoNav says: {r}"))
+            .unwrap_or_default()
+    };
+    let on_way_s = now.since(drive.waypoint_since);
+    if !(on_way_s <= waypoint.timeout_s) {
+        let reason = format!(
+            "waypoint {} was not reached within {:.1} s{}",
+            drive.waypoint,
+            waypoint.timeout_s,
+            autonav()
+        );
+        return Step::End(DriveState::Stopped, reason);
+    }
+    if let Some(stopped_s) = heard.autonav_stopped_s(now)
+        && !(stopped_s <= config.autonav_stopped_s)
+    {
+        let why = heard.autonav_reason().unwrap_or("no reason given");
+        let reason = format!("AutoNav has been stopped for {stopped_s:.1} s: {why}");
+        return Step::End(DriveState::Stopped, reason);
+    }
+    let to_go_m = distance_m(at, waypoint.xy()) + way_after_m(waypoints, drive.waypoint);
+    if to_go_m <= drive.best_to_go_m - config.progress_m {
+        drive.best_to_go_m = to_go_m;
+        drive.progress_at = now;
+    }
+    if !(now.since(drive.progress_at) <= config.progress_timeout_s) {
+        let reason = format!(
+            "no progress of {:.2} m within {:.1} s{}",
+            config.progress_m,
+            config.progress_timeout_s,
+            autonav()
+        );
+        return Step::End(DriveState::Stopped, reason);
+    }
+    Step::Go(format!(
+        "driving to waypoint {} of {}",
+        drive.waypoint + 1,
+        waypoints.len()
+    ))
+}
+
+fn way_after_m(waypoints: &[Waypoint], from: usize) -> f64 {
+    let rest: Vec<_> = waypoints.iter().skip(from).map(Waypoint::xy).collect();
+    length_m(&rest)
+}
+
+fn is_reached(config: &Config, plan: &Plan, index: usize, at: [f64; 2]) -> bool {
+    let Some(waypoint) = plan.waypoints.get(index) else {
+        return false;
+    };
+    let here = waypoint.xy();
+    if distance_m(at, here) <= rules::usable_tolerance_m(plan, index) {
+        return true;
+    }
+    let Some(next) = plan.waypoints.get(index + 1) else {
+        return distance_m(at, [plan.goal.x_m, plan.goal.y_m]) <= plan.goal.tolerance_m;
+    };
+    // A rock on a waypoint must not end the drive: to have gone by it is enough on the way, though not at the goal.
+    let before = index
+        .checked_sub(1)
+        .and_then(|i| plan.waypoints.get(i))
+        .map_or([plan.start.x_m, plan.start.y_m], Waypoint::xy);
+    let beyond = |a: [f64; 2], b: [f64; 2]| {
+        (at[0] - here[0]) * (b[0] - a[0]) + (at[1] - here[1]) * (b[1] - a[1]) > 0.0
+    };
+    distance_m(at, here) <= config.waypoint_pass_m
+        && beyond(before, here)
+        && beyond(here, next.xy())
+        && in_polygon(at, &next.corridor)
+}
+
+#[cfg(test)]
+mod tests;

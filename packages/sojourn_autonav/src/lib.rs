@@ -1,1 +1,22 @@
 //! Local planner with a clearance check by exact settling, and the guard of the hard limits.
+//!
+//! [`autonav`] weighs a tree of turns and arcs over the local terrain grid and takes the cheapest one that the settled
+//! rover can drive within its limits ([`config`], [`ground`], [`costmap`], [`paths`], [`check`], [`search`],
+//! [`follow`]). [`guard`] stands between it and the wheels and knows hard limits only.
+//!
+//! Both are pure: told the time and an input, they return a decision. Both begin stopped, and what has not been heard
+//! is never taken for clear.
+
+pub mod autonav;
+pub mod check;
+pub mod config;
+pub mod corridor;
+pub mod costmap;
+pub mod follow;
+pub mod ground;
+pub mod guard;
+pub mod paths;
+pub mod search;
+
+pub use autonav::{AutoNav, Decision, DriveState, Goal, Input};
+pub use config::{AutoNavParams, Config, ConfigError};

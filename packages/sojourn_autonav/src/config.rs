@@ -1,0 +1,298 @@
+//! Parameters of `autonav`: the file's form and the checked configuration.
+//!
+//! Lengths are given in footprints (multiples of [`Rover::footprint_radius_m`]), so that one file serves a rover of
+//! three metres and one of half a metre.
+
+use serde::Deserialize;
+use sojourn_core::{CoreError, error::in_range, rover::Rover};
+
+/// A configuration that cannot be used; the message names the key, the value and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A number is out of range or a file is wrong.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// Two keys do not fit together.
+    #[error("autonav parameters: {0}")]
+    Mismatch(String),
+}
+
+/// Parameters as `config/autonav.param.yaml` gives them.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoNavParams {
+    /// Path of the rover's description.
+    pub rover_file: String,
+    /// Length of each of the two arcs, footprints.
+    pub arc_length_footprints: f64,
+    /// Distance between checked poses along an arc, footprints.
+    pub sample_footprints: f64,
+    /// Way driven before the next planning, footprints.
+    pub commit_footprints: f64,
+    /// Way beyond the committed one that has to be known and safe too, footprints.
+    pub stop_footprints: f64,
+    /// Cell of the coarse cost map, footprints.
+    pub costmap_cell_footprints: f64,
+    /// How far rocks are grown for the uncertainty of the pose, footprints.
+    pub inflate_footprints: f64,
+    /// Spacing of the samples under wheels and belly, footprints.
+    pub settle_step_footprints: f64,
+    /// Radius around the starting place that is taken as the plane the rover stands on where it was never seen,
+    /// footprints (the camera cannot see what is under the rover).
+    pub start_known_footprints: f64,
+    /// Distance kept from the edge of the corridor, footprints.
+    pub corridor_margin_footprints: f64,
+    /// Longest way back along the own track when there is no safe path, footprints.
+    pub backup_max_footprints: f64,
+    /// Look-ahead of the path follower, footprints.
+    pub lookahead_footprints: f64,
+    /// Greatest distance from the checked path before a new planning, footprints.
+    pub track_tolerance_footprints: f64,
+    /// Way driven since the newest grid after which the rover stops, footprints.
+    pub grid_max_drive_footprints: f64,
+    /// Age of the newest grid after which the rover stops, seconds.
+    pub grid_timeout_s: f64,
+    /// Age of the pose (and of `map_from_odom`) after which the rover stops, seconds.
+    pub pose_timeout_s: f64,
+    /// Age of the goal after which the rover stops, seconds.
+    pub goal_timeout_s: f64,
+    /// Time to wait for a better grid before giving up, seconds.
+    pub wait_s: f64,
+    /// Number of curvatures, odd so that straight ahead is among them.
+    pub curvatures: i64,
+    /// Turns in place that are weighed, degrees; 0 is always weighed.
+    pub turns_deg: Vec<f64>,
+    /// Heading error above which the rover turns in place first (modes GUARDED and DIRECTED), degrees.
+    pub turn_first_deg: f64,
+    /// Share of every limit that a new path may use.
+    pub limit_share: f64,
+    /// Share of every limit that a path under way, or the first step out of where the rover stands, may use.
+    pub hold_share: f64,
+    /// Share of the slip limit that predicted slip may use.
+    pub slip_share: f64,
+    /// Cost of slope: factor `1 + weight * (slope / limit)^2`.
+    pub tilt_weight: f64,
+    /// Cost of roughness: weight times roughness over a tenth of the wheel's diameter.
+    pub roughness_weight: f64,
+    /// Cost of rocks: weight times (height over the plane / wheel drop limit)^2.
+    pub rock_weight: f64,
+    /// Factor on the cost of unknown ground.
+    pub unknown_factor: f64,
+    /// Fixed cost of a turn in place, seconds.
+    pub turn_cost_s: f64,
+    /// Cost of changing from full left to full right, seconds.
+    pub steer_cost_s: f64,
+    /// Most settled poses per planning.
+    pub max_settles: i64,
+    /// Most candidate paths told in the status.
+    pub candidates_reported: i64,
+}
+
+/// Checked configuration, lengths in metres.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // each field is the parameter of the same name, in SI units
+pub struct Config {
+    pub arc_length_m: f64,
+    pub samples_per_arc: usize,
+    pub commit_m: f64,
+    pub stop_m: f64,
+    pub costmap_cell_m: f64,
+    pub inflate_m: f64,
+    pub settle_step_m: f64,
+    pub start_known_m: f64,
+    pub corridor_margin_m: f64,
+    pub backup_max_m: f64,
+    pub lookahead_m: f64,
+    pub track_tolerance_m: f64,
+    pub grid_max_drive_m: f64,
+    pub grid_timeout_s: f64,
+    pub pose_timeout_s: f64,
+    pub goal_timeout_s: f64,
+    pub wait_s: f64,
+    pub curvatures_per_m: Vec<f64>,
+    pub turns_rad: Vec<f64>,
+    pub turn_first_rad: f64,
+    pub limit_share: f64,
+    pub hold_share: f64,
+    pub slip_share: f64,
+    pub tilt_weight: f64,
+    pub roughness_weight: f64,
+    pub rock_weight: f64,
+    pub unknown_factor: f64,
+    pub turn_cost_s: f64,
+    pub steer_cost_s: f64,
+    pub max_settles: usize,
+    pub candidates_reported: usize,
+}
+
+impl Config {
+    /// Distance between checked poses, metres.
+    #[must_use]
+    pub fn sample_m(&self) -> f64 {
+        self.arc_length_m / self.samples_per_arc as f64
+    }
+
+    /// Checks the parameters and brings them to the rover's size.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the key, the value and what was expected.
+    pub fn new(p: &AutoNavParams, rover: &Rover) -> Result<Self, ConfigError> {
+        let what = "autonav parameters";
+        let r = rover.footprint_radius_m();
+        let len = |name: &str, v: f64, lo: f64, hi: f64| {
+            in_range(what, name, v, lo, hi).map(|footprints| footprints * r)
+        };
+        let num = |name: &str, v: f64, lo: f64, hi: f64| in_range(what, name, v, lo, hi);
+        let arc_length_m = len("arc_length_footprints", p.arc_length_footprints, 0.2, 10.0)?;
+        let sample_m = len("sample_footprints", p.sample_footprints, 0.02, 0.5)?;
+        let commit_m = len("commit_footprints", p.commit_footprints, 0.05, 5.0)?;
+        let stop_m = len("stop_footprints", p.stop_footprints, 0.01, 2.0)?;
+        let curvatures = num("curvatures", p.curvatures as f64, 3.0, 41.0)? as usize;
+        if curvatures.is_multiple_of(2) {
+            return Err(CoreError::value(what, "curvatures", curvatures, "an odd number").into());
+        }
+        let most = 1.0 / rover.drive.min_turn_radius_m;
+        let half = (curvatures / 2) as f64;
+        let curvatures_per_m = (0..curvatures)
+            .map(|i| most * (i as f64 - half) / half)
+            .collect();
+        num("turns_deg.length", p.turns_deg.len() as f64, 0.0, 32.0)?;
+        let mut turns_rad = vec![0.0];
+        for &t in &p.turns_deg {
+            if num("turns_deg", t, -180.0, 180.0)? != 0.0 {
+                turns_rad.push(t.to_radians());
+            }
+        }
+        let c = Self {
+            arc_length_m,
+            samples_per_arc: (arc_length_m / sample_m).round().clamp(2.0, 100.0) as usize,
+            commit_m,
+            stop_m,
+            costmap_cell_m: len(
+                "costmap_cell_footprints",
+                p.costmap_cell_footprints,
+                0.05,
+                1.0,
+            )?,
+            inflate_m: len("inflate_footprints", p.inflate_footprints, 0.0, 0.5)?,
+            settle_step_m: len(
+                "settle_step_footprints",
+                p.settle_step_footprints,
+                0.005,
+                0.2,
+            )?,
+            start_known_m: len("start_known_footprints", p.start_known_footprints, 0.0, 3.0)?,
+            corridor_margin_m: len(
+                "corridor_margin_footprints",
+                p.corridor_margin_footprints,
+                0.0,
+                2.0,
+            )?,
+            backup_max_m: len("backup_max_footprints", p.backup_max_footprints, 0.0, 5.0)?,
+            lookahead_m: len("lookahead_footprints", p.lookahead_footprints, 0.05, 2.0)?,
+            track_tolerance_m: len(
+                "track_tolerance_footprints",
+                p.track_tolerance_footprints,
+                0.01,
+                1.0,
+            )?,
+            grid_max_drive_m: len(
+                "grid_max_drive_footprints",
+                p.grid_max_drive_footprints,
+                0.1,
+                10.0,
+            )?,
+            grid_timeout_s: num("grid_timeout_s", p.grid_timeout_s, 0.1, 600.0)?,
+            pose_timeout_s: num("pose_timeout_s", p.pose_timeout_s, 0.02, 10.0)?,
+            goal_timeout_s: num("goal_timeout_s", p.goal_timeout_s, 0.02, 10.0)?,
+            wait_s: num("wait_s", p.wait_s, 0.0, 3600.0)?,
+            curvatures_per_m,
+            turns_rad,
+            turn_first_rad: num("turn_first_deg", p.turn_first_deg, 1.0, 90.0)?.to_radians(),
+            limit_share: num("limit_share", p.limit_share, 0.1, 1.0)?,
+            hold_share: num("hold_share", p.hold_share, 0.1, 1.0)?,
+            slip_share: num("slip_share", p.slip_share, 0.1, 1.0)?,
+            tilt_weight: num("tilt_weight", p.tilt_weight, 0.0, 1e3)?,
+            roughness_weight: num("roughness_weight", p.roughness_weight, 0.0, 1e3)?,
+            rock_weight: num("rock_weight", p.rock_weight, 0.0, 1e3)?,
+            unknown_factor: num("unknown_factor", p.unknown_factor, 1.0, 1e3)?,
+            turn_cost_s: num("turn_cost_s", p.turn_cost_s, 0.0, 1e3)?,
+            steer_cost_s: num("steer_cost_s", p.steer_cost_s, 0.0, 1e3)?,
+            max_settles: num("max_settles", p.max_settles as f64, 100.0, 1e6)? as usize,
+            candidates_reported: num(
+                "candidates_reported",
+                p.candidates_reported as f64,
+                1.0,
+                1000.0,
+            )? as usize,
+        };
+        if c.commit_m + c.stop_m > c.arc_length_m {
+            return Err(ConfigError::Mismatch(format!(
+                "commit_footprints + stop_footprints is {} m, expected no more than the arc's {} m",
+                c.commit_m + c.stop_m,
+                c.arc_length_m
+            )));
+        }
+        if c.hold_share < c.limit_share {
+            return Err(ConfigError::Mismatch(format!(
+                "hold_share is {}, expected at least limit_share, which is {}",
+                c.hold_share, c.limit_share
+            )));
+        }
+        Ok(c)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::path::{Path, PathBuf};
+
+    pub(crate) fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    }
+
+    pub(crate) fn rover(name: &str) -> Rover {
+        Rover::load(&root().join(format!("config/rovers/{name}.yaml"))).unwrap()
+    }
+
+    pub(crate) fn params() -> AutoNavParams {
+        sojourn_core::params::load_node_params(&root().join("config/autonav.param.yaml"), "autonav")
+            .unwrap()
+    }
+
+    #[test]
+    fn the_shipped_file_serves_both_rovers() {
+        let c = Config::new(&params(), &rover("perseverance")).unwrap();
+        assert!((c.arc_length_m - 3.0).abs() < 0.1 && c.samples_per_arc == 12);
+        assert_eq!(c.curvatures_per_m.len(), 11);
+        assert_eq!(c.turns_rad.len(), 14);
+        assert!(c.curvatures_per_m[5] == 0.0);
+        let t = Config::new(&params(), &rover("testbed")).unwrap();
+        assert!(t.arc_length_m < 1.0 && t.commit_m < 0.3);
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        let r = rover("perseverance");
+        let mut p = params();
+        p.limit_share = f64::NAN;
+        let e = Config::new(&p, &r).unwrap_err().to_string();
+        assert!(e.contains("limit_share") && e.contains("NaN"), "{e}");
+        let mut p = params();
+        p.commit_footprints = 2.0;
+        let e = Config::new(&p, &r).unwrap_err().to_string();
+        assert!(e.contains("commit_footprints"), "{e}");
+        let mut p = params();
+        p.curvatures = 10;
+        assert!(Config::new(&p, &r).unwrap_err().to_string().contains("odd"));
+        let mut p = params();
+        p.hold_share = 0.5;
+        assert!(
+            Config::new(&p, &r)
+                .unwrap_err()
+                .to_string()
+                .contains("hold_share")
+        );
+    }
+}

@@ -1,0 +1,479 @@
+//! The coarse cost map around rover and waypoint and the cost to go on it (Dijkstra from the waypoint).
+//!
+//! It only ranks candidates. Whether the rover may stand somewhere is decided by settling ([`crate::check`]).
+
+use crate::{config::Config, corridor::Corridor, ground::Ground};
+use sojourn_core::{geometry::Xy, limits::Limits, rover::Rover, slip::SlipModel};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Most cells from the middle of the map to its side; bounds time and memory.
+const MAX_HALF_CELLS: usize = 100;
+/// Cost factor of a step that limits would probably forbid; finite, because a rover can straddle.
+const BARRIER: f64 = 30.0;
+
+/// Sums over known fine cells for a plane fit; coordinates relative to the coarse map's origin, in coarse cells.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moments {
+    n: f64,
+    x: f64,
+    y: f64,
+    z: f64,
+    xx: f64,
+    xy: f64,
+    yy: f64,
+    xz: f64,
+    yz: f64,
+    zz: f64,
+}
+
+impl Moments {
+    fn add(&mut self, o: &Self) {
+        self.n += o.n;
+        self.x += o.x;
+        self.y += o.y;
+        self.z += o.z;
+        self.xx += o.xx;
+        self.xy += o.xy;
+        self.yy += o.yy;
+        self.xz += o.xz;
+        self.yz += o.yz;
+        self.zz += o.zz;
+    }
+
+    fn of(x: f64, y: f64, z: f64) -> Self {
+        Self {
+            n: 1.0,
+            x,
+            y,
+            z,
+            xx: x * x,
+            xy: x * y,
+            yy: y * y,
+            xz: x * z,
+            yz: y * z,
+            zz: z * z,
+        }
+    }
+
+    /// Height at the mean, gradient along x and y, and the standard deviation about the plane.
+    fn plane(&self) -> Option<Plane> {
+        if self.n < 6.0 {
+            return None;
+        }
+        let (mx, my, mz) = (self.x / self.n, self.y / self.n, self.z / self.n);
+        let sxx = self.xx / self.n - mx * mx;
+        let syy = self.yy / self.n - my * my;
+        let sxy = self.xy / self.n - mx * my;
+        let sxz = self.xz / self.n - mx * mz;
+        let syz = self.yz / self.n - my * mz;
+        let det = sxx * syy - sxy * sxy;
+        if !(det > 1e-6) {
+            return None;
+        }
+        let gx = (sxz * syy - syz * sxy) / det;
+        let gy = (syz * sxx - sxz * sxy) / det;
+        let variance = (self.zz / self.n - mz * mz) - gx * sxz - gy * syz;
+        Some(Plane {
+            mx,
+            my,
+            mz,
+            gx,
+            gy,
+            sigma_m: variance.max(0.0).sqrt(),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Plane {
+    mx: f64,
+    my: f64,
+    mz: f64,
+    gx: f64,
+    gy: f64,
+    sigma_m: f64,
+}
+
+/// One coarse cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Cell {
+    /// Gradient of the rover-sized plane around the cell, metres per metre.
+    gradient: [f64; 2],
+    /// Cost factor for roughness, rocks and tilt; infinite where the rover must not go.
+    factor: f64,
+}
+
+/// The map with cost per metre and cost to go, in seconds.
+#[derive(Clone, Debug)]
+pub struct CostMap {
+    cols: usize,
+    rows: usize,
+    cell_m: f64,
+    origin_m: Xy,
+    cells: Vec<Cell>,
+    to_go_s: Vec<f64>,
+    /// Seconds per metre on easy ground.
+    pace_spm: f64,
+    slip: SlipModel,
+    slip_limit: f64,
+    goal: Xy,
+}
+
+/// What the cost map is made for.
+pub struct Scene<'a> {
+    /// Prepared ground.
+    pub ground: &'a Ground,
+    /// Where the rover's centre may be.
+    pub corridor: &'a Corridor,
+    /// The rover's position in `odom`, metres.
+    pub rover_xy: Xy,
+    /// The waypoint in `odom`, metres.
+    pub goal_xy: Xy,
+    /// Limits that hold on this way.
+    pub limits: &'a Limits,
+    /// Speed on easy ground, m/s.
+    pub speed_mps: f64,
+}
+
+impl CostMap {
+    /// Builds the map and searches from the waypoint.
+    #[must_use]
+    pub fn build(config: &Config, rover: &Rover, scene: &Scene<'_>) -> Self {
+        let cell_m = config.costmap_cell_m;
+        let seen = &scene.ground.seen;
+        let (o, size) = (seen.origin_m(), seen.size_m());
+        let margin_m = 2.0 * config.arc_length_m;
+        let reach_m = MAX_HALF_CELLS as f64 * cell_m;
+        let span = |axis: usize| {
+            let (here, goal) = (scene.rover_xy[axis], scene.goal_xy[axis]);
+            let lo = o[axis].min(goal - margin_m).max(here - reach_m);
+            let hi = (o[axis] + size[axis])
+                .max(goal + margin_m)
+                .min(here + reach_m);
+            (
+                lo,
+                (((hi - lo) / cell_m).ceil().max(1.0) as usize).min(2 * MAX_HALF_CELLS),
+            )
+        };
+        let ((x0, cols), (y0, rows)) = (span(0), span(1));
+        let mut map = Self {
+            cols,
+            rows,
+            cell_m,
+            origin_m: [x0, y0],
+            cells: vec![Cell::default(); cols * rows],
+            to_go_s: vec![f64::INFINITY; cols * rows],
+            pace_spm: 1.0 / scene.speed_mps.max(1e-3),
+            slip: rover.slip,
+            slip_limit: scene.limits.slip * config.slip_share,
+            goal: scene.goal_xy,
+        };
+        map.weigh(config, rover, scene);
+        map.search(config, scene);
+        map
+    }
+
+    fn index(&self, p: Xy) -> Option<(usize, usize)> {
+        let c = ((p[0] - self.origin_m[0]) / self.cell_m).floor();
+        let r = ((p[1] - self.origin_m[1]) / self.cell_m).floor();
+        (c >= 0.0 && r >= 0.0 && c < self.cols as f64 && r < self.rows as f64)
+            .then_some((c as usize, r as usize))
+    }
+
+    fn centre(&self, c: usize, r: usize) -> Xy {
+        [
+            self.origin_m[0] + (c as f64 + 0.5) * self.cell_m,
+            self.origin_m[1] + (r as f64 + 0.5) * self.cell_m,
+        ]
+    }
+
+    fn weigh(&mut self, config: &Config, rover: &Rover, scene: &Scene<'_>) {
+        let seen = &scene.ground.seen;
+        let mut sums = vec![Moments::default(); self.cols * self.rows];
+        for row in 0..seen.rows() {
+            for col in 0..seen.cols() {
+                let z = f64::from(seen.get(col, row));
+                let p = seen.centre_m(col, row);
+                if let (true, Some((c, r))) = (z.is_finite(), self.index(p)) {
+                    let at = [p[0] - self.origin_m[0], p[1] - self.origin_m[1]];
+                    if let Some(sum) = sums.get_mut(r * self.cols + c) {
+                        sum.add(&Moments::of(at[0], at[1], z));
+                    }
+                }
+            }
+        }
+        let half = (0.6 * rover.footprint_radius_m() / self.cell_m)
+            .round()
+            .max(1.0) as usize;
+        let mut planes: Vec<Option<Plane>> = vec![None; sums.len()];
+        for r in 0..self.rows {
+            for c in 0..self.cols {
+                let mut m = Moments::default();
+                for rr in r.saturating_sub(half)..=(r + half).min(self.rows - 1) {
+                    for cc in c.saturating_sub(half)..=(c + half).min(self.cols - 1) {
+                        if let Some(sum) = sums.get(rr * self.cols + cc) {
+                            m.add(sum);
+                        }
+                    }
+                }
+                let own = sums.get(r * self.cols + c).map_or(0.0, |s| s.n);
+                if own > 0.0
+                    && let Some(p) = planes.get_mut(r * self.cols + c)
+                {
+                    *p = m.plane();
+                }
+            }
+        }
+        // the highest point of each coarse cell over its plane
+        let mut rock_m = vec![0.0f64; sums.len()];
+        for row in 0..seen.rows() {
+            for col in 0..seen.cols() {
+                let z = f64::from(seen.get(col, row));
+                let p = seen.centre_m(col, row);
+                if let (true, Some((c, r))) = (z.is_finite(), self.index(p)) {
+                    let i = r * self.cols + c;
+                    if let (Some(Some(plane)), Some(rock)) = (planes.get(i), rock_m.get_mut(i)) {
+                        let at = [p[0] - self.origin_m[0], p[1] - self.origin_m[1]];
+                        let over = z
+                            - plane.mz
+                            - plane.gx * (at[0] - plane.mx)
+                            - plane.gy * (at[1] - plane.my);
+                        *rock = rock.max(over.abs());
+                    }
+                }
+            }
+        }
+        let limits = scene.limits;
+        let rough_m = 0.2 * rover.wheel.radius_m;
+        for r in 0..self.rows {
+            for c in 0..self.cols {
+                let i = r * self.cols + c;
+                let inside = scene.corridor.holds(self.centre(c, r), 0.0);
+                let cell = match planes.get(i).copied().flatten() {
+                    _ if !inside => Cell {
+                        gradient: [0.0; 2],
+                        factor: f64::INFINITY,
+                    },
+                    None => Cell {
+                        gradient: [0.0; 2],
+                        factor: config.unknown_factor,
+                    },
+                    Some(p) => {
+                        let slope = p.gx.hypot(p.gy).atan() / limits.tilt_rad();
+                        let rock = rock_m.get(i).copied().unwrap_or(0.0) / limits.wheel_drop_m;
+                        let mut factor = 1.0
+                            + config.tilt_weight * slope * slope
+                            + config.roughness_weight * p.sigma_m / rough_m
+                            + config.rock_weight * rock * rock;
+                        if slope > config.hold_share {
+                            factor = BARRIER;
+                        }
+                        Cell {
+                            gradient: [p.gx, p.gy],
+                            factor: factor.min(BARRIER),
+                        }
+                    }
+                };
+                if let Some(slot) = self.cells.get_mut(i) {
+                    *slot = cell;
+                }
+            }
+        }
+    }
+
+    /// Seconds per metre in a cell when driving along a unit direction.
+    fn rate_spm(&self, cell: &Cell, direction: Xy) -> f64 {
+        let grade = cell.gradient[0] * direction[0] + cell.gradient[1] * direction[1];
+        // REP-103: nose up is negative pitch
+        let slip = self.slip.slip(-grade.atan(), 1.0);
+        if slip > self.slip_limit {
+            return self.pace_spm * BARRIER;
+        }
+        self.pace_spm * cell.factor / (1.0 - slip).max(0.1)
+    }
+
+    /// Cost of `ds_m` metres at a point in the direction of a yaw, seconds; outside the map as on unknown ground.
+    #[must_use]
+    pub fn way_s(&self, p: Xy, yaw_rad: f64, ds_m: f64, unknown_factor: f64) -> f64 {
+        let (s, c) = yaw_rad.sin_cos();
+        let cell = self
+            .index(p)
+            .and_then(|(col, row)| self.cells.get(row * self.cols + col));
+        let rate = cell.map_or(self.pace_spm * unknown_factor, |cell| {
+            // the rover's centre may be inside though the cell's centre is outside
+            let factor = cell.factor.min(BARRIER);
+            self.rate_spm(&Cell { factor, ..*cell }, [c, s])
+        });
+        rate * ds_m
+    }
+
+    fn search(&mut self, config: &Config, scene: &Scene<'_>) {
+        let mut heap: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
+        let straight = config.unknown_factor * self.pace_spm;
+        if let Some((c, r)) = self.index(scene.goal_xy) {
+            let i = r * self.cols + c;
+            if let Some(v) = self.to_go_s.get_mut(i) {
+                *v = 0.0;
+            }
+            heap.push(Reverse((0, i)));
+        } else {
+            // The waypoint lies beyond the map: begin at the rim with the straight distance from there.
+            for r in 0..self.rows {
+                for c in 0..self.cols {
+                    if r == 0 || c == 0 || r + 1 == self.rows || c + 1 == self.cols {
+                        let p = self.centre(c, r);
+                        let away = (p[0] - self.goal[0]).hypot(p[1] - self.goal[1]);
+                        let i = r * self.cols + c;
+                        if let Some(v) = self.to_go_s.get_mut(i) {
+                            *v = away * straight;
+                            heap.push(Reverse((v.to_bits(), i)));
+                        }
+                    }
+                }
+            }
+        }
+        // Costs are not negative, so their bits order as they do; equal costs fall back to the index.
+        while let Some(Reverse((bits, i))) = heap.pop() {
+            let here = f64::from_bits(bits);
+            if self.to_go_s.get(i).is_none_or(|&best| here > best) {
+                continue;
+            }
+            let (c, r) = (i % self.cols, i / self.cols);
+            for (dc, dr) in NEIGHBOURS {
+                let (Some(nc), Some(nr)) = (c.checked_add_signed(dc), r.checked_add_signed(dr))
+                else {
+                    continue;
+                };
+                if nc >= self.cols || nr >= self.rows {
+                    continue;
+                }
+                let n = nr * self.cols + nc;
+                let Some(cell) = self.cells.get(n) else {
+                    continue;
+                };
+                if !cell.factor.is_finite() {
+                    continue;
+                }
+                let steps = (dc as f64).hypot(dr as f64);
+                // the rover drives from the neighbour to here, against the direction of the search
+                let direction = [-(dc as f64) / steps, -(dr as f64) / steps];
+                let cost = here + self.rate_spm(cell, direction) * steps * self.cell_m;
+                if let Some(best) = self.to_go_s.get_mut(n)
+                    && cost < *best
+                {
+                    *best = cost;
+                    heap.push(Reverse((cost.to_bits(), n)));
+                }
+            }
+        }
+    }
+
+    /// Cost from a point to the waypoint, seconds; where the search did not come, the straight way as if all of it
+    /// were a barrier.
+    #[must_use]
+    pub fn to_go_s(&self, p: Xy) -> f64 {
+        let away = (p[0] - self.goal[0]).hypot(p[1] - self.goal[1]);
+        let fx = (p[0] - self.origin_m[0]) / self.cell_m - 0.5;
+        let fy = (p[1] - self.origin_m[1]) / self.cell_m - 0.5;
+        let mut best = f64::INFINITY;
+        for dr in 0..2 {
+            for dc in 0..2 {
+                let (c, r) = (fx.floor() + f64::from(dc), fy.floor() + f64::from(dr));
+                if c < 0.0 || r < 0.0 || c >= self.cols as f64 || r >= self.rows as f64 {
+                    continue;
+                }
+                let (c, r) = (c as usize, r as usize);
+                if let Some(&v) = self.to_go_s.get(r * self.cols + c) {
+                    let q = self.centre(c, r);
+                    best = best.min(v + (q[0] - p[0]).hypot(q[1] - p[1]) * self.pace_spm);
+                }
+            }
+        }
+        if best.is_finite() {
+            best
+        } else {
+            away * self.pace_spm * BARRIER
+        }
+    }
+}
+
+const NEIGHBOURS: [(isize, isize); 8] = [
+    (1, 0),
+    (-1, 0),
+    (0, 1),
+    (0, -1),
+    (1, 1),
+    (1, -1),
+    (-1, 1),
+    (-1, -1),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::{params, rover};
+    use sojourn_core::{frames::Transform, geometry, raster::Raster};
+
+    fn scene_costs(height: impl Fn(f64, f64) -> f32, goal_xy: Xy) -> CostMap {
+        let r = rover("perseverance");
+        let config = Config::new(&params(), &r).unwrap();
+        let raster = Raster::filled(200, 200, 0.1, [-10.0, -10.0], 0.0).unwrap();
+        let raster = raster.like(|c, row| {
+            let [x, y] = raster.centre_m(c, row);
+            height(x, y)
+        });
+        let corridor = Corridor::in_odom(
+            &[geometry::corridor([0.0, 0.0], goal_xy, 6.0)],
+            &Transform::identity(),
+        );
+        CostMap::build(
+            &config,
+            &r,
+            &Scene {
+                ground: &Ground::prepare(&raster, None, 0.1),
+                corridor: &corridor,
+                rover_xy: [0.0, 0.0],
+                goal_xy,
+                limits: &r.limits,
+                speed_mps: 0.042,
+            },
+        )
+    }
+
+    #[test]
+    fn flat_ground_costs_its_length() {
+        let m = scene_costs(|_, _| 0.0, [8.0, 0.0]);
+        let straight = 8.0 / 0.042 / 0.97;
+        assert!((m.to_go_s([0.0, 0.0]) / straight - 1.0).abs() < 0.1);
+        assert!(m.to_go_s([4.0, 0.0]) < 0.6 * m.to_go_s([0.0, 0.0]));
+    }
+
+    #[test]
+    fn walls_are_gone_round_and_the_corridor_holds() {
+        let wall = |x: f64, y: f64| {
+            if (3.0..3.6).contains(&x) && y < 2.0 {
+                1.5
+            } else {
+                0.0
+            }
+        };
+        let m = scene_costs(wall, [8.0, 0.0]);
+        assert!(m.to_go_s([2.0, 3.0]) < m.to_go_s([2.0, -2.0]));
+        // beyond the corridor nothing leads to the waypoint
+        assert!(m.to_go_s([0.0, 9.5]) > 20.0 * 8.0 / 0.042);
+    }
+
+    #[test]
+    fn a_far_waypoint_is_sought_from_the_rim() {
+        let m = scene_costs(|_, _| 0.0, [300.0, 0.0]);
+        assert!(m.to_go_s([1.0, 0.0]) < m.to_go_s([0.0, 0.0]));
+        assert!(m.cells.len() <= 4 * MAX_HALF_CELLS * MAX_HALF_CELLS);
+    }
+
+    #[test]
+    fn uphill_is_dearer_than_downhill() {
+        let m = scene_costs(|x, _| (x * 0.2) as f32, [8.0, 0.0]);
+        assert!(m.way_s([1.0, 0.0], 0.0, 1.0, 2.0) > m.way_s([1.0, 0.0], 3.14, 1.0, 2.0));
+    }
+}

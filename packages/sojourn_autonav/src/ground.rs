@@ -1,0 +1,172 @@
+//! The local grid as the planner uses it: holes closed, the starting place filled in, rocks grown.
+
+use nalgebra::Vector3;
+use sojourn_core::{
+    frames::{BaseLink, Odom, Transform},
+    raster::{HeightField, Raster},
+};
+
+/// Ground that is known because the rover stands on it: the plane under the rover where a drive began. All in `odom`.
+///
+/// A camera on a mast does not see what is under and close around the rover. What it has not seen there is taken as
+/// the plane that the rover stands on; what it has seen always counts more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StartPatch {
+    centre_m: Vector3<f64>,
+    /// Slope of the plane along x and y.
+    gradient: [f64; 2],
+    radius_m: f64,
+}
+
+impl StartPatch {
+    /// The patch under a rover that stands at a pose; `None` when it stands on its edge.
+    #[must_use]
+    pub fn under(odom_from_base_link: &Transform<Odom, BaseLink>, radius_m: f64) -> Option<Self> {
+        let up = odom_from_base_link.iso.rotation * Vector3::z();
+        (up.z > 0.5).then(|| Self {
+            centre_m: odom_from_base_link.iso.translation.vector,
+            gradient: [-up.x / up.z, -up.y / up.z],
+            radius_m,
+        })
+    }
+
+    fn height_m(&self, x_m: f64, y_m: f64) -> Option<f64> {
+        let (dx, dy) = (x_m - self.centre_m.x, y_m - self.centre_m.y);
+        (dx.hypot(dy) <= self.radius_m)
+            .then(|| self.centre_m.z + self.gradient[0] * dx + self.gradient[1] * dy)
+    }
+}
+
+/// Prepared ground in `odom`.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// Heights as seen, holes of one cell closed, starting place filled in.
+    pub seen: Raster,
+    /// The same with rocks grown by the uncertainty of the pose.
+    pub grown: Raster,
+}
+
+impl Ground {
+    /// Prepares a grid. Heights that are not finite are unknown.
+    #[must_use]
+    pub fn prepare(elevation: &Raster, patch: Option<&StartPatch>, inflate_m: f64) -> Self {
+        let filled = elevation.like(|c, r| {
+            let h = elevation.get(c, r);
+            if h.is_finite() {
+                return h;
+            }
+            let [x, y] = elevation.centre_m(c, r);
+            patch
+                .and_then(|p| p.height_m(x, y))
+                .map_or(f32::NAN, |h| h as f32)
+        });
+        let closed = filled.like(|c, r| {
+            let h = filled.get(c, r);
+            if h.is_finite() {
+                h
+            } else {
+                close(&filled, c, r)
+            }
+        });
+        let reach = (inflate_m / elevation.resolution_m())
+            .round()
+            .clamp(0.0, 20.0) as i64;
+        let grown = if reach == 0 {
+            closed.clone()
+        } else {
+            grow(&closed, reach)
+        };
+        Self {
+            seen: closed,
+            grown,
+        }
+    }
+}
+
+impl HeightField for Ground {
+    fn height_m(&self, x_m: f64, y_m: f64) -> Option<f64> {
+        self.grown.sample(x_m, y_m)
+    }
+}
+
+fn neighbour(raster: &Raster, c: usize, r: usize, dc: i64, dr: i64) -> f32 {
+    match (
+        c.checked_add_signed(dc as isize),
+        r.checked_add_signed(dr as isize),
+    ) {
+        (Some(c), Some(r)) => raster.get(c, r),
+        _ => f32::NAN,
+    }
+}
+
+/// A hole with at least five known neighbours takes the highest of them.
+fn close(raster: &Raster, c: usize, r: usize) -> f32 {
+    let (mut known, mut highest) = (0, f32::NEG_INFINITY);
+    for dr in -1..=1 {
+        for dc in -1..=1 {
+            let h = neighbour(raster, c, r, dc, dr);
+            if h.is_finite() {
+                known += 1;
+                highest = highest.max(h);
+            }
+        }
+    }
+    if known >= 5 { highest } else { f32::NAN }
+}
+
+/// Highest value within a disc; unknown cells stay unknown.
+fn grow(raster: &Raster, reach: i64) -> Raster {
+    let disc: Vec<(i64, i64)> = (-reach..=reach)
+        .flat_map(|dr| (-reach..=reach).map(move |dc| (dc, dr)))
+        .filter(|(dc, dr)| dc * dc + dr * dr <= reach * reach)
+        .collect();
+    raster.like(|c, r| {
+        let own = raster.get(c, r);
+        if own.is_nan() {
+            return own;
+        }
+        disc.iter().fold(own, |highest, &(dc, dr)| {
+            // f32::max passes over not-a-number
+            highest.max(neighbour(raster, c, r, dc, dr))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_close_and_rocks_grow_but_the_unknown_stays_unknown() {
+        let mut r = Raster::filled(20, 20, 0.1, [0.0, 0.0], 0.0).unwrap();
+        r.set(5, 5, f32::NAN);
+        r.set(10, 10, 0.4);
+        for row in 0..20 {
+            for col in 15..20 {
+                r.set(col, row, f32::NAN);
+            }
+        }
+        r.set(2, 2, f32::INFINITY);
+        let g = Ground::prepare(&r, None, 0.1);
+        assert_eq!(g.grown.get(5, 5), 0.0);
+        assert_eq!(g.grown.get(2, 2), 0.0);
+        assert_eq!(g.grown.get(11, 10), 0.4);
+        assert_eq!(g.grown.get(12, 10), 0.0);
+        assert!(g.grown.get(17, 10).is_nan());
+        assert_eq!(g.seen.get(11, 10), 0.0);
+    }
+
+    #[test]
+    fn the_starting_place_is_the_plane_the_rover_stands_on() {
+        let r = Raster::filled(40, 40, 0.1, [-2.0, -2.0], f32::NAN).unwrap();
+        let pose = Transform::from_xyz_rpy([0.0, 0.0, 1.0], 0.0, -0.1, 0.0);
+        let patch = StartPatch::under(&pose, 1.0).unwrap();
+        let g = Ground::prepare(&r, Some(&patch), 0.0);
+        let ahead = g.height_m(0.5, 0.0).unwrap();
+        assert!((ahead - (1.0 + 0.5 * 0.1f64.tan())).abs() < 1e-3, "{ahead}");
+        assert!(g.height_m(1.5, 0.0).is_none());
+        assert!(
+            StartPatch::under(&Transform::from_xyz_rpy([0.0; 3], 2.0, 0.0, 0.0), 1.0).is_none()
+        );
+    }
+}

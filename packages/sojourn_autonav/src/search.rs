@@ -1,0 +1,327 @@
+//! Best-first search through the candidates: the first one that settles safely all the way is taken.
+
+use crate::{
+    check::{Blocked, Checker, Verdict},
+    config::Config,
+    ground::Ground,
+    paths::{Candidate, Soil},
+};
+use sojourn_core::{
+    frames::{Pose2, wrap_rad},
+    limits::Limits,
+};
+use std::collections::BTreeMap;
+
+/// A path that was weighed, for the status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weighed {
+    /// Curvature of the first arc, 1/m, left positive.
+    pub curvature_first_per_m: f64,
+    /// Curvature of the second arc, 1/m.
+    pub curvature_second_per_m: f64,
+    /// Poses in `odom`.
+    pub poses: Vec<Pose2>,
+    /// Whether it was taken.
+    pub chosen: bool,
+    /// Whether all of it was found safe, as far as the ground is known.
+    pub safe: bool,
+    /// Why not.
+    pub reason: String,
+    /// Cost, seconds.
+    pub cost_s: f64,
+    /// Greatest tilt along it, radians.
+    pub max_tilt_rad: f64,
+    /// Least clearance along it, metres; infinite when no pose was settled.
+    pub min_clearance_m: f64,
+}
+
+/// A way to go: turn in place, then follow the poses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Path {
+    /// Signed turn in place, radians.
+    pub turn_rad: f64,
+    /// Poses in `odom`, the first where the turn has ended.
+    pub poses: Vec<Pose2>,
+    /// Curvature at its beginning, 1/m.
+    pub curvature_per_m: f64,
+    /// How far it is driven before the next planning, metres.
+    pub commit_m: f64,
+}
+
+/// What a search found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The path, if any is safe.
+    pub path: Option<Path>,
+    /// What blocks the cheapest candidate that was not safe.
+    pub blocked: Option<Blocked>,
+    /// Whether unknown ground alone kept candidates back.
+    pub wants_image: bool,
+    /// Whether the budget ended the search.
+    pub overthought: bool,
+    /// Candidates that were looked at, cheapest first.
+    pub weighed: Vec<Weighed>,
+    /// Poses settled.
+    pub settled: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    blocked: Option<Blocked>,
+    max_tilt_rad: f64,
+    min_clearance_m: f64,
+}
+
+impl Stretch {
+    const EMPTY: Self = Self {
+        blocked: None,
+        max_tilt_rad: 0.0,
+        min_clearance_m: f64::INFINITY,
+    };
+
+    fn join(&self, other: &Self) -> Self {
+        Self {
+            blocked: self.blocked.or(other.blocked),
+            max_tilt_rad: self.max_tilt_rad.max(other.max_tilt_rad),
+            min_clearance_m: self.min_clearance_m.min(other.min_clearance_m),
+        }
+    }
+}
+
+/// The search; memoises what turns and first arcs share.
+pub struct Search<'a> {
+    /// Configuration.
+    pub config: &'a Config,
+    /// Ground.
+    pub ground: &'a Ground,
+    /// Limits that hold on this way.
+    pub limits: &'a Limits,
+    /// Settles poses.
+    pub checker: &'a mut Checker,
+}
+
+impl Search<'_> {
+    /// Looks for the cheapest safe candidate: first in the full tree, then among short single arcs.
+    pub fn run(&mut self, soil: &Soil<'_>) -> Found {
+        self.checker.start();
+        let mut found = self.pass(soil, true);
+        if found.path.is_none() {
+            let short = self.pass(soil, false);
+            found.path = short.path;
+            found.blocked = found.blocked.or(short.blocked);
+            found.wants_image |= short.wants_image;
+            found.overthought |= short.overthought;
+            let room = self
+                .config
+                .candidates_reported
+                .saturating_sub(found.weighed.len());
+            let chosen = short.weighed.iter().position(|w| w.chosen);
+            let mut tail: Vec<Weighed> = short.weighed;
+            if let Some(i) = chosen {
+                tail.swap(0, i);
+            }
+            found.weighed.extend(tail.into_iter().take(room.max(1)));
+        }
+        found.settled = self.checker.settled;
+        found
+    }
+
+    fn pass(&mut self, soil: &Soil<'_>, whole: bool) -> Found {
+        let mut found = Found {
+            path: None,
+            blocked: None,
+            wants_image: false,
+            overthought: false,
+            weighed: Vec::new(),
+            settled: 0,
+        };
+        let ds = self.config.sample_m();
+        let must_know_m = self.config.commit_m + self.config.stop_m;
+        let mut turns: BTreeMap<usize, Stretch> = BTreeMap::new();
+        let mut firsts: BTreeMap<(usize, usize), Stretch> = BTreeMap::new();
+        for candidate in soil.grow(whole) {
+            if self.checker.exhausted() {
+                found.overthought = true;
+                break;
+            }
+            let key = (candidate.turn, candidate.first);
+            // A first arc that failed rules out everything that begins with it, and is told once.
+            let known_bad = turns
+                .get(&candidate.turn)
+                .is_some_and(|s| s.blocked.is_some())
+                || firsts.get(&key).is_some_and(|s| s.blocked.is_some());
+            if known_bad {
+                continue;
+            }
+            let poses = soil.poses(&candidate);
+            let turn = match turns.get(&candidate.turn) {
+                Some(t) => *t,
+                None => {
+                    let t = self.turn(soil, candidate.turn);
+                    turns.insert(candidate.turn, t);
+                    t
+                }
+            };
+            let mut whole_path = turn;
+            if turn.blocked.is_none() {
+                let split = candidate.first_samples + 1;
+                let first = match firsts.get(&key) {
+                    Some(a) => *a,
+                    None => {
+                        let a = self.stretch(poses.get(1..split).unwrap_or(&[]), ds, must_know_m);
+                        firsts.insert(key, a);
+                        a
+                    }
+                };
+                whole_path = whole_path.join(&first);
+                if first.blocked.is_none() {
+                    let from_m = (candidate.first_samples + 1) as f64 * ds;
+                    let second =
+                        self.stretch(poses.get(split..).unwrap_or(&[]), from_m, must_know_m);
+                    whole_path = whole_path.join(&second);
+                }
+            }
+            let safe = whole_path.blocked.is_none();
+            if let Some(b) = whole_path.blocked {
+                found.blocked = found.blocked.or(Some(b));
+                found.wants_image |= b.verdict == Verdict::Unknown;
+            }
+            if safe || found.weighed.len() + 1 < self.config.candidates_reported {
+                found
+                    .weighed
+                    .push(self.weighed(soil, &candidate, &poses, &whole_path, safe));
+            }
+            if safe {
+                found.path = Some(self.path(soil, &candidate, poses));
+                break;
+            }
+        }
+        found
+    }
+
+    fn path(&self, soil: &Soil<'_>, candidate: &Candidate, poses: Vec<Pose2>) -> Path {
+        let c = soil.config;
+        let curvature = |i: usize| c.curvatures_per_m.get(i).copied().unwrap_or(0.0);
+        Path {
+            turn_rad: c.turns_rad.get(candidate.turn).copied().unwrap_or(0.0),
+            poses,
+            curvature_per_m: curvature(candidate.first),
+            commit_m: c.commit_m,
+        }
+    }
+
+    fn weighed(
+        &self,
+        soil: &Soil<'_>,
+        candidate: &Candidate,
+        poses: &[Pose2],
+        stretch: &Stretch,
+        safe: bool,
+    ) -> Weighed {
+        let c = soil.config;
+        let curvature = |i: usize| c.curvatures_per_m.get(i).copied().unwrap_or(0.0);
+        Weighed {
+            curvature_first_per_m: curvature(candidate.first),
+            curvature_second_per_m: candidate.second.map_or(0.0, curvature),
+            poses: poses.to_vec(),
+            chosen: safe,
+            safe,
+            reason: stretch.blocked.map_or(String::new(), |b| b.to_string()),
+            cost_s: candidate.cost_s,
+            max_tilt_rad: stretch.max_tilt_rad,
+            min_clearance_m: stretch.min_clearance_m,
+        }
+    }
+
+    /// Settles along poses that follow each other; `from_m` is the way to the first of them.
+    fn stretch(&mut self, poses: &[Pose2], from_m: f64, must_know_m: f64) -> Stretch {
+        let ds = self.config.sample_m();
+        let mut out = Stretch::EMPTY;
+        for (i, &pose) in poses.iter().enumerate() {
+            let at_m = from_m + i as f64 * ds;
+            // Out of where it stands the rover may use what a path under way may use.
+            let share = if at_m <= 1.5 * ds {
+                self.config.hold_share
+            } else {
+                self.config.limit_share
+            };
+            match self
+                .checker
+                .verdict(self.ground, self.limits, share, pose, 1.0)
+            {
+                Verdict::Safe {
+                    tilt_rad,
+                    clearance_m,
+                } => {
+                    out.max_tilt_rad = out.max_tilt_rad.max(tilt_rad);
+                    out.min_clearance_m = out.min_clearance_m.min(clearance_m);
+                }
+                Verdict::Unknown if at_m - ds >= must_know_m => {}
+                verdict => {
+                    out.blocked = Some(Blocked { pose, verdict });
+                    return out;
+                }
+            }
+        }
+        out
+    }
+
+    /// Settles at headings along a turn in place, each within 7.5° of the next.
+    fn turn(&mut self, soil: &Soil<'_>, turn: usize) -> Stretch {
+        let angle = soil.config.turns_rad.get(turn).copied().unwrap_or(0.0);
+        self.turn_by(soil.start, angle)
+    }
+
+    fn turn_by(&mut self, start: Pose2, angle_rad: f64) -> Stretch {
+        let steps = (angle_rad.abs() / 7.5f64.to_radians()).ceil() as usize;
+        let mut out = Stretch::EMPTY;
+        for i in 1..=steps {
+            let pose = Pose2 {
+                yaw_rad: wrap_rad(start.yaw_rad + angle_rad * i as f64 / steps as f64),
+                ..start
+            };
+            match self
+                .checker
+                .verdict(self.ground, self.limits, self.config.hold_share, pose, 0.0)
+            {
+                Verdict::Safe {
+                    tilt_rad,
+                    clearance_m,
+                } => {
+                    out.max_tilt_rad = out.max_tilt_rad.max(tilt_rad);
+                    out.min_clearance_m = out.min_clearance_m.min(clearance_m);
+                }
+                verdict => {
+                    out.blocked = Some(Blocked { pose, verdict });
+                    break;
+                }
+            }
+        }
+        out
+    }
+
+    /// What blocks a turn in place on the spot, if anything.
+    pub fn turn_blocked(&mut self, start: Pose2, angle_rad: f64) -> Option<Blocked> {
+        self.turn_by(start, angle_rad).blocked
+    }
+
+    /// What blocks the way along poses that the rover is already on (limits times `hold_share`), up to `until_m`.
+    pub fn held_blocked(
+        &mut self,
+        poses: &[Pose2],
+        until_m: f64,
+        direction: f64,
+    ) -> Option<Blocked> {
+        let steps = (until_m / self.config.sample_m()).ceil().max(1.0) as usize;
+        poses.iter().take(steps).find_map(|&pose| {
+            let verdict = self.checker.verdict(
+                self.ground,
+                self.limits,
+                self.config.hold_share,
+                pose,
+                direction,
+            );
+            (!matches!(verdict, Verdict::Safe { .. })).then_some(Blocked { pose, verdict })
+        })
+    }
+}

@@ -1,0 +1,498 @@
+//! What a camera sees of a world: depth and brightness by casting one ray per pixel through a pyramid of greatest
+//! heights. Exact on the bilinear ground that the wheels stand on, and the same bits for any number of threads.
+
+use crate::{noise, world::World};
+use nalgebra::Vector3;
+use rayon::prelude::*;
+use sojourn_core::{
+    camera::Pinhole,
+    frames::{Map, NavcamOptical, Transform},
+};
+
+/// Greatest heights over ever larger squares of cells.
+#[derive(Clone, Debug)]
+pub struct Pyramid {
+    levels: Vec<Level>,
+}
+
+#[derive(Clone, Debug)]
+struct Level {
+    cols: usize,
+    rows: usize,
+    max: Vec<f32>,
+}
+
+impl Pyramid {
+    /// From the heights of `cols` × `rows` nodes. A cell with a corner that is not a number holds no ground.
+    #[must_use]
+    pub(crate) fn new(heights: &[f32], cols: usize, rows: usize) -> Self {
+        let (c, r) = (cols - 1, rows - 1);
+        let mut max = vec![f32::NEG_INFINITY; c * r];
+        max.par_chunks_mut(c).enumerate().for_each(|(j, row)| {
+            for (i, out) in row.iter_mut().enumerate() {
+                let k = j * cols + i;
+                let corners = [
+                    heights[k],
+                    heights[k + 1],
+                    heights[k + cols],
+                    heights[k + cols + 1],
+                ];
+                if !corners.iter().any(|h| h.is_nan()) {
+                    *out = corners.into_iter().fold(f32::NEG_INFINITY, f32::max);
+                }
+            }
+        });
+        let mut levels = vec![Level {
+            cols: c,
+            rows: r,
+            max,
+        }];
+        while let Some(last) = levels.last().filter(|l| l.cols > 1 || l.rows > 1) {
+            let (c, r) = (last.cols.div_ceil(2), last.rows.div_ceil(2));
+            let mut max = vec![f32::NEG_INFINITY; c * r];
+            for (j, row) in max.chunks_mut(c).enumerate() {
+                for (i, out) in row.iter_mut().enumerate() {
+                    for y in 2 * j..(2 * j + 2).min(last.rows) {
+                        for x in 2 * i..(2 * i + 2).min(last.cols) {
+                            *out = out.max(last.max[y * last.cols + x]);
+                        }
+                    }
+                }
+            }
+            levels.push(Level {
+                cols: c,
+                rows: r,
+                max,
+            });
+        }
+        Self { levels }
+    }
+}
+
+/// One image pair of depth and brightness; row 0 is the top row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Depth along the optical axis, metres; not-a-number where no ground is in range.
+    pub depth_m: Vec<f32>,
+    /// Brightness, 0 to 255; sky is 180.
+    pub left: Vec<u8>,
+}
+
+/// Noise of stereo depth: `sigma_Z = Z² · sigma_d / (f · B)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DepthNoise {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Number of the image.
+    pub frame: u64,
+    /// `sigma_d / (f · B)`, 1/m.
+    pub per_m: f64,
+}
+
+/// Brightness of the sky.
+const SKY: u8 = 180;
+/// Nearest depth that is seen, metres.
+const NEAR_M: f64 = 0.05;
+
+/// Renders what a camera sees from a pose; ground farther than `range_m` along the optical axis is not seen.
+#[must_use]
+pub fn render(
+    world: &World,
+    camera: &Pinhole,
+    map_from_camera: &Transform<Map, NavcamOptical>,
+    range_m: f64,
+    noise: Option<DepthNoise>,
+) -> Frame {
+    let rotation = map_from_camera.iso.rotation.to_rotation_matrix();
+    let caster = Caster::new(world, map_from_camera.iso.translation.vector, range_m);
+    let (width, height) = (camera.width, camera.height);
+    let mut depth_m = vec![f32::NAN; width * height];
+    let mut left = vec![SKY; width * height];
+    // Each pixel depends on itself alone, so the number of threads cannot show.
+    depth_m
+        .par_chunks_mut(width)
+        .zip(left.par_chunks_mut(width))
+        .enumerate()
+        .for_each(|(v, (depth_row, left_row))| {
+            for (u, (depth, brightness)) in depth_row.iter_mut().zip(left_row).enumerate() {
+                let direction = rotation * camera.ray(u as f64, v as f64);
+                let Some(hit_m) = caster.cast(direction) else {
+                    continue;
+                };
+                *brightness = caster.brightness(direction, hit_m);
+                *depth = match noise {
+                    Some(n) => {
+                        let h = noise::hash(n.seed, n.frame, u as i64, v as i64);
+                        (hit_m + hit_m * hit_m * n.per_m * noise::near_gauss(h)) as f32
+                    }
+                    None => hit_m as f32,
+                };
+            }
+        });
+    Frame {
+        width,
+        height,
+        depth_m,
+        left,
+    }
+}
+
+/// Casts rays from one point; everything in units of cells, heights in metres.
+struct Caster<'a> {
+    world: &'a World,
+    x: f64,
+    y: f64,
+    z: f64,
+    per_m: f64,
+    range_m: f64,
+}
+
+impl<'a> Caster<'a> {
+    fn new(world: &'a World, eye_m: Vector3<f64>, range_m: f64) -> Self {
+        let per_m = 1.0 / world.resolution_m;
+        Self {
+            world,
+            x: (eye_m.x - world.origin_m[0]) * per_m,
+            y: (eye_m.y - world.origin_m[1]) * per_m,
+            z: eye_m.z,
+            per_m,
+            range_m,
+        }
+    }
+
+    /// The parameter of the first point of `eye + t · direction` on the ground, `None` beyond the range.
+    fn cast(&self, direction: Vector3<f64>) -> Option<f64> {
+        let levels = &self.world.pyramid.levels;
+        let (dx, dy, dz) = (
+            direction.x * self.per_m,
+            direction.y * self.per_m,
+            direction.z,
+        );
+        let (mut t, t_end) = self.clip(dx, dy)?;
+        // A ray straight down has no next cell; the tiny slope does not show.
+        let nudge = |d: f64| if d.abs() < 1e-12 { 1e-12 } else { d };
+        let (dx, dy) = (nudge(dx), nudge(dy));
+        let (inv_x, inv_y) = (1.0 / dx, 1.0 / dy);
+        let (ahead_x, ahead_y) = (i64::from(dx > 0.0), i64::from(dy > 0.0));
+        let top = levels.len() - 1;
+        let mut level = top.min(5);
+        // The cell at the finest level; stepping is done on integers, so a ray cannot get stuck between two cells.
+        let (cols, rows) = (levels[0].cols as i64, levels[0].rows as i64);
+        let mut i = ((self.x + t * dx).floor() as i64).clamp(0, cols - 1);
+        let mut j = ((self.y + t * dy).floor() as i64).clamp(0, rows - 1);
+        loop {
+            let (ci, cj) = (i >> level, j >> level);
+            let l = &levels[level];
+            let max = f64::from(l.max[cj as usize * l.cols + ci as usize]);
+            let out_x = (((ci + ahead_x) << level) as f64 - self.x) * inv_x;
+            let out_y = (((cj + ahead_y) << level) as f64 - self.y) * inv_y;
+            let t_out = out_x.min(out_y).min(t_end).max(t);
+            let lowest = self.z + dz * if dz < 0.0 { t_out } else { t };
+            if lowest <= max {
+                if level > 0 {
+                    level -= 1;
+                    continue;
+                }
+                if let Some(hit) = self.patch(i, j, [dx, dy, dz], t, t_out) {
+                    return Some(hit);
+                }
+            }
+            if t_out >= t_end {
+                return None;
+            }
+            t = t_out;
+            if out_x < out_y {
+                i = (ci + ahead_x) << level;
+                i -= 1 - ahead_x;
+                j = ((self.y + t * dy).floor() as i64).clamp(cj << level, ((cj + 1) << level) - 1);
+            } else {
+                j = (cj + ahead_y) << level;
+                j -= 1 - ahead_y;
+                i = ((self.x + t * dx).floor() as i64).clamp(ci << level, ((ci + 1) << level) - 1);
+            }
+            if i < 0 || j < 0 || i >= cols || j >= rows {
+                return None;
+            }
+            // Over a new large square the larger view is worth a try again.
+            if level < top && (i >> level) & 1 == 1 - ahead_x && (j >> level) & 1 == 1 - ahead_y
+                || level == 0
+            {
+                level = (level + 1).min(top);
+            }
+        }
+    }
+
+    /// The part of a ray over the world and within range.
+    fn clip(&self, dx: f64, dy: f64) -> Option<(f64, f64)> {
+        let (mut lo, mut hi) = (NEAR_M, self.range_m);
+        let size = [(self.world.cols - 1) as f64, (self.world.rows - 1) as f64];
+        for (p, d, n) in [(self.x, dx, size[0]), (self.y, dy, size[1])] {
+            if d.abs() < 1e-12 {
+                if !(0.0..=n).contains(&p) {
+                    return None;
+                }
+                continue;
+            }
+            let (a, b) = (-p / d, (n - p) / d);
+            lo = lo.max(a.min(b));
+            hi = hi.min(a.max(b));
+        }
+        (lo < hi).then_some((lo, hi))
+    }
+
+    /// First intersection with the bilinear patch of a cell between two parameters.
+    fn patch(&self, i: i64, j: i64, [dx, dy, dz]: [f64; 3], t0: f64, t1: f64) -> Option<f64> {
+        let k = j as usize * self.world.cols + i as usize;
+        let h = &self.world.heights;
+        let z00 = f64::from(h[k]);
+        let a = f64::from(h[k + 1]) - z00;
+        let b = f64::from(h[k + self.world.cols]) - z00;
+        let c = f64::from(h[k + self.world.cols + 1]) - z00 - a - b;
+        // ground(u, v) = z00 + a·u + b·v + c·u·v along u = u0 + s·dx, v = v0 + s·dy, s = t − t0
+        let u0 = self.x + t0 * dx - i as f64;
+        let v0 = self.y + t0 * dy - j as f64;
+        // gap(s) = q0 + q1·s + q2·s², positive above ground
+        let q0 = self.z + t0 * dz - (z00 + a * u0 + b * v0 + c * u0 * v0);
+        let q1 = dz - (a * dx + b * dy + c * (u0 * dy + v0 * dx));
+        let q2 = -c * dx * dy;
+        if q0 <= 0.0 {
+            // Rounding at the cell's border: the ray went in just beside it.
+            return Some(t0);
+        }
+        let end = t1 - t0;
+        let s = first_root(q0, q1, q2, end * (1.0 + 1e-9) + 1e-12)?;
+        Some(t0 + s)
+    }
+
+    /// Brightness at the nearest node.
+    fn brightness(&self, direction: Vector3<f64>, t: f64) -> u8 {
+        let x = self.x + t * direction.x * self.per_m;
+        let y = self.y + t * direction.y * self.per_m;
+        let (i, j) = (x.max(0.0) as usize, y.max(0.0) as usize);
+        let (i, j) = (i.min(self.world.cols - 2), j.min(self.world.rows - 2));
+        let (tx, ty) = ((x - i as f64) as f32, (y - j as f64) as f32);
+        let k = j * self.world.cols + i;
+        let s = |k: usize| f32::from(self.world.shade[k]);
+        let south = s(k) * (1.0 - tx) + s(k + 1) * tx;
+        let north = s(k + self.world.cols) * (1.0 - tx) + s(k + self.world.cols + 1) * tx;
+        (south * (1.0 - ty) + north * ty).clamp(0.0, 255.0) as u8
+    }
+}
+
+/// Least root in `(0, end]` of `q0 + q1·s + q2·s²` with `q0 > 0`.
+fn first_root(q0: f64, q1: f64, q2: f64, end: f64) -> Option<f64> {
+    let within = |s: f64| (s > 0.0 && s <= end).then_some(s);
+    if q2.abs() < 1e-12 {
+        return if q1 < 0.0 { within(-q0 / q1) } else { None };
+    }
+    let disc = q1 * q1 - 4.0 * q2 * q0;
+    if disc < 0.0 {
+        return None;
+    }
+    // The stable pair of roots.
+    let w = -0.5 * (q1 + disc.sqrt().copysign(q1));
+    let (r1, r2) = (w / q2, if w == 0.0 { f64::NAN } else { q0 / w });
+    let (near, far) = if r1 < r2 { (r1, r2) } else { (r2, r1) };
+    within(near).or_else(|| within(far))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        testing::{perseverance, small_site},
+        world::WorldParams,
+    };
+    use proptest::prelude::*;
+    use sojourn_core::{frames::BaseLink, raster::HeightField};
+
+    fn bare(region: [f64; 4]) -> WorldParams {
+        WorldParams {
+            rock_cfa: 0.0,
+            ..WorldParams::demo(1, region, [0.0, 0.0])
+        }
+    }
+
+    fn camera_at(x: f64, y: f64, z: f64, yaw: f64) -> Transform<Map, NavcamOptical> {
+        let r = perseverance();
+        Transform::<Map, BaseLink>::from_xyz_rpy([x, y, z], 0.02, -0.03, yaw)
+            * r.base_link_from_navcam()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        /// On a plane every depth is the one of plane geometry.
+        #[test]
+        fn depth_of_a_plane_is_exact(gx in -0.2f64..0.2, gy in -0.2f64..0.2, yaw in -3.1f64..3.1) {
+            let world = World::from_fn(&bare([-40.0, -40.0, 40.0, 40.0]), |x, y| gx * x + gy * y).unwrap();
+            let mut cam = perseverance().navcam_pinhole();
+            (cam.width, cam.height) = (64, 48);
+            (cam.fx, cam.fy, cam.cx, cam.cy) = (cam.fx / 10.0, cam.fy / 10.0, 31.5, 23.5);
+            let pose = camera_at(0.0, 0.0, 0.0, yaw);
+            let frame = render(&world, &cam, &pose, 25.0, None);
+            let eye = pose.iso.translation.vector;
+            let normal = Vector3::new(-gx, -gy, 1.0);
+            let mut seen = 0;
+            for v in 0..48 {
+                for u in 0..64 {
+                    let d = pose.iso.rotation * cam.ray(u as f64, v as f64);
+                    let expected = -normal.dot(&eye) / normal.dot(&d);
+                    let got = f64::from(frame.depth_m[v * 64 + u]);
+                    if expected > 0.06 && expected < 24.9 {
+                        prop_assert!((got - expected).abs() < 2e-4 * expected.max(1.0) + 1e-5 * expected * expected, "({u},{v}): {got} for {expected}");
+                        seen += 1;
+                    } else if !(0.0..=25.1).contains(&expected) {
+                        prop_assert!(got.is_nan());
+                    }
+                }
+            }
+            prop_assert!(seen > 500);
+        }
+    }
+
+    /// Against a slow march along the ray over real relief with rocks.
+    #[test]
+    fn depth_agrees_with_a_slow_march() {
+        let params = WorldParams {
+            rock_cfa: 0.1,
+            ..WorldParams::demo(5, [5.0, 5.0, 85.0, 85.0], [40.0, 40.0])
+        };
+        let world = World::from_site(&small_site(7), &params).unwrap();
+        let mut cam = perseverance().navcam_pinhole();
+        (cam.width, cam.height) = (40, 30);
+        (cam.fx, cam.fy, cam.cx, cam.cy) = (cam.fx / 16.0, cam.fy / 16.0, 19.5, 14.5);
+        let ground = world.height_m(40.0, 40.0).unwrap();
+        let mut compared = 0;
+        for yaw in [0.0, 1.0, 2.5, -2.0] {
+            let pose = camera_at(40.0, 40.0, ground, yaw);
+            let frame = render(&world, &cam, &pose, 25.0, None);
+            let eye = pose.iso.translation.vector;
+            for v in 0..30 {
+                for u in 0..40 {
+                    let d = pose.iso.rotation * cam.ray(u as f64, v as f64);
+                    let march = (0..50_000).map(|k| 0.05 + 0.0005 * f64::from(k)).find(|t| {
+                        let p = eye + d * *t;
+                        world.height_m(p.x, p.y).is_some_and(|h| p.z <= h)
+                    });
+                    let got = f64::from(frame.depth_m[v * 40 + u]);
+                    match march {
+                        Some(t) => {
+                            // The march may step over a grazed crest thinner than its step.
+                            assert!(
+                                (got - t).abs() < 0.001 || got < t,
+                                "({u},{v}) {got} for {t}"
+                            );
+                            assert!(
+                                (got - t).abs() < 0.001 || {
+                                    let p = eye + d * got;
+                                    (world.height_m(p.x, p.y).unwrap() - p.z).abs() < 1e-4
+                                }
+                            );
+                            compared += 1;
+                        }
+                        None => assert!(got.is_nan() || got > 24.9),
+                    }
+                }
+            }
+        }
+        assert!(compared > 2000);
+    }
+
+    #[test]
+    fn a_rock_appears_where_it_is() {
+        let world = World::from_fn(&bare([-5.0, -20.0, 30.0, 20.0]), |x, y| {
+            if (x - 8.0).hypot(y - 1.0) < 0.5 {
+                0.6
+            } else {
+                0.0
+            }
+        })
+        .unwrap();
+        let rover = perseverance();
+        let cam = rover.navcam_pinhole();
+        let pose = Transform::<Map, BaseLink>::from_xyz_rpy([0.0; 3], 0.0, 0.0, 0.0)
+            * rover.base_link_from_navcam();
+        let frame = render(&world, &cam, &pose, 30.0, None);
+        let target = pose
+            .iso
+            .inverse_transform_point(&nalgebra::Point3::new(7.75, 1.0, 0.5));
+        let [u, v] = cam.project(target.coords).unwrap();
+        let seen = frame.depth_m[v.round() as usize * 640 + u.round() as usize];
+        assert!(
+            (f64::from(seen) - target.z).abs() < 0.3,
+            "{seen} {}",
+            target.z
+        );
+        let flat = World::from_fn(&bare([-5.0, -20.0, 30.0, 20.0]), |_, _| 0.0).unwrap();
+        let without = render(&flat, &cam, &pose, 30.0, None);
+        assert!(without.depth_m[v.round() as usize * 640 + u.round() as usize] > seen + 0.2);
+        assert_ne!(frame.left, without.left);
+    }
+
+    #[test]
+    fn threads_do_not_show_and_noise_has_its_size() {
+        let world = World::from_site(
+            &small_site(2),
+            &WorldParams::demo(5, [5.0, 5.0, 85.0, 85.0], [40.0, 40.0]),
+        )
+        .unwrap();
+        let cam = perseverance().navcam_pinhole();
+        let pose = camera_at(40.0, 40.0, world.height_m(40.0, 40.0).unwrap(), 0.5);
+        let noise = DepthNoise {
+            seed: 4,
+            frame: 9,
+            per_m: 0.25 / (cam.fx * 0.424),
+        };
+        let shoot = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| render(&world, &cam, &pose, 30.0, Some(noise)))
+        };
+        let (one, two) = (shoot(1), shoot(2));
+        let bits = |f: &Frame| f.depth_m.iter().map(|d| d.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&one), bits(&two));
+        assert_eq!(one.left, two.left);
+        let clean = render(&world, &cam, &pose, 30.0, None);
+        let (mut n, mut sum) = (0.0f64, 0.0);
+        for (a, b) in one
+            .depth_m
+            .iter()
+            .zip(&clean.depth_m)
+            .filter(|(a, _)| !a.is_nan())
+        {
+            let sigma = f64::from(*b).powi(2) * noise.per_m;
+            sum += (f64::from(a - b) / sigma).powi(2);
+            n += 1.0;
+        }
+        assert!(
+            n > 1e5 && ((sum / n).sqrt() - 1.0).abs() < 0.02,
+            "{n} {}",
+            (sum / n).sqrt()
+        );
+    }
+
+    #[test]
+    fn holes_and_the_sky_are_not_seen() {
+        let world = World::from_fn(&bare([-5.0, -20.0, 30.0, 20.0]), |x, _| {
+            if x > 6.0 { f64::NAN } else { 0.0 }
+        })
+        .unwrap();
+        let cam = perseverance().navcam_pinhole();
+        let frame = render(&world, &cam, &camera_at(0.0, 0.0, 0.0, 0.0), 30.0, None);
+        assert!(frame.depth_m[320].is_nan() && frame.left[320] == SKY);
+        assert!(frame.depth_m.iter().any(|d| d.is_finite()));
+        assert!(
+            frame
+                .depth_m
+                .iter()
+                .filter(|d| d.is_finite())
+                .all(|&d| d < 8.0)
+        );
+    }
+}

@@ -1,1 +1,14 @@
-//! Wheel and IMU odometry: where the rover believes it is.
+//! Where the rover believes it is: wheels for the way, gyro for the heading, gravity for the level.
+//!
+//! [`Localization`] is the whole node without ROS: it is told the time and an input and gives an estimate at each tick.
+//! [`attitude`] is the filter of roll, pitch and gyro bias, [`dead_reckoning`] the position and its covariance,
+//! [`config`] the parameter file. Visual odometry and the fix against the orbital map will be modules beside them that
+//! correct the same state.
+
+pub mod attitude;
+pub mod config;
+mod core;
+pub mod dead_reckoning;
+
+pub use config::{Config, Params};
+pub use core::{Counts, Estimate, ImuSample, Input, Localization, Output, Refusal};

@@ -1,5 +1,6 @@
 //! How long one 640 x 480 image takes, from depth to the finished grid: `cargo run -p sojourn_perception --example
 //! time_per_image`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../tests/common/mod.rs"]
 mod common;

@@ -1,4 +1,5 @@
 //! Bad inputs are refused with a count and a reason, and nothing panics.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
@@ -249,7 +250,7 @@ fn any_input() -> impl Strategy<Value = (f64, Input)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_panics_and_the_grid_stays_centred(inputs in prop::collection::vec(any_input(), 1..60)) {

@@ -1,4 +1,5 @@
 //! The grid against ground that is known exactly.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

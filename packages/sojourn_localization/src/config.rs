@@ -1,0 +1,126 @@
+//! Parameters of the node, as `config/localization.param.yaml` gives them, and their checked form.
+
+use serde::Deserialize;
+use sojourn_core::{CoreError, body::Body, error::in_range, rover::Rover};
+
+/// The keys of the parameter file.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The rover's file, relative to the folder the node is started in; read by the shell.
+    pub rover_file: String,
+    /// The body's file (gravity); read by the shell.
+    pub body_file: String,
+    /// Where the rover starts in `map`, metres.
+    pub initial_x_m: f64,
+    /// Where the rover starts in `map`, metres.
+    pub initial_y_m: f64,
+    /// Height of the ground at the start in `map`, metres.
+    pub initial_z_m: f64,
+    /// Heading at the start, radians counter-clockwise from east.
+    pub initial_yaw_rad: f64,
+    /// Standard deviation of that heading, radians.
+    pub initial_yaw_sigma_rad: f64,
+    /// IMU samples at rest that make the first level.
+    pub init_samples: usize,
+    /// Time in which gravity corrects the gyro's level, seconds.
+    pub level_time_constant_s: f64,
+    /// Specific force is taken for gravity when it differs from it by at most this share.
+    pub accel_gate_share: f64,
+    /// Standard deviation of roll and pitch that no averaging removes, radians.
+    pub level_sigma_rad: f64,
+    /// The rover stands still when no rim is faster than this, m/s.
+    pub still_rim_mps: f64,
+    /// And when the gyro, less its bias, shows at most this, rad/s.
+    pub still_gyro_radps: f64,
+    /// And has done so for this long, seconds.
+    pub still_after_s: f64,
+    /// No IMU for longer than this is an error, seconds.
+    pub imu_timeout_s: f64,
+    /// No wheel states for longer than this is an error, seconds.
+    pub wheels_timeout_s: f64,
+    /// A stamp further ahead than this is refused, seconds.
+    pub future_s: f64,
+    /// Take the slip that the rover's file expects by slope off the wheels' way.
+    pub use_slip_prior: bool,
+    /// Standard deviation of the slip on the flat, 0 to 1.
+    pub slip_sigma: f64,
+    /// And this share of the expected slip on top.
+    pub slip_sigma_share: f64,
+    /// Standard deviation of the sideways creep, metres per metre.
+    pub lateral_sigma: f64,
+    /// Way over which slip stays alike, metres.
+    pub slip_correlation_m: f64,
+}
+
+/// Checked parameters, joined with what the files of rover and body say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The parameters, in range.
+    pub params: Params,
+    /// The body's gravity, m/s².
+    pub gravity_mps2: f64,
+}
+
+impl Config {
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    /// [`CoreError::Value`] that names the key.
+    pub fn new(params: Params, body: &Body) -> Result<Self, CoreError> {
+        let p = &params;
+        for (name, value, lo, hi) in [
+            ("initial_x_m", p.initial_x_m, -1e6, 1e6),
+            ("initial_y_m", p.initial_y_m, -1e6, 1e6),
+            ("initial_z_m", p.initial_z_m, -1e5, 1e5),
+            ("initial_yaw_rad", p.initial_yaw_rad, -7.0, 7.0),
+            ("initial_yaw_sigma_rad", p.initial_yaw_sigma_rad, 0.0, 3.2),
+            ("init_samples", p.init_samples as f64, 1.0, 10_000.0),
+            ("level_time_constant_s", p.level_time_constant_s, 0.01, 1e4),
+            ("accel_gate_share", p.accel_gate_share, 0.001, 1.0),
+            ("level_sigma_rad", p.level_sigma_rad, 0.0, 1.0),
+            ("still_rim_mps", p.still_rim_mps, 0.0, 1.0),
+            ("still_gyro_radps", p.still_gyro_radps, 0.0, 1.0),
+            ("still_after_s", p.still_after_s, 0.0, 60.0),
+            ("imu_timeout_s", p.imu_timeout_s, 0.01, 60.0),
+            ("wheels_timeout_s", p.wheels_timeout_s, 0.01, 60.0),
+            ("future_s", p.future_s, 0.0, 10.0),
+            ("slip_sigma", p.slip_sigma, 0.0, 1.0),
+            ("slip_sigma_share", p.slip_sigma_share, 0.0, 2.0),
+            ("lateral_sigma", p.lateral_sigma, 0.0, 1.0),
+            ("slip_correlation_m", p.slip_correlation_m, 0.01, 1e6),
+        ] {
+            in_range("parameters of localization", name, value, lo, hi)?;
+        }
+        body.check("body")?;
+        Ok(Self {
+            gravity_mps2: body.gravity_mps2,
+            params,
+        })
+    }
+
+    /// Standard deviation of the slip where the rover's file expects `expected`, 0 to 1.
+    #[must_use]
+    pub fn slip_sigma(&self, expected: f64) -> f64 {
+        self.params.slip_sigma + self.params.slip_sigma_share * expected
+    }
+
+    /// Expected slip and sideways creep (metres to the left per metre driven) at an attitude, for a driving direction.
+    #[must_use]
+    pub fn expected_slip(
+        &self,
+        rover: &Rover,
+        roll_rad: f64,
+        pitch_rad: f64,
+        sign: f64,
+    ) -> (f64, f64) {
+        if self.params.use_slip_prior {
+            (
+                rover.slip.slip(pitch_rad, sign),
+                rover.slip.lateral(roll_rad),
+            )
+        } else {
+            (0.0, 0.0)
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! The estimate of each tick, and what is said of it.
+
+use crate::{
+    attitude::{Attitude, Levelling},
+    config::Config,
+    dead_reckoning::{DeadReckoning, Way},
+};
+use nalgebra::{Isometry3, UnitQuaternion, Vector3};
+use sojourn_core::{
+    Stamp,
+    frames::{BaseLink, Map, Odom, Transform},
+    health::{Health, NodeState},
+    kinematics::{Velocity, WheelMotion, velocity_from},
+    rover::Rover,
+};
+use std::collections::BTreeMap;
+
+/// A rate beyond this is no measurement, rad/s.
+const MAX_RATE_RADPS: f64 = 100.0;
+/// A specific force beyond this is no measurement, m/s².
+const MAX_FORCE_MPS2: f64 = 1000.0;
+/// A rim speed beyond this is no measurement, m/s.
+const MAX_RIM_MPS: f64 = 100.0;
+/// How long a gap in the data is spoken of, seconds.
+const GAP_REPORT_S: f64 = 10.0;
+/// Longest time without usable gravity before it is spoken of, seconds.
+const LEVEL_REPORT_S: f64 = 10.0;
+/// Standard deviation of the wheels' turn as a share of it, for the heading over a gap of the gyro.
+const WHEEL_TURN_SIGMA_SHARE: f64 = 0.3;
+
+/// One sample of the inertial unit, in `base_link`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ImuSample {
+    /// Angular rate, rad/s.
+    pub gyro_radps: Vector3<f64>,
+    /// Specific force, m/s² (gravity's reaction: up at rest).
+    pub accel_mps2: Vector3<f64>,
+}
+
+/// What the node is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Input {
+    /// A sample of the IMU.
+    Imu(Stamp, ImuSample),
+    /// What the wheels do.
+    Wheels(Stamp, WheelMotion),
+    /// The shell had to refuse a message before it became an input.
+    Refused(Refusal),
+    /// Time for an estimate.
+    Tick,
+}
+
+/// Why an input was not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// Not-a-number or absurd.
+    NotFinite,
+    /// Not newer than the last of its kind.
+    OutOfOrder,
+    /// The stamp lies ahead.
+    Future,
+    /// In another frame.
+    Frame,
+    /// Joints are missing or their numbers do not fit.
+    Joints,
+}
+
+impl Refusal {
+    /// The reason in words.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::NotFinite => "a value that is not a plausible number",
+            Self::OutOfOrder => "a stamp that is not newer than the last",
+            Self::Future => "a stamp in the future",
+            Self::Frame => "a message in another frame",
+            Self::Joints => "wheel states without all twelve joints",
+        }
+    }
+}
+
+/// What happened since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// IMU samples used.
+    pub imu: u64,
+    /// Wheel states used.
+    pub wheels: u64,
+    /// Inputs that were refused, by reason.
+    pub refused: BTreeMap<Refusal, u64>,
+    /// Gaps in the data that were bridged.
+    pub gaps: u64,
+}
+
+/// Where the rover is believed to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Stamp of the newest measurement in it.
+    pub stamp: Stamp,
+    /// Pose.
+    pub odom_from_base_link: Transform<Odom, BaseLink>,
+    /// Its covariance as in `nav_msgs/Odometry`: 6 × 6 row by row, x y z (m) roll pitch yaw (rad).
+    pub pose_covariance: [f64; 36],
+    /// Velocity over ground in `base_link`: forward, left, m/s.
+    pub velocity_mps: [f64; 2],
+    /// Standard deviation of the forward velocity, m/s.
+    pub velocity_sigma_mps: f64,
+    /// Angular rate in `base_link`, rad/s.
+    pub rate_radps: Vector3<f64>,
+    /// Where `odom` lies in `map`.
+    pub map_from_odom: Transform<Map, Odom>,
+}
+
+/// What the node says. Both only at a tick.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Output {
+    /// The estimate, once there is one.
+    pub estimate: Option<Estimate>,
+    /// For heartbeat and diagnostics.
+    pub health: Option<Health>,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    attitude: Attitude,
+    reckoning: DeadReckoning,
+    // Attitude at the newest wheel state.
+    at_wheels: UnitQuaternion<f64>,
+    rate_radps: Vector3<f64>,
+    velocity_mps: [f64; 2],
+    velocity_sigma_mps: f64,
+}
+
+/// The node without ROS.
+#[derive(Clone, Debug)]
+pub struct Localization {
+    config: Config,
+    rover: Rover,
+    levelling: Levelling,
+    state: Option<State>,
+    imu_at: Option<Stamp>,
+    wheels_at: Option<(Stamp, Velocity)>,
+    still_since: Option<Stamp>,
+    level_at: Option<Stamp>,
+    first_tick: Option<Stamp>,
+    wrong_gravity_mps2: Option<f64>,
+    gap_at: Option<(Stamp, &'static str)>,
+    refused_since_tick: Option<(u64, Refusal)>,
+    counts: Counts,
+}
+
+impl Localization {
+    /// A node that knows nothing yet.
+    #[must_use]
+    pub fn new(config: Config, rover: &Rover) -> Self {
+        Self {
+            config,
+            rover: rover.clone(),
+            levelling: Levelling::default(),
+            state: None,
+            imu_at: None,
+            wheels_at: None,
+            still_since: None,
+            level_at: None,
+            first_tick: None,
+            wrong_gravity_mps2: None,
+            gap_at: None,
+            refused_since_tick: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// What happened since the start.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The gyro's bias as estimated, rad/s.
+    #[must_use]
+    pub fn gyro_bias_radps(&self) -> Vector3<f64> {
+        self.state
+            .as_ref()
+            .map_or_else(Vector3::zeros, |s| s.attitude.bias_radps())
+    }
+
+    /// Takes one input at ROS time `now`.
+    pub fn step(&mut self, now: Stamp, input: Input) -> Output {
+        let result = match input {
+            Input::Imu(stamp, sample) => self.on_imu(now, stamp, &sample),
+            Input::Wheels(stamp, wheels) => self.on_wheels(now, stamp, &wheels),
+            Input::Refused(why) => Err(why),
+            Input::Tick => return self.on_tick(now),
+        };
+        if let Err(why) = result {
+            *self.counts.refused.entry(why).or_default() += 1;
+            let n = self.refused_since_tick.map_or(0, |(n, _)| n);
+            self.refused_since_tick = Some((n + 1, why));
+        }
+        Output::default()
+    }
+
+    fn check_stamp(&self, now: Stamp, stamp: Stamp, last: Option<Stamp>) -> Result<(), Refusal> {
+        if stamp.since(now) > self.config.params.future_s {
+            return Err(Refusal::Future);
+        }
+        if last.is_some_and(|last| stamp <= last) {
+            return Err(Refusal::OutOfOrder);
+        }
+        Ok(())
+    }
+
+    fn on_imu(&mut self, now: Stamp, stamp: Stamp, sample: &ImuSample) -> Result<(), Refusal> {
+        // Written so that not-a-number is refused.
+        let plausible = sample.gyro_radps.norm() <= MAX_RATE_RADPS
+            && sample.accel_mps2.norm() <= MAX_FORCE_MPS2;
+        if !plausible {
+            return Err(Refusal::NotFinite);
+        }
+        self.check_stamp(now, stamp, self.imu_at)?;
+        let dt_s = self.imu_at.map_or(0.0, |last| stamp.since(last));
+        self.imu_at = Some(stamp);
+        self.counts.imu += 1;
+        let wheels_still = self
+            .still_since
+            .is_some_and(|since| stamp.since(since) >= self.config.params.still_after_s);
+        let Some(state) = &mut self.state else {
+            self.level_first(stamp, sample);
+            return Ok(());
+        };
+        let p = &self.config.params;
+        if dt_s > p.imu_timeout_s {
+            // The gyro has seen nothing of this time: the wheels say how far the rover may have turned.
+            let turn_rad = self.wheels_at.map_or(0.0, |(_, v)| v.turn_radps) * dt_s;
+            if turn_rad != 0.0 {
+                let turn = Vector3::z() * turn_rad / dt_s + state.attitude.bias_radps();
+                state.attitude.turn(turn, dt_s);
+            }
+            let lost_rad = WHEEL_TURN_SIGMA_SHARE * turn_rad;
+            state.reckoning.yaw_lost(lost_rad * lost_rad);
+            self.gap_at = Some((stamp, "IMU"));
+            self.counts.gaps += 1;
+        } else {
+            let rate = sample.gyro_radps - state.attitude.bias_radps();
+            let gate_radps = p.still_gyro_radps + 5.0 * self.rover.imu.gyro_sigma_radps;
+            if wheels_still && rate.norm() <= gate_radps {
+                let noise_var = state.attitude.noise_var();
+                state.attitude.rest(sample.gyro_radps);
+                state.reckoning.bias_measured(noise_var);
+                state.rate_radps = Vector3::zeros();
+            } else {
+                state.attitude.turn(sample.gyro_radps, dt_s);
+                let noise_var = state.attitude.noise_var();
+                state.reckoning.turned(dt_s, noise_var);
+                state.rate_radps = rate;
+            }
+        }
+        if state.attitude.level(sample.accel_mps2, dt_s, &self.config) {
+            self.level_at = Some(stamp);
+        }
+        Ok(())
+    }
+
+    fn level_first(&mut self, stamp: Stamp, sample: &ImuSample) {
+        let p = &self.config.params;
+        if self.wheels_at.is_some() && self.still_since.is_none() {
+            // Moving already: these samples are no rest.
+            self.levelling = Levelling::default();
+            return;
+        }
+        self.levelling.add(sample.accel_mps2, sample.gyro_radps);
+        if self.levelling.samples() < p.init_samples {
+            return;
+        }
+        let (force, g) = (self.levelling.force_mps2(), self.config.gravity_mps2);
+        let levelling = std::mem::take(&mut self.levelling);
+        if (force - g).abs() > p.accel_gate_share * g {
+            self.wrong_gravity_mps2 = Some(force);
+            return;
+        }
+        self.wrong_gravity_mps2 = None;
+        if let Some(attitude) = levelling.attitude(p.initial_yaw_rad, &self.rover.imu) {
+            self.state = Some(State {
+                reckoning: DeadReckoning::new(
+                    p.initial_yaw_sigma_rad.powi(2),
+                    attitude.yaw_bias_var(),
+                ),
+                at_wheels: attitude.odom_from_base(),
+                attitude,
+                rate_radps: Vector3::zeros(),
+                velocity_mps: [0.0; 2],
+                velocity_sigma_mps: 0.0,
+            });
+            self.level_at = Some(stamp);
+        }
+    }
+
+    fn on_wheels(&mut self, now: Stamp, stamp: Stamp, wheels: &WheelMotion) -> Result<(), Refusal> {
+        let plausible = wheels.rim_mps.iter().all(|v| v.abs() <= MAX_RIM_MPS)
+            && wheels.steer_rad.iter().all(|v| v.abs() <= 10.0);
+        if !plausible {
+            return Err(Refusal::NotFinite);
+        }
+        self.check_stamp(now, stamp, self.wheels_at.map(|w| w.0))?;
+        self.counts.wheels += 1;
+        let velocity = velocity_from(&self.rover, wheels);
+        let p = &self.config.params;
+        let still = wheels.rim_mps.iter().all(|v| v.abs() <= p.still_rim_mps);
+        self.still_since = if still {
+            self.still_since.or(Some(stamp))
+        } else {
+            None
+        };
+        let last = self.wheels_at.replace((stamp, velocity));
+        let Some(state) = &mut self.state else {
+            return Ok(());
+        };
+        let now_at = state.attitude.odom_from_base();
+        if let Some((last_stamp, last_velocity)) = last {
+            let mut dt_s = stamp.since(last_stamp);
+            if dt_s > p.wheels_timeout_s {
+                // What the wheels did in between is not known; not more is believed than the time-out allows.
+                dt_s = p.wheels_timeout_s;
+                self.gap_at = Some((stamp, "wheel states"));
+                self.counts.gaps += 1;
+            }
+            let halfway = state
+                .at_wheels
+                .try_slerp(&now_at, 0.5, 1e-12)
+                .unwrap_or(now_at);
+            let (roll_rad, pitch_rad, _) = halfway.euler_angles();
+            let wheels_m = 0.5 * (last_velocity.speed_mps + velocity.speed_mps) * dt_s;
+            let (slip, creep) =
+                self.config
+                    .expected_slip(&self.rover, roll_rad, pitch_rad, wheels_m);
+            let slip_sigma = self.config.slip_sigma(slip);
+            state.reckoning.moved(
+                halfway,
+                &Way {
+                    forward_m: wheels_m * (1.0 - slip),
+                    // Creep is downhill whichever way the rover drives.
+                    left_m: wheels_m.abs() * creep,
+                    wheels_m,
+                    slip_sigma,
+                    creep_sigma: p.lateral_sigma,
+                    level_sigma_rad: p.level_sigma_rad,
+                    correlation_m: p.slip_correlation_m,
+                },
+            );
+            state.velocity_mps = [
+                velocity.speed_mps * (1.0 - slip),
+                velocity.speed_mps.abs() * creep,
+            ];
+            state.velocity_sigma_mps = velocity.speed_mps.abs() * slip_sigma;
+        }
+        state.at_wheels = now_at;
+        Ok(())
+    }
+
+    fn on_tick(&mut self, now: Stamp) -> Output {
+        self.first_tick.get_or_insert(now);
+        let out = Output {
+            estimate: self.estimate(),
+            health: Some(self.health(now)),
+        };
+        self.refused_since_tick = None;
+        out
+    }
+
+    /// The estimate now; nothing before the first level and the first wheel state.
+    #[must_use]
+    pub fn estimate(&self) -> Option<Estimate> {
+        let state = self.state.as_ref()?;
+        let p = &self.config.params;
+        let stamp = self.imu_at?.max(self.wheels_at?.0);
+        Some(Estimate {
+            stamp,
+            odom_from_base_link: Transform::new(Isometry3::from_parts(
+                state.reckoning.position_m().into(),
+                state.attitude.odom_from_base(),
+            )),
+            pose_covariance: state.reckoning.pose_covariance(p.level_sigma_rad.powi(2)),
+            velocity_mps: state.velocity_mps,
+            velocity_sigma_mps: state.velocity_sigma_mps,
+            rate_radps: state.rate_radps,
+            map_from_odom: Transform::from_xyz_rpy(
+                [p.initial_x_m, p.initial_y_m, p.initial_z_m],
+                0.0,
+                0.0,
+                0.0,
+            ),
+        })
+    }
+
+    fn health(&self, now: Stamp) -> Health {
+        let p = &self.config.params;
+        let begin = self.first_tick.unwrap_or(now);
+        let mut silent = Vec::new();
+        for (name, at, limit_s) in [
+            ("IMU", self.imu_at, p.imu_timeout_s),
+            (
+                "wheel states",
+                self.wheels_at.map(|w| w.0),
+                p.wheels_timeout_s,
+            ),
+        ] {
+            let silence_s = now.since(at.unwrap_or(begin));
+            if silence_s > limit_s {
+                let never = if at.is_none() { "never" } else { "no" };
+                silent.push(format!("{never} {name} for {silence_s:.2} s"));
+            }
+        }
+        if !silent.is_empty() {
+            return Health::error(NodeState::Fault, silent.join(", "));
+        }
+        if let Some(force) = self.wrong_gravity_mps2 {
+            let g = self.config.gravity_mps2;
+            return Health::error(
+                NodeState::Starting,
+                format!(
+                    "at rest the IMU shows {force:.3} m/s2, the body file says {g:.3}: is it the right body, and does the \
+                     rover stand still?"
+                ),
+            );
+        }
+        if self.state.is_none() || self.wheels_at.is_none() {
+            let n = self.levelling.samples();
+            return Health {
+                reason: format!("levelling, {n} of {} samples at rest", p.init_samples),
+                ..Health::ok(NodeState::Starting)
+            };
+        }
+        if let Some((n, why)) = self.refused_since_tick {
+            let reason = format!("{n} inputs refused, the last: {}", why.describe());
+            return Health::warn(NodeState::Active, reason);
+        }
+        if let Some((at, name)) = self.gap_at
+            && now.since(at) < GAP_REPORT_S
+        {
+            let reason = format!(
+                "a gap in the {name} was bridged; the pose may have lost the rover's way in it"
+            );
+            return Health::warn(NodeState::Active, reason);
+        }
+        if self
+            .level_at
+            .is_some_and(|at| now.since(at) > LEVEL_REPORT_S)
+        {
+            let reason = "the IMU's specific force is far from gravity; roll and pitch drift";
+            return Health::warn(NodeState::Active, reason);
+        }
+        Health::ok(NodeState::Active)
+    }
+}

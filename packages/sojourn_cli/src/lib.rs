@@ -1,1 +1,8 @@
-//! What the command `sojourn` is made of.
+//! What the command `sojourn` is made of. Nothing here links ROS: nodes are processes that [`launch`] starts.
+
+pub mod args;
+pub mod cli_error;
+pub mod commands;
+pub mod doctor;
+pub mod launch;
+pub mod report;

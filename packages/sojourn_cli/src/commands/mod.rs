@@ -1,0 +1,56 @@
+//! One function for each command.
+
+pub mod launch;
+
+use crate::args::{DoctorArgs, ReportArgs};
+use crate::cli_error::{CliError, CliResult};
+use crate::launch::places::Places;
+
+/// Prints to standard output; a reader that has gone is not an error of ours.
+pub fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints a document as JSON.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn say_json(document: &impl serde::Serialize) -> CliResult {
+    say(&serde_json::to_string_pretty(document)?);
+    Ok(())
+}
+
+/// `sojourn doctor`
+///
+/// # Errors
+/// [`CliError::Failed`] when something is missing.
+pub fn doctor(args: &DoctorArgs) -> CliResult {
+    let examination = crate::doctor::examine(&Places::find());
+    if args.json {
+        say_json(&examination)?;
+    } else {
+        say(crate::doctor::text(&examination).trim_end());
+    }
+    if examination.ok {
+        Ok(())
+    } else {
+        let missing: Vec<_> = examination
+            .checks
+            .iter()
+            .filter(|c| !c.ok)
+            .map(|c| c.name.as_str())
+            .collect();
+        Err(CliError::Failed(format!("missing: {}", missing.join(", "))))
+    }
+}
+
+/// `sojourn report`
+///
+/// # Errors
+/// [`CliError::Failed`] that names the file.
+pub fn report(args: &ReportArgs) -> CliResult {
+    crate::report::redraw(&args.dir)?;
+    say(&args.dir.join("report.html").display().to_string());
+    Ok(())
+}

@@ -1,1 +1,24 @@
 //! Global planner: labels from a vision-language model, least-cost route, validator, RML-inspired writer.
+//!
+//! [`plan()`] makes a [`sojourn_core::plan::Plan`] over a site; [`validate()`] checks one again from the document alone;
+//! [`to_xml`] writes its XML. [`model`] is the conversation with a vision-language model: it can only make ground dearer
+//! or forbid it, never the other way round. The planner moves nothing: it publishes a proposal.
+
+mod cost;
+mod distance;
+mod error;
+mod line;
+pub mod model;
+mod route;
+mod search;
+mod segments;
+mod stand;
+pub mod validate;
+mod waypoints;
+pub mod xml;
+
+pub use error::PlanError;
+pub use model::{ModelExchange, ModelProvider, ProviderError, provider_from};
+pub use route::{PlanOutcome, PlanRequest, PlanStats, plan};
+pub use validate::{Violation, validate};
+pub use xml::{XmlDrive, XmlPlan, from_xml, to_xml};

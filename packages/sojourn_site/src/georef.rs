@@ -294,7 +294,7 @@ fn projected_scale(
     let (ex, ey) = (step(0, 1), step(2, 3));
     let (mx, my) = (ex[0].hypot(ex[1]), ey[0].hypot(ey[1]));
     let cos = (ex[0] * ey[0] + ex[1] * ey[1]) / (mx * my);
-    if !(mx > 0.0 && my > 0.0) || !mx.is_finite() || !my.is_finite() {
+    if !(mx > 0.0 && my > 0.0 && mx.is_finite() && my.is_finite()) {
         return Err(unusable("the scale there is not a number".into()));
     }
     let shear_deg = 90.0 - cos.clamp(-1.0, 1.0).acos().to_degrees();

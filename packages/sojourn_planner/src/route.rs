@@ -1,0 +1,384 @@
+//! From a request to a plan.
+
+use crate::cost::{Block, CostMap};
+use crate::error::PlanError;
+use crate::model::{self, ModelExchange, ModelProvider};
+use crate::search::{Found, densify, search, straighten};
+use crate::segments::split;
+use crate::stand::{Stander, Trouble};
+use crate::waypoints::Maker;
+use sojourn_core::CoreError;
+use sojourn_core::constraints::Constraints;
+use sojourn_core::geometry::{Xy, distance_m, length_m};
+use sojourn_core::plan::{Feature, Goal, ModelStage, PLAN_SCHEMA_VERSION, Plan, Start, digest_of};
+use sojourn_core::raster::Raster;
+use sojourn_core::rover::Rover;
+use sojourn_core::site::Site;
+
+/// Rounds of search in which places where the rover cannot stand are closed, one after another.
+const MAX_ROUNDS: usize = 40;
+
+/// What to plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanRequest {
+    /// Name of the plan, for people.
+    pub name: String,
+    /// Start, `map` metres.
+    pub start_m: Xy,
+    /// Goal, `map` metres.
+    pub goal_m: Xy,
+    /// Seed of everything random behind the plan; the search itself draws nothing.
+    pub seed: u64,
+}
+
+/// Figures of a search.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlanStats {
+    /// Cells of the search.
+    pub cells: usize,
+    /// Size of a cell, metres.
+    pub cell_m: f64,
+    /// Cells looked at, all rounds together.
+    pub expanded: usize,
+    /// Searches made; more than one when the suspension would have left its limits on the first way.
+    pub rounds: usize,
+    /// Straight distance from start to goal, metres.
+    pub straight_m: f64,
+}
+
+/// A plan and how it came about.
+#[derive(Clone, Debug)]
+pub struct PlanOutcome {
+    /// The plan, checked.
+    pub plan: Plan,
+    /// Figures of the search.
+    pub stats: PlanStats,
+    /// What was said between planner and model; `None` without a provider.
+    pub model: Option<ModelExchange>,
+}
+
+/// Plans a route. The same input gives the same plan, bit for bit.
+///
+/// # Errors
+/// [`PlanError`] with one sentence: start or goal off the map or on forbidden ground, too near to each other, no way.
+pub fn plan(
+    request: &PlanRequest,
+    site: &Site,
+    rover: &Rover,
+    constraints: &Constraints,
+    provider: Option<&dyn ModelProvider>,
+) -> Result<PlanOutcome, PlanError> {
+    constraints.check("constraints")?;
+    rover.check("rover")?;
+    let elevation = site.elevation()?;
+    check_ends(request, elevation, constraints)?;
+    let measured = CostMap::new(elevation, rover, constraints, &[])?;
+    let ends = [("start", request.start_m), ("goal", request.goal_m)];
+    for (which, p) in ends {
+        check_open(&measured, which, p, &[])?;
+    }
+    let (stage, features, exchange) = match provider {
+        Some(p) => model::consult(p, request, site, constraints)?,
+        None => (ModelStage::none(), Vec::new(), None),
+    };
+    let mut map = if features.is_empty() {
+        measured.clone()
+    } else {
+        CostMap::new(elevation, rover, constraints, &features)?
+    };
+    for (which, p) in ends {
+        check_open(&map, which, p, &features)?;
+    }
+    let stander = Stander::new(rover, elevation);
+    let (chain, stats) = match find(&mut map, request, constraints, &stander) {
+        Ok(found) => found,
+        Err(e) => {
+            return Err(blame_labels(
+                e,
+                measured,
+                request,
+                constraints,
+                &stander,
+                &features,
+            ));
+        }
+    };
+    let waypoints = Maker {
+        map: &map,
+        rover,
+        constraints,
+        features: &features,
+    }
+    .make(request.start_m, &chain);
+    let [x_m, y_m] = request.start_m;
+    let first = chain.first().copied().unwrap_or(request.goal_m);
+    let mut plan = Plan {
+        schema_version: PLAN_SCHEMA_VERSION,
+        name: request.name.clone(),
+        site_digest: site.terrain_digest()?,
+        body: site.manifest.body.clone(),
+        rover: rover.name.clone(),
+        rover_digest: digest_of("rover", rover)?,
+        constraints_digest: digest_of("constraints", constraints)?,
+        seed: request.seed,
+        start: Start {
+            x_m,
+            y_m,
+            yaw_rad: (first[1] - y_m).atan2(first[0] - x_m),
+        },
+        goal: Goal {
+            x_m: request.goal_m[0],
+            y_m: request.goal_m[1],
+            tolerance_m: constraints.goal_tolerance_m,
+        },
+        waypoints,
+        distance_m: 0.0,
+        features,
+        keep_out: constraints.keep_out.clone(),
+        model: stage,
+    };
+    plan.distance_m = length_m(&plan.line());
+    plan.check("plan")?;
+    Ok(PlanOutcome {
+        plan,
+        stats,
+        model: exchange,
+    })
+}
+
+fn check_ends(request: &PlanRequest, elevation: &Raster, c: &Constraints) -> Result<(), PlanError> {
+    let [x0, y0] = elevation.origin_m();
+    let [width_m, height_m] = elevation.size_m();
+    for (which, p) in [("start", request.start_m), ("goal", request.goal_m)] {
+        if p.iter().any(|v| !v.is_finite()) {
+            return Err(CoreError::value(
+                "request",
+                which,
+                format!("{p:?}"),
+                "two finite numbers of metres",
+            )
+            .into());
+        }
+        if !elevation.contains(p[0], p[1]) {
+            return Err(PlanError::OffMap {
+                which,
+                x_m: p[0],
+                y_m: p[1],
+                width_m: x0 + width_m,
+                height_m: y0 + height_m,
+            });
+        }
+    }
+    let distance_m = distance_m(request.start_m, request.goal_m);
+    for (least_m, why) in [
+        (
+            c.goal_tolerance_m,
+            "the goal's tolerance: the rover is there already",
+        ),
+        (c.segment_min_m, "the shortest segment"),
+    ] {
+        if distance_m < least_m || distance_m <= c.goal_tolerance_m {
+            return Err(PlanError::TooNear {
+                distance_m,
+                least_m,
+                why,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_open(
+    map: &CostMap,
+    which: &'static str,
+    p: Xy,
+    features: &[Feature],
+) -> Result<(), PlanError> {
+    let index = map.index(p);
+    if index.is_some_and(|i| map.free(i)) {
+        return Ok(());
+    }
+    Err(PlanError::Forbidden {
+        which,
+        x_m: p[0],
+        y_m: p[1],
+        why: index.map_or_else(|| "lies off the map".into(), |i| map.explain(i, features)),
+    })
+}
+
+/// Searches, closes what the rover cannot stand on, searches again.
+fn find(
+    map: &mut CostMap,
+    request: &PlanRequest,
+    c: &Constraints,
+    stander: &Stander<'_>,
+) -> Result<(Vec<Xy>, PlanStats), PlanError> {
+    let [x_m, y_m] = request.goal_m;
+    let no_route = |why: String| PlanError::NoRoute { x_m, y_m, why };
+    let mut stats = PlanStats {
+        cells: map.block.len(),
+        cell_m: map.cell_m(),
+        expanded: 0,
+        rounds: 0,
+        straight_m: distance_m(request.start_m, request.goal_m),
+    };
+    let mut trouble: Option<Trouble> = None;
+    for _ in 0..MAX_ROUNDS {
+        stats.rounds += 1;
+        let chain = match search_chain(map, request, c, &mut stats) {
+            Ok(chain) => chain,
+            Err(why) => {
+                return Err(no_route(match &trouble {
+                    Some(t) => format!(
+                        "{why}; ways over ({:.1}, {:.1}) are closed because the rover would stand there with {}",
+                        t.at[0], t.at[1], t.what
+                    ),
+                    None => why,
+                }));
+            }
+        };
+        let troubles = stander.troubles(request.start_m, &chain);
+        let ends = [map.index(request.start_m), map.index(request.goal_m)];
+        let mut closed = false;
+        for t in &troubles {
+            let cell = map.index(t.at);
+            if !ends.contains(&cell) {
+                map.close(t.at, 0.71 * map.cell_m());
+                closed = true;
+            }
+        }
+        // What was closed around a trouble must not close the ends themselves.
+        for end in ends.into_iter().flatten() {
+            if map.block[end] == Block::Stand {
+                map.block[end] = Block::Free;
+            }
+        }
+        let Some(first) = troubles.into_iter().next() else {
+            return Ok((chain, stats));
+        };
+        if !closed {
+            return Err(no_route(format!(
+                "the rover would stand at ({:.1}, {:.1}) with {}",
+                first.at[0], first.at[1], first.what
+            )));
+        }
+        trouble = Some(first);
+    }
+    Err(no_route(match trouble {
+        Some(t) => format!(
+            "after {MAX_ROUNDS} searches the rover would still stand at ({:.1}, {:.1}) with {}",
+            t.at[0], t.at[1], t.what
+        ),
+        None => "no search was made".into(),
+    }))
+}
+
+/// One search: cells, straight lines, segments. The error is the reason for people.
+fn search_chain(
+    map: &CostMap,
+    request: &PlanRequest,
+    c: &Constraints,
+    stats: &mut PlanStats,
+) -> Result<Vec<Xy>, String> {
+    let (Some(start), Some(goal)) = (map.index(request.start_m), map.index(request.goal_m)) else {
+        return Err("start or goal is off the map".into());
+    };
+    let cells = match search(map, start, goal) {
+        Found::Path(cells, expanded) => {
+            stats.expanded += expanded;
+            cells
+        }
+        Found::Enclosed(reached, nearest) => {
+            stats.expanded += reached;
+            return Err(enclosed(map, request, reached, nearest));
+        }
+    };
+    let mut points = vec![request.start_m];
+    points.extend(
+        cells
+            .get(1..cells.len().saturating_sub(1))
+            .unwrap_or_default()
+            .iter()
+            .map(|&i| map.centre(i)),
+    );
+    points.push(request.goal_m);
+    // The ends are not in the middle of their cells, so the first line may clip a corner: then from the middle.
+    let line = straighten(map, &points)
+        .or_else(|| {
+            points.insert(1, map.centre(start));
+            points.insert(points.len() - 1, map.centre(goal));
+            straighten(map, &points)
+        })
+        .ok_or("the way around the first or last cell is too narrow")?;
+    let line = straighten(map, &densify(&line, map.cell_m())).unwrap_or(line);
+    split(map, &line, c).ok_or_else(|| {
+        format!(
+            "the way of {:.1} m cannot be cut into straight segments of {} to {} m on open ground",
+            length_m(&line),
+            c.segment_min_m,
+            c.segment_max_m
+        )
+    })
+}
+
+/// What stops the way to the goal: the first closed ground on the straight line from the nearest reachable place.
+fn enclosed(map: &CostMap, request: &PlanRequest, reached: usize, nearest: usize) -> String {
+    let p = map.centre(nearest);
+    let mut wall = None;
+    crate::line::cells_along(map, p, request.goal_m, |i, _| {
+        if !map.free(i) {
+            wall = Some(i);
+        }
+        wall.is_none()
+    });
+    let area_m2 = reached as f64 * map.cell_m() * map.cell_m();
+    let stopped = wall.map_or_else(String::new, |i| {
+        let q = map.centre(i);
+        format!(
+            ", stopped by ground at ({:.1}, {:.1}) that {}",
+            q[0],
+            q[1],
+            map.explain(i, &[])
+        )
+    });
+    format!(
+        "the {area_m2:.0} m² that can be driven from the start end {:.1} m short of it at ({:.1}, {:.1}){stopped}",
+        distance_m(p, request.goal_m),
+        p[0],
+        p[1]
+    )
+}
+
+/// When the labels alone stand in the way, the sentence says so.
+fn blame_labels(
+    error: PlanError,
+    mut measured: CostMap,
+    request: &PlanRequest,
+    c: &Constraints,
+    stander: &Stander<'_>,
+    features: &[Feature],
+) -> PlanError {
+    let forbidding: Vec<String> = features
+        .iter()
+        .enumerate()
+        .filter(|(_, f)| f.forbids)
+        .map(|(k, f)| {
+            format!(
+                "{k} \"{}\" (confidence {:.2})",
+                f.class.traits().name,
+                f.confidence
+            )
+        })
+        .collect();
+    if forbidding.is_empty() || find(&mut measured, request, c, stander).is_err() {
+        return error;
+    }
+    PlanError::NoRoute {
+        x_m: request.goal_m[0],
+        y_m: request.goal_m[1],
+        why: format!(
+            "the model's labels that forbid ground close every way that the elevation model leaves open: {}",
+            forbidding.join(", ")
+        ),
+    }
+}

@@ -9,13 +9,17 @@ pub mod error;
 pub mod inbox;
 pub mod lockstep;
 pub mod params;
+pub mod tree;
 #[cfg(feature = "ros")]
 pub mod ros;
 
 pub use convert::Refused;
 pub use error::KitError;
 pub use params::{ParamError, ParamValue};
+pub use tree::FrameTree;
 
+#[cfg(feature = "ros")]
+pub use ros::msgs;
 #[cfg(feature = "ros")]
 pub use ros::{
     kit::{NodeKit, TickMode, run_node},

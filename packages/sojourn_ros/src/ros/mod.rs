@@ -4,6 +4,7 @@ pub mod context;
 pub mod kit;
 pub mod logging;
 pub mod meta;
+pub mod msgs;
 mod param_services;
 pub mod publisher;
 pub mod run;

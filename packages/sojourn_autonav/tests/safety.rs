@@ -1,0 +1,317 @@
+//! Whatever comes in whatever order: AutoNav never moves without a fresh goal, grid and pose, and never too fast.
+
+mod double;
+
+use double::{params, rover};
+use proptest::prelude::*;
+use sojourn_autonav::{AutoNav, Config, Decision, DriveState, Goal, Input};
+use sojourn_core::{
+    Stamp,
+    frames::Transform,
+    geometry::corridor,
+    kinematics::fastest_rim_mps,
+    plan::{Mode, WaypointLimits},
+    raster::Raster,
+};
+
+fn nav() -> AutoNav {
+    let r = rover("perseverance");
+    AutoNav::new(Config::new(&params(), &r).unwrap(), r).unwrap()
+}
+
+fn goal() -> Goal {
+    Goal {
+        active: true,
+        bundle_id: "b".into(),
+        index: 0,
+        xy_in_map: [10.0, 0.0],
+        tolerance_m: 1.0,
+        mode: Mode::AvoidAll,
+        keep_in_map: vec![corridor([0.0, 0.0], [10.0, 0.0], 5.0)],
+        limits: WaypointLimits {
+            tilt_deg: 25.0,
+            slip: 0.6,
+            speed_mps: 0.03,
+        },
+    }
+}
+
+fn flat(height: f32) -> Raster {
+    Raster::filled(200, 200, 0.1, [-10.0, -10.0], height).unwrap()
+}
+
+/// Time 1 s plus milliseconds.
+fn at(ms: i64) -> Stamp {
+    Stamp(1_000_000_000 + ms * 1_000_000)
+}
+
+fn pose(stamp: Stamp, x_m: f64, y_m: f64, yaw_rad: f64, pitch_rad: f64) -> Input {
+    Input::Pose {
+        stamp,
+        odom_from_base_link: Transform::from_xyz_rpy([x_m, y_m, 0.0], 0.0, pitch_rad, yaw_rad),
+    }
+}
+
+fn map(stamp: Stamp) -> Input {
+    Input::MapFromOdom {
+        stamp,
+        map_from_odom: Transform::identity(),
+    }
+}
+
+/// All inputs, but for one of a given name.
+fn feed(nav: &mut AutoNav, now: Stamp, skip: &str, goal: &Goal, elevation: &Raster) -> Decision {
+    if skip != "grid" {
+        nav.step(
+            now,
+            Input::Grid {
+                stamp: now,
+                elevation: elevation.clone(),
+            },
+        );
+    }
+    if skip != "pose" {
+        nav.step(now, pose(now, 0.0, 0.0, 0.0, 0.0));
+    }
+    if skip != "map_from_odom" {
+        nav.step(now, map(now));
+    }
+    if skip != "goal" {
+        nav.step(
+            now,
+            Input::Goal {
+                stamp: now,
+                goal: goal.clone(),
+            },
+        );
+    }
+    nav.step(now, Input::Tick).unwrap()
+}
+
+#[test]
+fn it_begins_stopped_and_drives_when_all_is_there() {
+    let mut n = nav();
+    let d = n.step(at(0), Input::Tick).unwrap();
+    assert!(d.velocity.is_stop() && d.state == DriveState::Idle && !d.reason.is_empty());
+    let d = feed(&mut n, at(100), "", &goal(), &flat(0.0));
+    assert!(
+        d.velocity.speed_mps > 0.02 && d.state == DriveState::Driving,
+        "{}",
+        d.reason
+    );
+    assert!(d.candidates.iter().any(|c| c.chosen && c.safe));
+}
+
+#[test]
+fn each_missing_input_stops_it_with_its_name() {
+    for (part, word) in [
+        ("grid", "terrain grid"),
+        ("pose", "pose"),
+        ("map_from_odom", "map_from_odom"),
+        ("goal", "goal"),
+    ] {
+        // never heard
+        let d = feed(&mut nav(), at(0), part, &goal(), &flat(0.0));
+        assert!(d.velocity.is_stop(), "{part}");
+        // heard once, then no more
+        let mut n = nav();
+        assert!(
+            !feed(&mut n, at(0), "", &goal(), &flat(0.0))
+                .velocity
+                .is_stop()
+        );
+        let late = if part == "grid" { 31_000 } else { 600 };
+        let d = feed(&mut n, at(late), part, &goal(), &flat(0.0));
+        assert!(
+            d.velocity.is_stop() && d.reason.contains(word),
+            "{part}: {}",
+            d.reason
+        );
+        assert_eq!(d.state, DriveState::Stopped);
+        // and back again
+        assert!(
+            !feed(&mut n, at(late + 100), "", &goal(), &flat(0.0))
+                .velocity
+                .is_stop()
+        );
+    }
+}
+
+#[test]
+fn outside_the_corridor_it_stands() {
+    let mut n = nav();
+    let mut g = goal();
+    g.keep_in_map = vec![corridor([20.0, 0.0], [30.0, 0.0], 5.0)];
+    let d = feed(&mut n, at(0), "", &g, &flat(0.0));
+    assert!(
+        d.velocity.is_stop() && d.reason.contains("outside the corridor"),
+        "{}",
+        d.reason
+    );
+    g.keep_in_map.clear();
+    let d = feed(&mut n, at(100), "", &g, &flat(0.0));
+    assert!(
+        d.velocity.is_stop() && d.reason.contains("no corridor"),
+        "{}",
+        d.reason
+    );
+}
+
+#[test]
+fn a_wall_all_around_ends_in_a_stop_that_names_limit_value_and_place() {
+    let mut n = nav();
+    let blank = flat(0.0);
+    let walls = blank.like(|c, r| {
+        let [x, y] = blank.centre_m(c, r);
+        if x.abs().max(y.abs()) > 2.6 { 2.0 } else { 0.0 }
+    });
+    let mut last = None;
+    for tick in 0..700 {
+        last = Some(feed(&mut n, at(tick * 100), "", &goal(), &walls));
+        assert!(last.as_ref().unwrap().velocity.is_stop());
+    }
+    let d = last.unwrap();
+    assert!(d.gave_up && d.state == DriveState::Stopped && d.stops == 1);
+    assert!(
+        d.reason.contains("no safe path")
+            && d.reason.contains("limit")
+            && d.reason.contains("odom"),
+        "{}",
+        d.reason
+    );
+    // a new goal, and a way that is free, make it move again
+    let mut g = goal();
+    g.index = 1;
+    let d = feed(&mut n, at(71_000), "", &g, &flat(0.0));
+    assert!(!d.velocity.is_stop() && !d.gave_up, "{}", d.reason);
+}
+
+#[test]
+fn guarded_stops_before_a_rock_that_avoid_all_goes_round() {
+    let blank = flat(0.0);
+    let rock = blank.like(|c, r| {
+        let [x, y] = blank.centre_m(c, r);
+        if (x - 2.2).hypot(y - 1.2) < 0.4 {
+            0.6
+        } else {
+            0.0
+        }
+    });
+    let mut g = goal();
+    assert!(!feed(&mut nav(), at(0), "", &g, &rock).velocity.is_stop());
+    g.mode = Mode::Guarded;
+    let mut n = nav();
+    let d = feed(&mut n, at(0), "", &g, &rock);
+    assert!(
+        d.velocity.is_stop() && d.reason.contains("no safe path"),
+        "{}",
+        d.reason
+    );
+    g.mode = Mode::Directed;
+    assert!(!feed(&mut nav(), at(0), "", &g, &rock).velocity.is_stop());
+}
+
+#[test]
+fn directed_still_stops_for_tilt_and_unknown_ground_is_never_entered() {
+    let mut g = goal();
+    g.mode = Mode::Directed;
+    let mut n = nav();
+    feed(&mut n, at(0), "", &g, &flat(0.0));
+    n.step(at(100), pose(at(100), 0.0, 0.0, 0.0, 0.5));
+    let d = feed(&mut n, at(100), "pose", &g, &flat(0.0));
+    assert!(
+        d.velocity.is_stop() && d.reason.contains("tilt"),
+        "{}",
+        d.reason
+    );
+    let d = feed(&mut nav(), at(0), "", &goal(), &flat(f32::NAN));
+    assert!(
+        d.velocity.is_stop() && d.reason.contains("unknown ground"),
+        "{}",
+        d.reason
+    );
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Grid(u8, i64),
+    Pose([f64; 4], i64),
+    Map(f64, i64),
+    Goal(bool, u8, f64, i64),
+    Wait(i64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let late = prop_oneof![5 => Just(0i64), 1 => -800i64..800];
+    let x = prop_oneof![12 => -0.4f64..0.4, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY), 1 => -20.0f64..20.0];
+    prop_oneof![
+        1 => (0u8..4, late.clone()).prop_map(|(k, d)| Event::Grid(k, d)),
+        3 => (x.clone(), x.clone(), -0.6f64..0.6, late.clone())
+            .prop_map(|(x, y, p, d)| Event::Pose([x, y, 0.3, p], d)),
+        2 => (x.clone(), late.clone()).prop_map(|(x, d)| Event::Map(x, d)),
+        2 => (prop::bool::weighted(0.9), 0u8..4, x, late).prop_map(|(a, k, x, d)| Event::Goal(a, k, x, d)),
+        4 => (1i64..400).prop_map(Event::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn it_never_moves_without_fresh_goal_grid_and_pose(events in prop::collection::vec(event(), 1..60)) {
+        let p = params();
+        let r = rover("perseverance");
+        let mut n = nav();
+        let mut now = at(0);
+        feed(&mut n, now, "", &goal(), &flat(0.0));
+        let (mut g, mut active, mut mapped, mut posed) = (now, true, now, now);
+        let mut grid = now;
+        for e in events {
+            let stamp = |ms: i64| Stamp(now.0 + ms * 1_000_000);
+            match e {
+                Event::Grid(kind, ms) => {
+                    let blank = flat(0.0);
+                    let elevation = match kind {
+                        0 => blank,
+                        1 => flat(f32::NAN),
+                        2 => blank.like(|c, _| if c % 7 == 0 { f32::INFINITY } else { 0.0 }),
+                        _ => blank.like(|c, row| if (c / 9 + row / 11) % 5 == 0 { 0.8 } else { 0.0 }),
+                    };
+                    let s = stamp(ms);
+                    n.step(now, Input::Grid { stamp: s, elevation });
+                    if s >= grid { grid = s; }
+                }
+                Event::Pose([x, y, yaw, pitch], ms) => {
+                    let s = stamp(ms);
+                    n.step(now, pose(s, x, y, yaw, pitch));
+                    if x.is_finite() && y.is_finite() && s >= posed { posed = s; }
+                }
+                Event::Map(x, ms) => {
+                    let s = stamp(ms);
+                    let map_from_odom = Transform::from_xyz_rpy([x, 0.0, 0.0], 0.0, 0.0, 0.0);
+                    n.step(now, Input::MapFromOdom { stamp: s, map_from_odom });
+                    if x.is_finite() { mapped = s; }
+                }
+                Event::Goal(on, kind, x, ms) => {
+                    let s = stamp(ms);
+                    let mut new = goal();
+                    new.active = on;
+                    new.xy_in_map[1] = x;
+                    new.mode = [Mode::AvoidAll, Mode::Guarded, Mode::Directed, Mode::AvoidAll][kind as usize];
+                    n.step(now, Input::Goal { stamp: s, goal: new });
+                    if x.is_finite() { g = s; active = on; }
+                }
+                Event::Wait(ms) => now = Stamp(now.0 + ms * 1_000_000),
+            }
+            let d = n.step(now, Input::Tick).unwrap();
+            prop_assert!(d.velocity.is_finite() && !d.reason.is_empty());
+            prop_assert!(fastest_rim_mps(&r, d.velocity) <= 0.03 + 1e-9, "{:?}", d.velocity);
+            if !d.velocity.is_stop() {
+                let fresh = |s: Stamp, limit: f64| now.since(s).abs() <= limit;
+                prop_assert!(active && fresh(g, p.goal_timeout_s));
+                prop_assert!(fresh(posed, p.pose_timeout_s) && fresh(mapped, p.pose_timeout_s));
+                prop_assert!(fresh(grid, p.grid_timeout_s));
+                prop_assert!(matches!(d.state, DriveState::Driving | DriveState::Turning));
+            }
+        }
+    }
+}

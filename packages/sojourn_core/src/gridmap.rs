@@ -60,7 +60,7 @@ pub fn from_columns(layer: &Layer<'_>) -> Result<Raster, CoreError> {
     for (axis, (n, length_m)) in ["x", "y"].iter().zip(cells.iter_mut().zip(layer.length_m)) {
         let count = length_m / res_m;
         // a comparison with not-a-number is false
-        if !(count >= 0.5 && count < 1e5 && (count - count.round()).abs() < 1e-3) {
+        if !((0.5..1e5).contains(&count) && (count - count.round()).abs() < 1e-3) {
             return Err(CoreError::value(
                 what,
                 format!("info.length_{axis}"),

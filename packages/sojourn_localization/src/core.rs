@@ -44,8 +44,6 @@ pub enum Input {
     Imu(Stamp, ImuSample),
     /// What the wheels do.
     Wheels(Stamp, WheelMotion),
-    /// The shell had to refuse a message before it became an input.
-    Refused(Refusal),
     /// Time for an estimate.
     Tick,
 }
@@ -59,10 +57,6 @@ pub enum Refusal {
     OutOfOrder,
     /// The stamp lies ahead.
     Future,
-    /// In another frame.
-    Frame,
-    /// Joints are missing or their numbers do not fit.
-    Joints,
 }
 
 impl Refusal {
@@ -73,8 +67,6 @@ impl Refusal {
             Self::NotFinite => "a value that is not a plausible number",
             Self::OutOfOrder => "a stamp that is not newer than the last",
             Self::Future => "a stamp in the future",
-            Self::Frame => "a message in another frame",
-            Self::Joints => "wheel states without all twelve joints",
         }
     }
 }
@@ -189,7 +181,6 @@ impl Localization {
         let result = match input {
             Input::Imu(stamp, sample) => self.on_imu(now, stamp, &sample),
             Input::Wheels(stamp, wheels) => self.on_wheels(now, stamp, &wheels),
-            Input::Refused(why) => Err(why),
             Input::Tick => return self.on_tick(now),
         };
         if let Err(why) = result {

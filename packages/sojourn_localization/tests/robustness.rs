@@ -51,7 +51,6 @@ fn bad_inputs_are_counted_and_change_nothing() {
     wheels.rim_mps[3] = f64::INFINITY;
     node.step(at(t), Input::Wheels(at(t + 0.05), wheels));
     node.step(at(t), Input::Wheels(at(t - 0.1), WheelMotion::default()));
-    node.step(at(t), Input::Refused(Refusal::Joints));
     assert_eq!(node.estimate(), before);
     let n = |why| node.counts().refused.get(&why).copied().unwrap_or(0);
     assert_eq!(
@@ -59,14 +58,13 @@ fn bad_inputs_are_counted_and_change_nothing() {
             n(Refusal::NotFinite),
             n(Refusal::OutOfOrder),
             n(Refusal::Future),
-            n(Refusal::Joints)
         ],
-        [3, 3, 1, 1]
+        [3, 3, 1]
     );
     let health = node.step(at(t), Input::Tick).health.unwrap();
     assert_eq!(health.level, HealthLevel::Warn);
     assert!(
-        health.reason.contains("8 inputs refused"),
+        health.reason.contains("7 inputs refused"),
         "{}",
         health.reason
     );
@@ -179,7 +177,6 @@ fn any_input() -> impl Strategy<Value = (f64, f64, Input)> {
         4 => (prop::array::uniform6(any_f64(0.2)), prop::array::uniform6(any_f64(1.0)))
             .prop_map(|(rim_mps, steer_rad)| Input::Wheels(Stamp(0), WheelMotion { rim_mps, steer_rad })),
         3 => Just(Input::Tick),
-        1 => Just(Input::Refused(Refusal::Frame)),
     ];
     let late = prop_oneof![8 => Just(0.0), 1 => -1.0..1.0f64, 1 => prop::num::f64::ANY];
     (0.0..0.2f64, late, input)

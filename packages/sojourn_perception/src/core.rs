@@ -47,8 +47,6 @@ pub enum Input {
     CameraInfo(Pinhole),
     /// An image.
     Depth(DepthImage),
-    /// The shell had to refuse a message before it became an input.
-    Refused(Refusal),
     /// Time for a decision.
     Tick,
 }
@@ -62,10 +60,6 @@ pub enum Refusal {
     TooLarge,
     /// Width, height and number of values do not fit each other.
     Size,
-    /// Not 32FC1 in this machine's byte order.
-    Encoding,
-    /// In another frame.
-    Frame,
     /// Not-a-number or absurd where a number has to be.
     NotFinite,
     /// The stamp lies ahead.
@@ -96,8 +90,6 @@ impl Refusal {
             Self::Empty => "an image without pixels",
             Self::TooLarge => "an image of more than 4096 x 4096 pixels",
             Self::Size => "an image whose width times height is not its number of values",
-            Self::Encoding => "an image that is not 32FC1 in metres",
-            Self::Frame => "a message in another frame",
             Self::NotFinite => "a value that is not a finite number",
             Self::Future => "a stamp in the future",
             Self::Stale => "an image older than the odometry kept, or in a gap of it",
@@ -200,7 +192,6 @@ impl Perception {
             }
             Input::CameraInfo(camera) => self.on_camera_info(camera),
             Input::Depth(image) => self.on_depth(now, image),
-            Input::Refused(refusal) => self.refuse(refusal),
             Input::Tick => return self.on_tick(now),
         }
         Output::default()

@@ -1,2 +1,118 @@
-//! The node `localization`.
-fn main() {}
+//! Node `localization`: IMU and wheel states in, odometry, `map_from_odom` and tf out. Shell of
+//! [`sojourn_localization::Localization`].
+
+use anyhow::Context;
+use r2r::geometry_msgs::msg::TransformStamped;
+use r2r::nav_msgs::msg::Odometry;
+use r2r::sensor_msgs::msg::{Imu, JointState};
+use r2r::tf2_msgs::msg::TFMessage;
+use sojourn_core::Stamp;
+use sojourn_core::body::Body;
+use sojourn_core::kinematics::WheelMotion;
+use sojourn_core::rover::{Rover, Steering};
+use sojourn_core::topics;
+use sojourn_localization::{Config, Estimate, ImuSample, Input, Localization, Params};
+use sojourn_ros::ros::msgs;
+use sojourn_ros::{Event, NodeKit, Refused, run_node};
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run_node("localization", localization)
+}
+
+async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
+    let params: Params = kit.params()?;
+    let rover = Rover::load(Path::new(&params.rover_file))
+        .with_context(|| format!("node {}: parameter rover_file", kit.name()))?;
+    let body = Body::load(Path::new(&params.body_file))
+        .with_context(|| format!("node {}: parameter body_file", kit.name()))?;
+    let mut core = Localization::new(Config::new(params, &body)?, &rover);
+
+    kit.subscribe(&topics::IMU, |m: Imu| {
+        let (stamp, gyro_radps, accel_mps2) = msgs::imu(&m, topics::IMU.frame)?;
+        Ok(Some(Input::Imu(
+            stamp,
+            ImuSample {
+                gyro_radps,
+                accel_mps2,
+            },
+        )))
+    })?;
+    let (radius_m, steers) = (
+        rover.wheel.radius_m,
+        rover.drive.steering == Steering::CornerSteered,
+    );
+    kit.subscribe(&topics::WHEELS, move |m: JointState| {
+        wheels(&m, radius_m, steers).map(Some)
+    })?;
+    let odometry = kit.publisher::<Odometry>(&topics::ODOMETRY)?;
+    let map_from_odom = kit.publisher::<TransformStamped>(&topics::MAP_FROM_ODOM)?;
+    let tf = kit.publisher::<TFMessage>(&topics::TF)?;
+    let tf_static = kit.publisher::<TFMessage>(&topics::TF_STATIC)?;
+
+    let mut node = kit.run()?;
+    // Latched, so it reaches those that come later, too.
+    tf_static.publish(&TFMessage {
+        transforms: vec![msgs::transform_to_msg(
+            Stamp(0),
+            &rover.base_link_from_navcam(),
+        )],
+    })?;
+    loop {
+        match node.next().await? {
+            Event::Tick(tick) => {
+                for input in tick.inputs {
+                    core.step(tick.now, input);
+                }
+                let out = core.step(tick.now, Input::Tick);
+                if let Some(estimate) = out.estimate {
+                    let in_map = msgs::transform_to_msg(estimate.stamp, &estimate.map_from_odom);
+                    let in_odom =
+                        msgs::transform_to_msg(estimate.stamp, &estimate.odom_from_base_link);
+                    odometry.publish(&to_msg(&estimate))?;
+                    map_from_odom.publish(&in_map)?;
+                    tf.publish(&TFMessage {
+                        transforms: vec![in_map, in_odom],
+                    })?;
+                    let bias = core.gyro_bias_radps();
+                    node.diagnostic("gyro_bias_yaw_radps", format!("{:.3e}", bias.z));
+                    let sigma_m = estimate.pose_covariance[0].max(estimate.pose_covariance[7]);
+                    node.diagnostic("position_sigma_m", format!("{:.3}", sigma_m.sqrt()));
+                }
+                let counts = core.counts();
+                node.diagnostic("refused", counts.refused.values().sum::<u64>());
+                node.diagnostic("gaps", counts.gaps);
+                node.done(out.health.unwrap_or_default())?;
+            }
+            Event::ParametersChanged => {}
+            Event::Stop => return Ok(()),
+        }
+    }
+}
+
+fn wheels(m: &JointState, radius_m: f64, steers: bool) -> Result<Input, Refused> {
+    let (stamp, _, turn_radps) = msgs::joints(m, &topics::DRIVE_JOINTS)?;
+    let steer_rad = if steers {
+        msgs::joints(m, &topics::STEER_JOINTS)?.1
+    } else {
+        [0.0; 6]
+    };
+    let rim_mps = turn_radps.map(|w| w * radius_m);
+    Ok(Input::Wheels(stamp, WheelMotion { rim_mps, steer_rad }))
+}
+
+fn to_msg(estimate: &Estimate) -> Odometry {
+    let [forward_mps, left_mps] = estimate.velocity_mps;
+    let mut m = msgs::odometry_to_msg(&msgs::OdometryIn {
+        stamp: estimate.stamp,
+        to_from_base_link: estimate.odom_from_base_link,
+        linear_mps: nalgebra::Vector3::new(forward_mps, left_mps, 0.0),
+        angular_radps: estimate.rate_radps,
+        pose_covariance: estimate.pose_covariance,
+    });
+    if let Some(first) = m.twist.covariance.first_mut() {
+        *first = estimate.velocity_sigma_mps.powi(2);
+    }
+    m
+}

@@ -10,6 +10,7 @@ pub mod nameplate;
 pub mod noise;
 pub mod render;
 pub mod rocks;
+pub mod sim;
 #[cfg(test)]
 mod testing;
 pub mod verify;

@@ -1,0 +1,124 @@
+//! The inertial unit: what gyro and accelerometer read for a true motion, with bias and noise from one seeded stream.
+
+use nalgebra::{UnitQuaternion, Vector3};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sojourn_core::{Stamp, rover::Imu};
+
+/// One reading, axes of `base_link`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ImuSample {
+    /// When.
+    pub stamp: Stamp,
+    /// Angular rate, rad/s.
+    pub gyro_radps: [f64; 3],
+    /// Specific force, m/s²: at rest on level ground `[0, 0, +g]`.
+    pub accel_mps2: [f64; 3],
+}
+
+/// The unit with its bias of this run.
+#[derive(Clone, Debug)]
+pub struct ImuModel {
+    imu: Imu,
+    gravity_mps2: f64,
+    bias_radps: Vector3<f64>,
+    rng: ChaCha8Rng,
+}
+
+impl ImuModel {
+    /// Draws the bias of a run.
+    #[must_use]
+    pub fn new(imu: Imu, gravity_mps2: f64, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(1);
+        let bias_radps = gauss3(&mut rng) * imu.gyro_bias_sigma_radps;
+        Self {
+            imu,
+            gravity_mps2,
+            bias_radps,
+            rng,
+        }
+    }
+
+    /// Readings over one control period, the last at `now`: the attitude turns evenly from `before` to `after`.
+    ///
+    /// The number of draws from the stream depends on the rover file alone, so nothing else in a run can shift it.
+    pub fn sample(
+        &mut self,
+        now: Stamp,
+        period_s: f64,
+        before: UnitQuaternion<f64>,
+        after: UnitQuaternion<f64>,
+        count: usize,
+    ) -> Vec<ImuSample> {
+        // Rotation vector of the change, in the body's own axes.
+        let change = (before.inverse() * after).scaled_axis();
+        let rate = if period_s > 0.0 {
+            change / period_s
+        } else {
+            Vector3::zeros()
+        };
+        (1..=count)
+            .map(|k| {
+                let share = k as f64 / count as f64;
+                let attitude = before * UnitQuaternion::from_scaled_axis(change * share);
+                // The rover creeps: its own acceleration is far below the noise and is left out.
+                let force = attitude.inverse() * Vector3::new(0.0, 0.0, self.gravity_mps2);
+                let gyro =
+                    rate + self.bias_radps + gauss3(&mut self.rng) * self.imu.gyro_sigma_radps;
+                let accel = force + gauss3(&mut self.rng) * self.imu.accel_sigma_mps2;
+                ImuSample {
+                    stamp: now.plus_secs(-(1.0 - share) * period_s),
+                    gyro_radps: gyro.into(),
+                    accel_mps2: accel.into(),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Three independent Gaussian numbers (Box-Muller; four draws).
+fn gauss3(rng: &mut ChaCha8Rng) -> Vector3<f64> {
+    let mut pair = || {
+        // 1 − u lies in (0, 1], so the logarithm is finite.
+        let r = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+        let (s, c) = (std::f64::consts::TAU * rng.random::<f64>()).sin_cos();
+        (r * c, r * s)
+    };
+    let ((a, b), (c, _)) = (pair(), pair());
+    Vector3::new(a, b, c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::perseverance;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// At rest the mean force is gravity in the body's axes, and its size is g whatever the attitude.
+        #[test]
+        fn at_rest_it_feels_gravity(roll in -0.4f64..0.4, pitch in -0.4f64..0.4, yaw in -3.0f64..3.0, seed: u64) {
+            let imu = perseverance().imu;
+            let q = UnitQuaternion::from_euler_angles(roll, pitch, yaw);
+            let mut model = ImuModel::new(imu, 3.72, seed);
+            let samples = model.sample(Stamp::from_secs(10.0), 1.0, q, q, 2000);
+            let mean = samples.iter().map(|s| Vector3::from(s.accel_mps2)).sum::<Vector3<f64>>() / 2000.0;
+            prop_assert!((mean - q.inverse() * Vector3::new(0.0, 0.0, 3.72)).norm() < 5.0 * imu.accel_sigma_mps2 / 2000f64.sqrt());
+            // REP-103: nose down (positive pitch) pushes forward specific force to negative x
+            prop_assert!((mean.x + 3.72 * pitch.sin()).abs() < 0.01);
+            let rate = samples.iter().map(|s| Vector3::from(s.gyro_radps)).sum::<Vector3<f64>>() / 2000.0;
+            prop_assert!(rate.norm() < 6.0 * imu.gyro_bias_sigma_radps + 6.0 * imu.gyro_sigma_radps / 2000f64.sqrt());
+        }
+
+        #[test]
+        fn turning_is_read_on_the_right_axis(w in -0.03f64..0.03) {
+            let quiet = Imu { gyro_sigma_radps: 0.0, gyro_bias_sigma_radps: 0.0, accel_sigma_mps2: 0.0 };
+            let (a, b) = (UnitQuaternion::from_euler_angles(0.0, 0.0, 1.0), UnitQuaternion::from_euler_angles(0.0, 0.0, 1.0 + 0.1 * w));
+            let s = ImuModel::new(quiet, 3.72, 1).sample(Stamp::from_secs(2.0), 0.1, a, b, 2);
+            prop_assert!((s[1].gyro_radps[2] - w).abs() < 1e-9 && s[1].gyro_radps[0].abs() < 1e-9);
+            prop_assert_eq!(s[0].stamp, Stamp::from_secs(1.95));
+            prop_assert_eq!(s[1].stamp, Stamp::from_secs(2.0));
+        }
+    }
+}

@@ -125,6 +125,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Nodes seen in the graph, when the drive begins and when it ends.
+    Nodes {
+        /// Names.
+        names: Vec<String>,
+    },
     /// The drive is over, or there was none to do.
     Finished {
         /// The executive's own estimate.

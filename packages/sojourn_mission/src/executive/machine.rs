@@ -132,6 +132,15 @@ impl Executive {
         Ok(())
     }
 
+    /// Gives an accepted bundle back that has not been driven, for instance because it could not be stored.
+    pub fn withdraw(&mut self, reason: &str) {
+        if self.state == DriveState::Ready {
+            self.bundle = None;
+            self.state = DriveState::Idle;
+            self.reason = reason.to_string();
+        }
+    }
+
     /// Begins to drive the accepted bundle. The goal becomes active at a later tick, when everything is in order.
     ///
     /// # Errors
@@ -398,7 +407,9 @@ impl Executive {
         due
     }
 
-    fn health(&self) -> Health {
+    /// State for the heartbeat: ACTIVE from the order to drive until the rover has come to rest.
+    #[must_use]
+    pub fn health(&self) -> Health {
         if self.is_busy() {
             return Health {
                 reason: self.reason.clone(),

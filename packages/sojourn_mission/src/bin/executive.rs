@@ -1,2 +1,0 @@
-//! The node `executive`.
-fn main() {}

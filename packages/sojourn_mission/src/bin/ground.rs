@@ -1,2 +1,0 @@
-//! The node `ground`.
-fn main() {}

@@ -385,10 +385,12 @@ impl AutoNav {
         let health = match (&refused, warn) {
             (Some(why), _) => Health::warn(node, why.clone()),
             (None, true) => Health::warn(node, reason.clone()),
-            (None, false) => Health {
+            // What changes every tick (metres to go) stays out of the health.
+            (None, false) if node == NodeState::Idle => Health {
                 reason: reason.clone(),
                 ..Health::ok(node)
             },
+            (None, false) => Health::ok(node),
         };
         Decision {
             velocity,

@@ -1,2 +1,180 @@
-//! The node `autonav`.
-fn main() {}
+//! The node `autonav`: terrain grid, pose and goal in, the velocity it asks for out every tick.
+
+use r2r::{
+    geometry_msgs::msg::{Point32, TransformStamped, TwistStamped},
+    grid_map_msgs::msg::GridMap,
+    nav_msgs::msg::Odometry,
+    sojourn_msgs::msg::{AutonavStatus, CandidatePath, DriveGoal},
+};
+use sojourn_autonav::{AutoNav, AutoNavParams, Config, Decision, Goal, Input, search::Weighed};
+use sojourn_core::{
+    Stamp,
+    plan::{Mode, WaypointLimits},
+    rover::Rover,
+    topics,
+};
+use sojourn_ros::{Event, NodeKit, Refused, header, msgs, run_node};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// The status is sent at least this often, seconds.
+const STATUS_EVERY_S: f64 = 1.0;
+
+fn main() -> ExitCode {
+    run_node("autonav", autonav)
+}
+
+fn goal(m: &DriveGoal) -> Result<Input, Refused> {
+    let stamp = msgs::in_frame(&m.header, topics::DRIVE_GOAL.frame)?;
+    let w = &m.waypoint;
+    let mode = match Mode::from_name(&w.mode) {
+        Some(mode) => mode,
+        // Where there is nowhere to go the waypoint is empty.
+        None if !m.active => Mode::AvoidAll,
+        None => {
+            return Err(Refused(format!(
+                "waypoint.mode is {:?}, expected AVOID_ALL, GUARDED or DIRECTED",
+                w.mode
+            )));
+        }
+    };
+    // An inactive goal counts by being inactive; its numbers only have to be numbers.
+    let positive = |v: f64| if m.active { v } else { 1.0 };
+    let mut keep_in_map = vec![msgs::polygon(&w.corridor)?];
+    if !m.keep_in.is_empty() {
+        keep_in_map.push(msgs::polygon(&m.keep_in)?);
+    }
+    Ok(Input::Goal {
+        stamp,
+        goal: Goal {
+            active: m.active,
+            bundle_id: m.bundle_id.clone(),
+            index: m.waypoint_index,
+            xy_in_map: [w.x_m, w.y_m],
+            tolerance_m: positive(w.tolerance_m),
+            mode,
+            keep_in_map,
+            limits: WaypointLimits {
+                tilt_deg: positive(w.max_tilt_rad).to_degrees(),
+                slip: positive(w.max_slip),
+                speed_mps: positive(w.max_speed_mps),
+            },
+        },
+    })
+}
+
+fn candidate(w: &Weighed) -> CandidatePath {
+    let clearance = w.min_clearance_m;
+    CandidatePath {
+        curvature_first: w.curvature_first_per_m,
+        curvature_second: w.curvature_second_per_m,
+        points: w
+            .poses
+            .iter()
+            .map(|p| Point32 {
+                x: p.x_m as f32,
+                y: p.y_m as f32,
+                z: 0.0,
+            })
+            .collect(),
+        chosen: w.chosen,
+        safe: w.safe,
+        reason: w.reason.clone(),
+        cost: w.cost_s,
+        max_tilt_rad: w.max_tilt_rad,
+        // Infinite means that no pose was settled; on the wire everything is finite.
+        min_clearance_m: if clearance.is_finite() {
+            clearance
+        } else {
+            0.0
+        },
+    }
+}
+
+fn status(now: Stamp, d: &Decision) -> AutonavStatus {
+    AutonavStatus {
+        header: header(now, topics::AUTONAV_STATUS.frame),
+        state: d.state as u8,
+        reason: d.reason.clone(),
+        stops: d.stops,
+        candidates: d.candidates.iter().map(candidate).collect(),
+    }
+}
+
+async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
+    let params: AutoNavParams = kit.params()?;
+    let rover = Rover::load(Path::new(&params.rover_file))?;
+    let mut core = AutoNav::new(Config::new(&params, &rover)?, rover)?;
+
+    kit.subscribe_latest(&topics::TERRAIN_GRID, |m: GridMap| {
+        let (stamp, [elevation]) = msgs::grid_layers(
+            &m,
+            topics::TERRAIN_GRID.frame,
+            &[topics::grid_layers::ELEVATION],
+        )?;
+        Ok(Some(Input::Grid { stamp, elevation }))
+    })?;
+    kit.subscribe(&topics::ODOMETRY, |m: Odometry| {
+        let o = msgs::odometry_in_odom(&m)?;
+        Ok(Some(Input::Pose {
+            stamp: o.stamp,
+            odom_from_base_link: o.to_from_base_link,
+        }))
+    })?;
+    kit.subscribe(&topics::MAP_FROM_ODOM, |m: TransformStamped| {
+        let (stamp, map_from_odom) = msgs::transform(&m)?;
+        Ok(Some(Input::MapFromOdom {
+            stamp,
+            map_from_odom,
+        }))
+    })?;
+    kit.subscribe(&topics::DRIVE_GOAL, |m: DriveGoal| goal(&m).map(Some))?;
+    let cmd_vel = kit.publisher::<TwistStamped>(&topics::CMD_VEL_NAV)?;
+    let status_out = kit.publisher::<AutonavStatus>(&topics::AUTONAV_STATUS)?;
+
+    let newest = Arc::new(AtomicI64::new(0));
+    let (last, last_tick) = (cmd_vel.clone(), Arc::clone(&newest));
+    kit.on_stop(move || {
+        let stop = msgs::twist_to_msg(Stamp(last_tick.load(Ordering::SeqCst)), 0.0, 0.0);
+        if let Err(e) = last.publish(&stop) {
+            tracing::error!("the last stop could not be sent: {e}");
+        }
+    });
+
+    let mut node = kit.run()?;
+    let mut told: Option<(Stamp, u8, u32, u64)> = None;
+    loop {
+        match node.next().await? {
+            Event::Tick(tick) => {
+                newest.store(tick.now.0, Ordering::SeqCst);
+                for input in tick.inputs {
+                    core.step(tick.now, input);
+                }
+                let Some(d) = core.step(tick.now, Input::Tick) else {
+                    continue;
+                };
+                let v = d.velocity;
+                cmd_vel.publish(&msgs::twist_to_msg(tick.now, v.speed_mps, v.turn_radps))?;
+                let news = (d.state as u8, d.stops, d.planning);
+                let due = told.is_none_or(|(at, state, stops, planning)| {
+                    (state, stops, planning) != news || tick.now.since(at) >= STATUS_EVERY_S - 1e-6
+                });
+                if due {
+                    if told.is_none_or(|(_, state, ..)| state != news.0) {
+                        tracing::info!("{:?}: {}", d.state, d.reason);
+                    }
+                    status_out.publish(&status(tick.now, &d))?;
+                    told = Some((tick.now, news.0, news.1, news.2));
+                }
+                node.diagnostic("stops", d.stops);
+                node.diagnostic("plannings", d.planning);
+                node.diagnostic("poses_settled", d.settled);
+                node.done(d.health)?;
+            }
+            Event::ParametersChanged => {}
+            Event::Stop => return Ok(()),
+        }
+    }
+}

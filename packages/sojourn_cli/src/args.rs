@@ -28,6 +28,42 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Goes the whole way in simulation: plans, verifies, approves, drives, writes a report.
+    #[command(
+        after_help = "Examples:\n  sojourn demo --seed 7\n  sojourn demo --yes --dtm jezero_2m.tif --start 300,300 --goal 480,420\n  \
+            sojourn demo --yes --dtm yard.tif --rover testbed --start 10,10 --goal 35,25\n\n\
+            E,N are metres east and north of the raster's south-west corner; crs:X,Y and lonlat:LON,LAT work too."
+    )]
+    Demo(DemoArgs),
+    /// Makes a site folder from an elevation model and perhaps an orbital image.
+    #[command(after_help = "Example:\n  sojourn site --dtm dtm.tif --ortho ortho.tif --out site/")]
+    Site(SiteArgs),
+    /// Makes a site folder of a generated Mars-like world.
+    #[command(after_help = "Example:\n  sojourn world --seed 7 --out site/")]
+    World(WorldArgs),
+    /// Plans a route.
+    #[command(
+        after_help = "Examples:\n  sojourn plan --dtm dtm.tif --start 120,80 --goal 300,160 --out plan.json --xml plan.xml\n  \
+            sojourn plan --site site/ --start lonlat:77.41,18.44 --goal crs:4587000,1093200 --out plan.json --json\n  \
+            sojourn plan --dtm dtm.tif --ortho ortho.tif --provider http://127.0.0.1:8000 --model some-vlm --start … --goal … --out plan.json"
+    )]
+    Plan(PlanArgs),
+    /// Drives a plan in the digital twin and reports. Exit code 0 passed, 3 rejected.
+    #[command(
+        after_help = "Example:\n  sojourn verify --dtm dtm.tif --plan plan.json --out report.json --json"
+    )]
+    Verify(VerifyArgs),
+    /// Shows a verified plan to a person and signs it into a bundle.
+    #[command(
+        after_help = "Example:\n  sojourn approve --plan plan.json --report report.json --key key.json --out bundle/"
+    )]
+    Approve(ApproveArgs),
+    /// Keys that sign plans.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Bundles that a rover accepts.
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// Runs a ROS 2 launch file (a documented subset of launch XML) without ROS.
     #[command(
         after_help = "Examples:\n  sojourn launch launch/demo.launch.xml --show\n  sojourn launch launch/rover.launch.xml rover:=testbed"
@@ -62,6 +98,260 @@ pub struct ReportArgs {
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// Prints JSON: {ok, checks: [{name, ok, found, expected, mend}]}.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The ground under a command.
+#[derive(Clone, Debug, Args)]
+pub struct GroundArgs {
+    /// Elevation model: any raster that GDAL reads, heights in metres.
+    #[arg(long, value_name = "FILE", conflicts_with = "site")]
+    pub dtm: Option<PathBuf>,
+    /// Orbital image of the same ground.
+    #[arg(long, value_name = "FILE", requires = "dtm")]
+    pub ortho: Option<PathBuf>,
+    /// A site folder instead of --dtm.
+    #[arg(long, value_name = "DIR")]
+    pub site: Option<PathBuf>,
+    /// The planet: mars, moon, earth or a file. Without it the raster's reference sphere decides.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub body: Option<String>,
+}
+
+/// `sojourn site`
+#[derive(Debug, Args)]
+pub struct SiteArgs {
+    /// Elevation model: any raster that GDAL reads, heights in metres.
+    #[arg(long, value_name = "FILE")]
+    pub dtm: PathBuf,
+    /// Orbital image of the same ground.
+    #[arg(long, value_name = "FILE")]
+    pub ortho: Option<PathBuf>,
+    /// The planet: mars, moon, earth or a file. Without it the raster's reference sphere decides.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub body: Option<String>,
+    /// The rover whose footprint slope and roughness are taken over.
+    #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
+    pub rover: String,
+    /// Folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Prints a summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn world`
+#[derive(Debug, Args)]
+pub struct WorldArgs {
+    /// Everything random comes from it.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The planet: mars, moon, earth or a file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "mars")]
+    pub body: String,
+    /// Folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Prints a summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The model behind the planner's labels.
+#[derive(Clone, Debug, Args)]
+pub struct ModelArgs {
+    /// Who labels the view of the ground: none, replay:FILE, or the URL of a server that speaks the Messages API.
+    #[arg(long, value_name = "SPEC", default_value = "none")]
+    pub provider: String,
+    /// Name of the model at the provider.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub model: String,
+    /// Longest time to wait for its answer, seconds.
+    #[arg(long, value_name = "S", default_value_t = 120.0)]
+    pub model_timeout_s: f64,
+}
+
+/// `sojourn plan`
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The ground.
+    #[command(flatten)]
+    pub ground: GroundArgs,
+    /// Start: E,N in metres from the south-west corner, crs:X,Y or lonlat:LON,LAT.
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
+    pub start: String,
+    /// Goal, in the same forms.
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
+    pub goal: String,
+    /// The rover: a name in config/rovers or a file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
+    pub rover: String,
+    /// Constraints; config/mission.yaml without it.
+    #[arg(long, value_name = "FILE")]
+    pub mission: Option<PathBuf>,
+    /// Everything random comes from it.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Name of the plan, for people.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The plan to write.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// RML-inspired XML to write as well.
+    #[arg(long, value_name = "FILE")]
+    pub xml: Option<PathBuf>,
+    /// Prints a summary as JSON: ok, digest, distance_m, waypoints, model_status, out, …
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The ground; without --body the plan's planet.
+    #[command(flatten)]
+    pub ground: GroundArgs,
+    /// The plan.
+    #[arg(long, value_name = "FILE")]
+    pub plan: PathBuf,
+    /// The rover: a name in config/rovers or a file; the plan's without it.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub rover: Option<String>,
+    /// The report to write.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Prints a summary as JSON: passed, reason, values_checked, …
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn approve`
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// The plan.
+    #[arg(long, value_name = "FILE")]
+    pub plan: PathBuf,
+    /// The twin's report on it.
+    #[arg(long, value_name = "FILE")]
+    pub report: PathBuf,
+    /// The person's secret key, from `sojourn key new`.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// The bundle to write.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Who signs; the login name without it.
+    #[arg(long, value_name = "NAME")]
+    pub signer: Option<String>,
+    /// XML of the plan to put into the bundle; made from the plan without it.
+    #[arg(long, value_name = "FILE")]
+    pub xml: Option<PathBuf>,
+    /// Approves without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// Prints a summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn key`
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Makes a key: the secret in FILE, the public part in FILE with .pub.json at the end.
+    #[command(after_help = "Example:\n  sojourn key new --out key.json --purpose simulation")]
+    New(KeyNewArgs),
+}
+
+/// What a key may sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PurposeArg {
+    /// Plans for simulated rovers only.
+    Simulation,
+    /// Plans for real rovers too.
+    Flight,
+}
+
+/// `sojourn key new`
+#[derive(Debug, Args)]
+pub struct KeyNewArgs {
+    /// The file to write; an old one is not overwritten.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// What it may sign.
+    #[arg(long, value_enum, default_value = "simulation")]
+    pub purpose: PurposeArg,
+    /// Prints a summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn bundle`
+#[derive(Debug, Subcommand)]
+pub enum BundleCommand {
+    /// Checks a bundle: whole, signed, and of one piece.
+    #[command(after_help = "Example:\n  sojourn bundle check runs/…/bundle")]
+    Check(BundleCheckArgs),
+}
+
+/// `sojourn bundle check`
+#[derive(Debug, Args)]
+pub struct BundleCheckArgs {
+    /// The bundle.
+    pub dir: PathBuf,
+    /// Prints a summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn demo`
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Elevation model; without it a Mars-like world is generated.
+    #[arg(long, value_name = "FILE", requires_all = ["start", "goal"])]
+    pub dtm: Option<PathBuf>,
+    /// Orbital image of the same ground.
+    #[arg(long, value_name = "FILE", requires = "dtm")]
+    pub ortho: Option<PathBuf>,
+    /// Start: E,N in metres from the south-west corner, crs:X,Y or lonlat:LON,LAT.
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true, requires = "goal")]
+    pub start: Option<String>,
+    /// Goal, in the same forms.
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true, requires = "start")]
+    pub goal: Option<String>,
+    /// The rover: a name in config/rovers or a file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
+    pub rover: String,
+    /// The planet: mars, moon, earth or a file. Without it the raster's reference sphere decides.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub body: Option<String>,
+    /// Constraints; config/mission.yaml without it.
+    #[arg(long, value_name = "FILE")]
+    pub mission: Option<PathBuf>,
+    /// Everything random comes from it: the generated world, rocks, noise.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Least length of the drive in the generated world, metres.
+    #[arg(long, value_name = "M", default_value_t = 220.0)]
+    pub distance: f64,
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Run folder; runs/<UTC time>-<name>/ without it.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Name of the run, for people.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Approves without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// Prints summary.json at the end instead of the summary for people.
     #[arg(long)]
     pub json: bool,
 }

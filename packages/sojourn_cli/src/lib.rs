@@ -4,5 +4,6 @@ pub mod args;
 pub mod cli_error;
 pub mod commands;
 pub mod doctor;
+pub mod ground;
 pub mod launch;
 pub mod report;

@@ -1,7 +1,7 @@
 //! The command `sojourn`.
 
 use clap::Parser;
-use sojourn_cli::args::{Cli, Command};
+use sojourn_cli::args::{BundleCommand, Cli, Command, KeyCommand};
 use sojourn_cli::cli_error::CliError;
 use sojourn_cli::commands;
 use std::process::ExitCode;
@@ -9,6 +9,14 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
+        Command::Demo(_) => Err(CliError::Failed("not yet".into())),
+        Command::Site(args) => commands::plan::site(args),
+        Command::World(args) => commands::plan::world(args),
+        Command::Plan(args) => commands::plan::plan(args),
+        Command::Verify(args) => commands::gate::verify(args),
+        Command::Approve(args) => commands::gate::approve(args),
+        Command::Key(KeyCommand::New(args)) => commands::gate::key_new(args),
+        Command::Bundle(BundleCommand::Check(args)) => commands::gate::bundle_check(args),
         Command::Launch(args) => commands::launch::launch(args),
         Command::Report(args) => commands::report(args),
         Command::Doctor(args) => commands::doctor(args),

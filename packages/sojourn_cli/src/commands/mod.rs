@@ -1,6 +1,8 @@
 //! One function for each command.
 
+pub mod gate;
 pub mod launch;
+pub mod plan;
 
 use crate::args::{DoctorArgs, ReportArgs};
 use crate::cli_error::{CliError, CliResult};

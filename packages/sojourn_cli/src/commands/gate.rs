@@ -1,0 +1,277 @@
+//! `sojourn verify`, `approve`, `key` and `bundle`: the way from a plan to what a rover accepts.
+
+use super::{say, say_json};
+use crate::args::{ApproveArgs, BundleCheckArgs, KeyNewArgs, PurposeArg, VerifyArgs};
+use crate::cli_error::{CliError, CliResult};
+use crate::ground;
+use crate::launch::places::Places;
+use sojourn_core::{
+    files,
+    plan::{Plan, digest_of},
+    report::Report,
+};
+use sojourn_mission::{bundle::Bundle, gate, keys};
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+/// Most findings that are printed.
+const SHOWN_FINDINGS: usize = 10;
+
+/// Drives a plan in the twin.
+///
+/// # Errors
+/// [`CliError::Rejected`] when the twin rejects it (the report is written), [`CliError::Failed`] when it cannot be driven.
+pub fn verify(args: &VerifyArgs) -> CliResult {
+    let places = Places::find();
+    ground::writable(&args.out)?;
+    let plan = Plan::load(&args.plan)?;
+    let what = args.plan.display();
+    let (rover, rover_file) = ground::rover(&places, args.rover.as_deref().unwrap_or(&plan.rover))?;
+    if digest_of("rover", &rover)? != plan.rover_digest {
+        return Err(CliError::Failed(format!(
+            "{what}: was made for another rover than {} (the digests differ)",
+            rover_file.display()
+        )));
+    }
+    let site = ground::site(&places, &args.ground, &rover, Some(&plan.body))?;
+    if site.terrain_digest()? != plan.site_digest {
+        return Err(CliError::Failed(format!(
+            "{what}: was made on another terrain than {} (the digests differ)",
+            site.manifest.name
+        )));
+    }
+    let report = sojourn_twin::verify::verify(
+        &plan,
+        &site,
+        &rover,
+        sojourn_twin::verify::VerifyOptions::standard(),
+    )?;
+    let text = serde_json::to_string_pretty(&report)? + "\n";
+    files::write_atomic(&args.out, text.as_bytes())?;
+    let digest = report.digest()?;
+    if args.json {
+        let findings: Vec<_> = report.findings.iter().take(SHOWN_FINDINGS).collect();
+        say_json(&serde_json::json!({
+            "ok": report.passed,
+            "passed": report.passed,
+            "reason": report.reason,
+            "digest": digest,
+            "plan_digest": report.plan_digest,
+            "values_checked": report.values_checked,
+            "distance_m": report.distance_m,
+            "duration_s": report.duration_s,
+            "max_tilt_deg": report.max_tilt_deg,
+            "min_clearance_m": report.min_clearance_m,
+            "max_slip": report.max_slip,
+            "findings": findings,
+            "out": args.out,
+        }))?;
+    } else {
+        say(&figures(&plan, &report));
+    }
+    if report.passed {
+        Ok(())
+    } else {
+        Err(CliError::Rejected(format!("rejected: {}", report.reason)))
+    }
+}
+
+/// What a person is shown before signing.
+#[must_use]
+pub fn figures(plan: &Plan, report: &Report) -> String {
+    let verdict = if report.passed { "passed" } else { "REJECTED" };
+    let mut out = format!(
+        "Plan {} ({})\n  rover            {} on {}\n  way              {:.1} m in {} segments, from ({:.1}, {:.1}) to ({:.1}, {:.1})\n  \
+         model            {}\n  twin             {verdict}: {}\n  values checked   {}\n  greatest tilt    {:.1} deg\n  \
+         least clearance  {:.2} m\n  greatest slip    {:.0} %\n  duration         {:.0} s",
+        plan.name,
+        report.plan_digest.get(..12).unwrap_or_default(),
+        plan.rover,
+        plan.body.name,
+        plan.distance_m,
+        plan.waypoints.len(),
+        plan.start.x_m,
+        plan.start.y_m,
+        plan.goal.x_m,
+        plan.goal.y_m,
+        plan.model.note,
+        report.reason,
+        report.values_checked,
+        report.max_tilt_deg,
+        report.min_clearance_m,
+        report.max_slip * 100.0,
+        report.duration_s
+    );
+    for f in report.findings.iter().take(SHOWN_FINDINGS) {
+        out += &format!("\n  - {}", f.reason);
+    }
+    out
+}
+
+/// Asks a person on the terminal; `false` for anything but a clear yes.
+#[must_use]
+pub fn asked(question: &str) -> bool {
+    let mut terminal = std::io::stderr().lock();
+    let _ = write!(terminal, "{question} [yes/no] ");
+    let _ = terminal.flush();
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).is_ok_and(|_| {
+        matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+    })
+}
+
+/// Whether a person sits at a terminal.
+#[must_use]
+pub fn person_there() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// The login name, for signatures.
+#[must_use]
+pub fn login_name() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|v| std::env::var(v).ok().filter(|s| !s.is_empty()))
+        .unwrap_or_else(|| "operator".into())
+}
+
+/// Signs a verified plan into a bundle.
+///
+/// # Errors
+/// [`CliError::Rejected`] when the twin rejected the plan, [`CliError::Failed`] when a person says no or something is
+/// not in order; nothing is written then.
+pub fn approve(args: &ApproveArgs) -> CliResult {
+    let plan = Plan::load(&args.plan)?;
+    let report = Report::load(&args.report)?;
+    if !report.passed {
+        return Err(CliError::Rejected(format!(
+            "{}: the twin rejected the plan: {}",
+            args.report.display(),
+            report.reason
+        )));
+    }
+    let key = keys::KeyFile::load(&args.key)?;
+    let signer = args.signer.clone().unwrap_or_else(login_name);
+    // Signed only in memory until the person has said yes.
+    let signed = gate::approve(&plan, &report, &key, &signer, &ground::utc_now())?;
+    let xml = match &args.xml {
+        Some(file) => files::read_text(file, sojourn_core::plan::MAX_PLAN_BYTES)?,
+        None => sojourn_planner::to_xml(&plan)?,
+    };
+    let bundle = Bundle::new(&plan, &report, &signed, Some(&xml))?;
+    if !args.yes {
+        if !person_there() {
+            return Err(CliError::Failed(
+                "there is no terminal to ask a person on; give --yes to approve without asking".into(),
+            ));
+        }
+        eprintln!("{}", figures(&plan, &report));
+        if !asked(&format!(
+            "Sign as {signer} with the {} key {}?",
+            key.purpose.name(),
+            key.key_id
+        )) {
+            return Err(CliError::Failed("not approved; nothing was signed".into()));
+        }
+    }
+    bundle.write(&args.out)?;
+    if args.json {
+        return say_json(&serde_json::json!({
+            "ok": true,
+            "bundle_id": bundle.id(),
+            "plan_digest": report.plan_digest,
+            "signer": signer,
+            "purpose": key.purpose.name(),
+            "key_id": key.key_id,
+            "out": args.out,
+        }));
+    }
+    say(&format!(
+        "{}: bundle {} signed by {signer} with the {} key {}",
+        args.out.display(),
+        bundle.id(),
+        key.purpose.name(),
+        key.key_id
+    ));
+    Ok(())
+}
+
+/// The public half beside a secret key's file.
+#[must_use]
+pub fn public_file(secret: &Path) -> PathBuf {
+    secret.with_extension("pub.json")
+}
+
+/// Makes a key.
+///
+/// # Errors
+/// [`CliError::Failed`] in one sentence; an old key is never overwritten.
+pub fn key_new(args: &KeyNewArgs) -> CliResult {
+    let purpose = match args.purpose {
+        PurposeArg::Simulation => keys::Purpose::Simulation,
+        PurposeArg::Flight => keys::Purpose::Flight,
+    };
+    let public = public_file(&args.out);
+    let key = keys::generate(purpose, &ground::utc_now())?;
+    key.save(&args.out)?;
+    key.public().save(&public)?;
+    if args.json {
+        return say_json(&serde_json::json!({
+            "ok": true,
+            "key_id": key.key_id,
+            "purpose": purpose.name(),
+            "public_key": key.public_key,
+            "out": args.out,
+            "public": public,
+        }));
+    }
+    say(&format!(
+        "{}: {} key {}; its public half is in {}",
+        args.out.display(),
+        purpose.name(),
+        key.key_id,
+        public.display()
+    ));
+    Ok(())
+}
+
+/// Checks a bundle.
+///
+/// # Errors
+/// [`CliError::Failed`] with what is wrong.
+pub fn bundle_check(args: &BundleCheckArgs) -> CliResult {
+    let bundle = match Bundle::read(&args.dir) {
+        Ok(bundle) => bundle,
+        Err(e) => {
+            if args.json {
+                say_json(&serde_json::json!({"ok": false, "reason": e.to_string()}))?;
+            }
+            return Err(e.into());
+        }
+    };
+    let approval = &bundle.approval().approval;
+    if args.json {
+        return say_json(&serde_json::json!({
+            "ok": true,
+            "bundle_id": bundle.id(),
+            "plan_digest": approval.plan_digest,
+            "report_digest": approval.report_digest,
+            "signer": approval.signer,
+            "purpose": approval.purpose.name(),
+            "approved_utc": approval.approved_utc,
+            "distance_m": bundle.plan().distance_m,
+            "files": bundle.files().keys().collect::<Vec<_>>(),
+        }));
+    }
+    say(&format!(
+        "{}: bundle {} is whole; signed by {} on {} with a {} key; {:.1} m for {}",
+        args.dir.display(),
+        bundle.id(),
+        approval.signer,
+        approval.approved_utc,
+        approval.purpose.name(),
+        bundle.plan().distance_m,
+        bundle.plan().rover
+    ));
+    Ok(())
+}

@@ -91,7 +91,7 @@ impl MsgMeta for r2r::rosgraph_msgs::msg::Clock {
 
 impl MsgMeta for r2r::grid_map_msgs::msg::GridMap {
     fn stamp(&self) -> Option<Stamp> {
-        Some(stamp_from_msg(&self.info.header.stamp))
+        Some(stamp_from_msg(&self.header.stamp))
     }
 }
 

@@ -420,7 +420,7 @@ pub fn grid_layers<const N: usize>(
     frame: &str,
     names: &[&str; N],
 ) -> Result<(Stamp, [Raster; N]), Refused> {
-    let stamp = in_frame(&m.info.header, frame)?;
+    let stamp = in_frame(&m.header, frame)?;
     let pose = isometry(&m.info.pose)?;
     if pose.rotation.angle() > 1e-6 {
         return Err(Refused::from("the grid is rotated, expected its axes along the frame's"));
@@ -447,7 +447,7 @@ pub fn grid_layers<const N: usize>(
 pub fn grid_to_msg(stamp: Stamp, frame: &str, layers: &[(&str, &Raster)]) -> r2r::grid_map_msgs::msg::GridMap {
     use r2r::std_msgs::msg::{Float32MultiArray, MultiArrayDimension, MultiArrayLayout};
     let mut m = r2r::grid_map_msgs::msg::GridMap::default();
-    m.info.header = header(stamp, frame);
+    m.header = header(stamp, frame);
     let Some((basic, first)) = layers.first() else { return m };
     let [x_m, y_m] = gridmap::centre_m(first);
     let [length_x, length_y] = first.size_m();

@@ -37,7 +37,7 @@ pub struct Params {
     pub min_count: usize,
     /// How many known neighbours (of 8) such a cell needs.
     pub min_neighbours: usize,
-    /// A cell's standard deviation beyond this is a step inside the cell, metres.
+    /// A spread inside a cell beyond this (and beyond the sensor's noise) is a step, metres.
     pub step_sigma_m: f64,
     /// Share of that excess that is added to the mean height: 0 is the mean, about 1.7 the top.
     pub step_lean: f64,

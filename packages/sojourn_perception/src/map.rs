@@ -32,6 +32,7 @@ struct Cell {
     // Mean height, not-a-number when unknown; `count` 0 with a height means filled from the wheels' contact.
     height_m: f64,
     variance_m2: f64,
+    step_m2: f64,
     count: u32,
     seen: Stamp,
     // How far the rover had driven when it was seen, and from which distance.
@@ -42,6 +43,7 @@ struct Cell {
 const UNKNOWN: Cell = Cell {
     height_m: f64::NAN,
     variance_m2: f64::NAN,
+    step_m2: 0.0,
     count: 0,
     seen: Stamp(0),
     travel_m: 0.0,
@@ -191,14 +193,17 @@ impl RollingMap {
             let driven_m = travel_m - cell.travel_m;
             // What was seen before the rover drove on lies where the wheels' odometry, which slips, has put it; so the
             // newer view wins unless it is the worse one of two from about the same place.
-            let replace = cell.count == 0
-                || driven_m > p.replace_after_m
+            let newer = driven_m > p.replace_after_m
                 || seen.since(cell.seen) > p.replace_after_s
                 || (driven_m > 0.0 && o.range_m <= cell.range_m * p.replace_range_factor);
+            // A stray pixel does not throw out what many have seen; it is averaged in with its small weight.
+            let stray = (o.count as usize) < p.min_count && cell.count as usize >= p.min_count;
+            let replace = cell.count == 0 || (newer && !stray);
             if replace {
                 *cell = Cell {
                     height_m: o.mean_m,
                     variance_m2: o.variance_m2,
+                    step_m2: o.step_m2,
                     count: o.count,
                     seen,
                     travel_m,
@@ -211,6 +216,7 @@ impl RollingMap {
                 cell.variance_m2 = cell.variance_m2 * (1.0 - share)
                     + o.variance_m2 * share
                     + share * (1.0 - share) * step * step;
+                cell.step_m2 = cell.step_m2 * (1.0 - share) + o.step_m2 * share;
                 cell.height_m += share * step;
                 cell.count = cell.count.saturating_add(o.count);
                 cell.seen = seen.max(cell.seen);
@@ -255,6 +261,7 @@ impl RollingMap {
                     *cell = Cell {
                         height_m: at.z + dz,
                         variance_m2: sigma_m * sigma_m,
+                        step_m2: 0.0,
                         count: 0,
                         seen,
                         travel_m,
@@ -282,13 +289,8 @@ impl RollingMap {
                 if cell.height_m.is_nan() || self.is_alone(cell, col, row, config) {
                     continue;
                 }
+                let lean_m = p.step_lean * (cell.step_m2.sqrt() - p.step_sigma_m).max(0.0);
                 let i = row * n + col;
-                let step_m = (cell.variance_m2.sqrt() - p.step_sigma_m).max(0.0);
-                let lean_m = if cell.count > 0 {
-                    p.step_lean * step_m
-                } else {
-                    0.0
-                };
                 elevation[i] = (cell.height_m + lean_m) as f32;
                 variance[i] = cell.variance_m2 as f32;
                 count[i] = cell.count as f32;

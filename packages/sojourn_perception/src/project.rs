@@ -17,6 +17,8 @@ pub struct Observation {
     pub mean_m: f64,
     /// Spread of the points and noise of the sensor, m².
     pub variance_m2: f64,
+    /// Spread of the points beyond what the sensor's noise explains, m²: a step inside the cell.
+    pub step_m2: f64,
     /// Horizontal distance from the camera to the cell, metres.
     pub range_m: f64,
 }
@@ -142,6 +144,7 @@ impl Projector {
                 count: s.count,
                 mean_m: mean_m + t.z,
                 variance_m2: spread_m2 + sigma_m * sigma_m / count,
+                step_m2: (spread_m2 - sigma_m * sigma_m).max(0.0),
                 range_m,
             })
         })

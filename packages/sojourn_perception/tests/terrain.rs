@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Look, look, node, rover, stand};
+use common::{Look, coarse, look, node, rover, stand};
 use sojourn_core::{Stamp, rover::Rover};
 use sojourn_perception::{Input, Perception, TerrainGrid};
 
@@ -78,7 +78,7 @@ fn heights_are_right_within_three_centimetres_at_six_metres() {
 
 #[test]
 fn driving_keeps_the_grid_right_and_centred() {
-    let rover = rover("perseverance");
+    let rover = coarse(rover("perseverance"));
     let mut node = node(&rover);
     pans(&rover, &mut node, [0.0, 0.0, 0.0], 1.0);
     tick(&mut node, 1.1);
@@ -112,7 +112,7 @@ fn driving_keeps_the_grid_right_and_centred() {
 
 #[test]
 fn a_rock_is_seen_and_its_shadow_is_not_invented() {
-    let rover = rover("perseverance");
+    let rover = coarse(rover("perseverance"));
     let mut node = node(&rover);
     // a block 0.4 m wide and 0.5 m high, 5 m ahead
     let ground = |x: f64, y: f64| {
@@ -145,7 +145,7 @@ fn a_rock_is_seen_and_its_shadow_is_not_invented() {
 
 #[test]
 fn ground_seen_again_after_driving_replaces_what_slip_has_displaced() {
-    let rover = rover("perseverance");
+    let rover = coarse(rover("perseverance"));
     let mut node = node(&rover);
     let ground = |_: f64, _: f64| 0.0;
     let pose = stand(0.0, 0.0, 0.0, &ground);
@@ -232,4 +232,30 @@ fn the_same_inputs_give_the_same_bits() {
         )
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn flat_ground_without_noise_is_flat_up_to_the_edge() {
+    let rover = coarse(rover("perseverance"));
+    let mut node = node(&rover);
+    let camera = rover.navcam_pinhole();
+    let pose = rover.base_link_from_navcam();
+    let depth_m = common::cast(&camera, &pose.iso, &|_, _| 0.0, 0.0, 1);
+    let stamp = Stamp::from_secs(1.0);
+    for input in [
+        Input::CameraInfo(camera),
+        Input::CameraPose(stamp, pose),
+        Input::Odometry(stamp, sojourn_core::frames::Transform::identity()),
+        Input::Depth(sojourn_perception::DepthImage {
+            stamp,
+            width: 320,
+            height: 240,
+            depth_m,
+        }),
+    ] {
+        node.step(stamp, input);
+    }
+    let grid = tick(&mut node, 1.1);
+    let (low, high) = grid.elevation.min_max().unwrap();
+    assert!(low > -1e-3 && high < 1e-3, "{low} to {high}");
 }

@@ -22,6 +22,13 @@ pub fn rover(name: &str) -> Rover {
     Rover::load(&root().join(format!("config/rovers/{name}.yaml"))).unwrap()
 }
 
+/// The same rover with a quarter of the pixels, for tests that need many images.
+pub fn coarse(mut rover: Rover) -> Rover {
+    rover.navcam.width = 320;
+    rover.navcam.height = 240;
+    rover
+}
+
 pub fn params() -> Params {
     load_node_params(&root().join("config/perception.param.yaml"), "perception").unwrap()
 }

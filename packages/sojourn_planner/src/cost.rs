@@ -272,6 +272,35 @@ impl CostMap {
         });
     }
 
+    /// The same ground with the cells beside closed ones closed too, but for those around the given points.
+    pub fn without_narrows(&self, keep: &[Xy]) -> Self {
+        let mut out = self.clone();
+        let closed: Vec<bool> = self.block.iter().map(|b| *b != Block::Free).collect();
+        let near = distance_cells(&closed, self.cols(), self.rows());
+        let keep_m = 3.0 * self.cell_m();
+        for (i, d) in near.iter().enumerate() {
+            let p = self.centre(i);
+            let kept = keep
+                .iter()
+                .any(|k| (k[0] - p[0]).hypot(k[1] - p[1]) <= keep_m);
+            if out.block[i] == Block::Free && *d < 1.5 && !kept {
+                out.block[i] = Block::Stand;
+            }
+        }
+        out
+    }
+
+    /// The middles of the open cells within `radius_m` of a point.
+    pub fn open_around(&mut self, p: Xy, radius_m: f64) -> Vec<Xy> {
+        let mut out = Vec::new();
+        self.around(&[p], radius_m, |map, i, q| {
+            if map.free(i) && (p[0] - q[0]).hypot(p[1] - q[1]) <= radius_m {
+                out.push(q);
+            }
+        });
+        out
+    }
+
     /// Distances to closed ground, and the cost of being beside it.
     fn finish(&mut self) {
         let closed: Vec<bool> = self.block.iter().map(|b| *b != Block::Free).collect();

@@ -3,7 +3,7 @@
 use crate::cost::{Block, CostMap};
 use crate::error::PlanError;
 use crate::model::{self, ModelExchange, ModelProvider};
-use crate::search::{Found, densify, search, straighten};
+use crate::search::{Found, search, straighten};
 use crate::segments::split;
 use crate::stand::{Stander, Trouble};
 use crate::waypoints::Maker;
@@ -17,6 +17,10 @@ use sojourn_core::site::Site;
 
 /// Rounds of search in which places where the rover cannot stand are closed, one after another.
 const MAX_ROUNDS: usize = 40;
+/// Ground around a place where the rover cannot stand that is looked at together with it, metres.
+const LOOK_AROUND_M: f64 = 10.0;
+/// Ground closed around such a place, metres: nobody threads a rover between two of them.
+const STAND_CLEAR_M: f64 = 0.75;
 
 /// What to plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -240,11 +244,23 @@ fn find(
         let troubles = stander.troubles(request.start_m, &chain);
         let ends = [map.index(request.start_m), map.index(request.goal_m)];
         let mut closed = false;
+        let mut looked: Vec<Xy> = Vec::new();
         for t in &troubles {
-            let cell = map.index(t.at);
-            if !ends.contains(&cell) {
-                map.close(t.at, 0.71 * map.cell_m());
+            if !ends.contains(&map.index(t.at)) {
+                map.close(t.at, STAND_CLEAR_M.max(0.71 * map.cell_m()));
                 closed = true;
+            }
+            // Where there is one bad place there are more beside it: look around once for all that are near.
+            if looked
+                .iter()
+                .all(|p| distance_m(*p, t.at) > 0.5 * LOOK_AROUND_M)
+            {
+                looked.push(t.at);
+                for p in map.open_around(t.at, LOOK_AROUND_M) {
+                    if stander.trouble(p, t.yaw_rad).is_some() {
+                        map.close(p, STAND_CLEAR_M);
+                    }
+                }
             }
         }
         // What was closed around a trouble must not close the ends themselves.
@@ -273,11 +289,35 @@ fn find(
     }))
 }
 
-/// One search: cells, straight lines, segments. The error is the reason for people.
+/// Cells, straight lines, segments; a second search keeps off narrow passages when no segment of the least length fits
+/// through those of the first. The error is the reason for people.
 fn search_chain(
     map: &CostMap,
     request: &PlanRequest,
     c: &Constraints,
+    stats: &mut PlanStats,
+) -> Result<Vec<Xy>, String> {
+    let line = search_line(map, request, stats)?;
+    if let Some(chain) = split(map, &line, c) {
+        return Ok(chain);
+    }
+    let wide = map.without_narrows(&[request.start_m, request.goal_m]);
+    search_line(&wide, request, stats)
+        .ok()
+        .and_then(|line| split(&wide, &line, c))
+        .ok_or_else(|| {
+            format!(
+                "the way of {:.1} m is too narrow and winding for straight segments of {} to {} m",
+                length_m(&line),
+                c.segment_min_m,
+                c.segment_max_m
+            )
+        })
+}
+
+fn search_line(
+    map: &CostMap,
+    request: &PlanRequest,
     stats: &mut PlanStats,
 ) -> Result<Vec<Xy>, String> {
     let (Some(start), Some(goal)) = (map.index(request.start_m), map.index(request.goal_m)) else {
@@ -303,22 +343,13 @@ fn search_chain(
     );
     points.push(request.goal_m);
     // The ends are not in the middle of their cells, so the first line may clip a corner: then from the middle.
-    let line = straighten(map, &points)
+    straighten(map, &points)
         .or_else(|| {
             points.insert(1, map.centre(start));
             points.insert(points.len() - 1, map.centre(goal));
             straighten(map, &points)
         })
-        .ok_or("the way around the first or last cell is too narrow")?;
-    let line = straighten(map, &densify(&line, map.cell_m())).unwrap_or(line);
-    split(map, &line, c).ok_or_else(|| {
-        format!(
-            "the way of {:.1} m cannot be cut into straight segments of {} to {} m on open ground",
-            length_m(&line),
-            c.segment_min_m,
-            c.segment_max_m
-        )
-    })
+        .ok_or_else(|| "the way around the first or last cell is too narrow".into())
 }
 
 /// What stops the way to the goal: the first closed ground on the straight line from the nearest reachable place.

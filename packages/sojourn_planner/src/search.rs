@@ -2,14 +2,16 @@
 
 use crate::cost::CostMap;
 use crate::line::line_cost;
-use sojourn_core::geometry::{Xy, distance_m};
+use sojourn_core::geometry::{Xy, distance_m, length_m};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Cost units per metre-cell, so that costs are whole numbers and ties fall the same way on every machine.
 const UNITS: f64 = 1024.0;
-/// Points ahead that straightening looks at.
+/// Points ahead that straightening looks at cell by cell.
 const LOOK_AHEAD: usize = 60;
+/// Points that straightening looks at over the whole way.
+const WHOLE_POINTS: f64 = 300.0;
 
 /// What a search found.
 pub(crate) enum Found {
@@ -102,16 +104,30 @@ fn trace(parent: &[u32], start: usize, goal: usize) -> Vec<usize> {
     path
 }
 
-/// The cheapest polyline over the given points in their order, from the first to the last, that crosses no closed
-/// ground; `None` when there is none.
+/// A polyline along the given points, from the first to the last, that crosses no closed ground and costs no more than
+/// the points' own; `None` when the points themselves cross closed ground.
+///
+/// Three passes: near ones cell by cell, then far ones over the whole way, which no search over eight neighbours sees,
+/// then the near ones again.
 pub(crate) fn straighten(map: &CostMap, points: &[Xy]) -> Option<Vec<Xy>> {
+    let mut line = cheapest(map, points, LOOK_AHEAD)?;
+    let wide_m = (length_m(&line) / WHOLE_POINTS).max(map.cell_m());
+    for (spacing_m, ahead) in [(wide_m, usize::MAX), (map.cell_m(), LOOK_AHEAD)] {
+        // Rounding may close a line that just touched a corner; then the line stays as it was.
+        line = cheapest(map, &densify(&line, spacing_m), ahead).unwrap_or(line);
+    }
+    Some(line)
+}
+
+/// The cheapest polyline over points in their order that skips less than `ahead` of them at a time.
+fn cheapest(map: &CostMap, points: &[Xy], ahead: usize) -> Option<Vec<Xy>> {
     let n = points.len();
     let mut best = vec![f64::INFINITY; n];
     let mut from = vec![0usize; n];
     *best.first_mut()? = 0.0;
     for j in 1..n {
         // From far to near: a long line that is no dearer than a bent one wins.
-        for i in j.saturating_sub(LOOK_AHEAD)..j {
+        for i in j.saturating_sub(ahead)..j {
             if best[i] + distance_m(points[i], points[j]) >= best[j] {
                 continue;
             }

@@ -16,6 +16,8 @@ const STEP_M: f64 = 0.5;
 pub(crate) struct Trouble {
     /// Where, metres in `map`.
     pub at: Xy,
+    /// Heading there, radians.
+    pub yaw_rad: f64,
     /// Which limit, its value and the limit.
     pub what: String,
 }
@@ -51,7 +53,11 @@ impl<'a> Stander<'a> {
                 let t = k as f64 / n as f64;
                 let p = [a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])];
                 if let Some(what) = self.trouble(p, yaw_rad) {
-                    out.push(Trouble { at: p, what });
+                    out.push(Trouble {
+                        at: p,
+                        yaw_rad,
+                        what,
+                    });
                 }
             }
             a = b;
@@ -59,7 +65,8 @@ impl<'a> Stander<'a> {
         out
     }
 
-    fn trouble(&self, p: Xy, yaw_rad: f64) -> Option<String> {
+    /// What is wrong with standing at a point, if anything.
+    pub fn trouble(&self, p: Xy, yaw_rad: f64) -> Option<String> {
         let Some(s) = self
             .settler
             .settle(self.elevation, Pose2::new(p[0], p[1], yaw_rad))

@@ -177,15 +177,6 @@ fn check_outline(px: &[Xy], view: &View) -> Result<(), String> {
         }
     }
     let next = |i: usize| px[(i + 1) % n];
-    let twice_area: f64 = (0..n)
-        .map(|i| px[i][0] * next(i)[1] - next(i)[0] * px[i][1])
-        .sum();
-    if twice_area.abs() < 2.0 {
-        return Err(format!(
-            "polygon has an area of {:.2} pixels, expected at least 1",
-            twice_area.abs() / 2.0
-        ));
-    }
     for i in 0..n {
         for j in i + 2..n {
             // The last edge and the first are neighbours.
@@ -198,6 +189,15 @@ fn check_outline(px: &[Xy], view: &View) -> Result<(), String> {
                 ));
             }
         }
+    }
+    let twice_area: f64 = (0..n)
+        .map(|i| px[i][0] * next(i)[1] - next(i)[0] * px[i][1])
+        .sum();
+    if twice_area.abs() < 2.0 {
+        return Err(format!(
+            "polygon has an area of {:.2} pixels, expected at least 1",
+            twice_area.abs() / 2.0
+        ));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! How many lockstep ticks a second this machine manages: one simulator double and some trivial nodes in a chain.
 //!
 //! `cargo run -p sojourn_ros --features ros --example tick_rate` starts them all and prints the rate; arguments:
-//! number of nodes (default 6), ticks (default 1000).
+//! number of nodes (default 6), ticks (default 1000), name of a node that is not started (none).
 
 use r2r::std_msgs::msg::Float64;
 use sojourn_core::Stamp;
@@ -34,11 +34,11 @@ fn main() -> ExitCode {
             Some(name) => run_node(name, chain),
             None => ExitCode::FAILURE,
         },
-        None => start_all(argument(1, 6).min(8), argument(2, 1000)),
+        None => start_all(argument(1, 6).clamp(1, 8), argument(2, 1000), std::env::args().nth(3)),
     }
 }
 
-fn start_all(nodes: u64, ticks: u64) -> ExitCode {
+fn start_all(nodes: u64, ticks: u64, absent: Option<String>) -> ExitCode {
     let Ok(exe) = std::env::current_exe() else { return ExitCode::FAILURE };
     let spawn = |role: &str, mode: &str| {
         Command::new(&exe)
@@ -49,7 +49,8 @@ fn start_all(nodes: u64, ticks: u64) -> ExitCode {
             .args(["--ros-args", "-p", &format!("tick.mode:={mode}"), "-p", "tick.period_s:=0.1"])
             .spawn()
     };
-    let mut children: Vec<_> = NAMES.iter().take(nodes as usize).filter_map(|n| spawn(n, "sim").ok()).collect();
+    let present = NAMES.iter().take(nodes as usize).filter(|n| Some(**n) != absent.as_deref());
+    let mut children: Vec<_> = present.filter_map(|n| spawn(n, "sim").ok()).collect();
     let code = spawn("simulator", "server").and_then(|mut s| s.wait()).is_ok_and(|s| s.success());
     for child in &mut children {
         let _gone = Command::new("kill").arg(child.id().to_string()).status();
@@ -80,7 +81,7 @@ async fn simulator(mut kit: NodeKit<f64>) -> anyhow::Result<()> {
         hold_until_active: None,
         hold_at_tick: 1,
         heartbeat_limit: Duration::from_secs(10),
-        roll_call_limit: Duration::from_secs(30),
+        roll_call_limit: Duration::from_secs(20),
     })?;
     let mut began = Instant::now();
     let mut sum = 0.0;

@@ -8,6 +8,7 @@ pub mod convert;
 pub mod error;
 pub mod inbox;
 pub mod lockstep;
+pub mod msgdef;
 pub mod params;
 pub mod tree;
 #[cfg(feature = "ros")]
@@ -22,7 +23,7 @@ pub use tree::FrameTree;
 pub use ros::msgs;
 #[cfg(feature = "ros")]
 pub use ros::{
-    kit::{NodeKit, TickMode, run_node},
+    kit::{NodeKit, RawInput, TickMode, run_node},
     meta::{MsgMeta, header, stamp_from_msg, stamp_to_msg},
     publisher::{Publisher, qos_profile},
     run::{Event, RunningNode, Tick},

@@ -47,6 +47,15 @@ pub enum TickMode {
     Server,
 }
 
+/// What a raw message means: see [`NodeKit::subscribe_raw`].
+#[derive(Debug)]
+pub struct RawInput<I> {
+    /// Where it stands in the order of a tick's inputs.
+    pub stamp: Stamp,
+    /// The input, or `None` for nothing.
+    pub input: Option<I>,
+}
+
 /// Runs a node from `main`: prepares the process, starts the node, runs `body`, says why it failed if it did.
 pub fn run_node<I, F, B>(name: &str, body: F) -> ExitCode
 where
@@ -292,14 +301,20 @@ impl<I: Send + 'static> NodeKit<I> {
         &mut self.node
     }
 
-    /// Raw messages of a topic, each handed over as CDR bytes on the receiving thread; counted in lockstep like any other
-    /// subscription.
+    /// Raw messages of a topic as CDR bytes; counted in lockstep like any other subscription. `convert` runs on the
+    /// receiving thread.
     ///
     /// # Errors
-    /// [`KitError::Ros`] naming the topic.
-    pub fn subscribe_raw<F>(&mut self, name: &str, kind: &str, qos: r2r::QosProfile, mut take: F) -> Result<(), KitError>
+    /// [`KitError::Ros`] naming the topic, also when the type has no bindings.
+    pub fn subscribe_raw<F>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        qos: r2r::QosProfile,
+        mut convert: F,
+    ) -> Result<(), KitError>
     where
-        F: FnMut(Vec<u8>) + Send + 'static,
+        F: FnMut(Vec<u8>) -> RawInput<I> + Send + 'static,
     {
         let resolved = resolve(&self.namespace, name);
         let mut stream = self
@@ -310,8 +325,8 @@ impl<I: Send + 'static> NodeKit<I> {
         let shared = self.shared.clone();
         self.drainers.push(Box::new(move || {
             drain(&mut stream, |bytes| {
-                take(bytes);
-                guard(&shared.state).inbox.push(number, 0, Stamp::default(), None, false);
+                let raw = convert(bytes);
+                guard(&shared.state).inbox.push(number, 0, raw.stamp, raw.input, false);
             });
         }));
         Ok(())

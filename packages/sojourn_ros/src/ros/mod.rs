@@ -7,5 +7,6 @@ pub mod meta;
 pub mod msgs;
 mod param_services;
 pub mod publisher;
+pub mod recording;
 pub mod run;
 pub mod simulator;

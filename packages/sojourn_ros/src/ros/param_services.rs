@@ -60,7 +60,8 @@ fn from_msg(value: &msg::ParameterValue) -> Option<ParamValue> {
 pub(crate) fn from_r2r(value: &r2r::ParameterValue) -> Option<ParamValue> {
     use r2r::ParameterValue as P;
     Some(match value.clone() {
-        P::NotSet => return None,
+        // An empty list in a file has no type; it fits every list.
+        P::NotSet => ParamValue::Strings(Vec::new()),
         P::Bool(v) => ParamValue::Bool(v),
         P::Integer(v) => ParamValue::Integer(v),
         P::Double(v) => ParamValue::Double(v),

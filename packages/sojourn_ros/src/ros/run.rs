@@ -385,6 +385,11 @@ impl<I: Send + 'static> RunningNode<I> {
         self.say.0.ticks = 0;
     }
 
+    /// What has come since the last tick: for a node that must not lose anything when it is told to stop.
+    pub fn rest(&mut self) -> Vec<I> {
+        guard(&self.shared.state).inbox.take(u64::MAX, None)
+    }
+
     /// The parameters as they are now, for settable ones.
     ///
     /// # Errors

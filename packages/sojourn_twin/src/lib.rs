@@ -8,6 +8,7 @@ pub mod error;
 pub mod generate;
 pub mod nameplate;
 pub mod noise;
+pub mod params;
 pub mod render;
 pub mod rocks;
 pub mod sim;

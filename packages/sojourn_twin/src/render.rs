@@ -179,7 +179,7 @@ impl<'a> Caster<'a> {
         let (inv_x, inv_y) = (1.0 / dx, 1.0 / dy);
         let (ahead_x, ahead_y) = (i64::from(dx > 0.0), i64::from(dy > 0.0));
         let top = levels.len() - 1;
-        let mut level = top.min(5);
+        let mut level = top.min(7);
         // The cell at the finest level; stepping is done on integers, so a ray cannot get stuck between two cells.
         let (cols, rows) = (levels[0].cols as i64, levels[0].rows as i64);
         let mut i = ((self.x + t * dx).floor() as i64).clamp(0, cols - 1);
@@ -205,23 +205,22 @@ impl<'a> Caster<'a> {
                 return None;
             }
             t = t_out;
+            let crossed;
             if out_x < out_y {
-                i = (ci + ahead_x) << level;
-                i -= 1 - ahead_x;
+                i = ((ci + ahead_x) << level) - 1 + ahead_x;
                 j = ((self.y + t * dy).floor() as i64).clamp(cj << level, ((cj + 1) << level) - 1);
+                crossed = (i >> level) & 1 == 1 - ahead_x;
             } else {
-                j = (cj + ahead_y) << level;
-                j -= 1 - ahead_y;
+                j = ((cj + ahead_y) << level) - 1 + ahead_y;
                 i = ((self.x + t * dx).floor() as i64).clamp(ci << level, ((ci + 1) << level) - 1);
+                crossed = (j >> level) & 1 == 1 - ahead_y;
             }
             if i < 0 || j < 0 || i >= cols || j >= rows {
                 return None;
             }
-            // Over a new large square the larger view is worth a try again.
-            if level < top && (i >> level) & 1 == 1 - ahead_x && (j >> level) & 1 == 1 - ahead_y
-                || level == 0
-            {
-                level = (level + 1).min(top);
+            // Over a new larger square the larger view is worth a try again.
+            if crossed && level < top {
+                level += 1;
             }
         }
     }

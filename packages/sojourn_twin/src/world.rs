@@ -7,7 +7,7 @@ pub use crate::generate::{GenerateParams, generate};
 
 use crate::{
     TwinError,
-    noise::{self, Fractal},
+    noise::Fractal,
     render::Pyramid,
     rocks::{Rock, RockField, TILE_M},
 };
@@ -129,13 +129,12 @@ mod channel {
 const FINE_LONGEST_M: f64 = 1.6;
 /// Exponent of the fine relief's growth with length.
 const FINE_HURST: f64 = 0.7;
-/// How far a shadow is followed, metres.
+/// How far a shadow is followed at most, metres.
 const SHADOW_M: f64 = 4.0;
 
 /// Dense ground truth over a region.
 #[derive(Clone, Debug)]
 pub struct World {
-    seed: u64,
     pub(crate) resolution_m: f64,
     /// Of node (0, 0), metres in `map`.
     pub(crate) origin_m: [f64; 2],
@@ -148,6 +147,7 @@ pub struct World {
     pub(crate) shade: Vec<u8>,
     pub(crate) pyramid: Pyramid,
     rocks: Vec<Rock>,
+    soil: Fractal,
     drift: Fractal,
 }
 
@@ -259,7 +259,6 @@ impl World {
         }
         let pyramid = Pyramid::new(&heights, cols, rows);
         let mut world = Self {
-            seed: params.seed,
             resolution_m: res,
             origin_m,
             first_node: [i0, j0],
@@ -269,6 +268,7 @@ impl World {
             shade: Vec::new(),
             pyramid,
             rocks,
+            soil: Fractal::new(params.seed, channel::SOIL, 6.0, 6.0, 0.5),
             drift: Fractal::new(params.seed, channel::DRIFT, 60.0, 10.0, 0.5),
         };
         world.shade = world.lit(params, &albedo);
@@ -280,8 +280,10 @@ impl World {
         let (sin_el, cos_el) = params.sun_elevation_rad.sin_cos();
         let (sin_az, cos_az) = params.sun_azimuth_rad.sin_cos();
         let (cols, rows, res) = (self.cols, self.rows, self.resolution_m);
-        let steps = (SHADOW_M / res) as usize;
         let rise = res * sin_el / cos_el.max(1e-3);
+        // No rock's shadow is longer than this, and a low sun's is cut.
+        let longest_m = (0.6 * params.rock_max_m + 0.3) * res / rise;
+        let steps = (longest_m.min(SHADOW_M) / res).ceil() as usize;
         let z = |i: usize, j: usize| self.heights[j * cols + i];
         let mut shade = vec![0u8; cols * rows];
         shade.par_chunks_mut(cols).enumerate().for_each(|(j, row)| {
@@ -343,8 +345,7 @@ impl World {
     /// 1.1, from 0.6 on crust to 2.5 in patches of loose sand. Truth.
     #[must_use]
     pub fn soil_factor(&self, x_m: f64, y_m: f64) -> f64 {
-        let fine =
-            noise::gradient(self.seed, channel::SOIL, x_m / 6.0, y_m / 6.0) / noise::GRADIENT_RMS;
+        let fine = self.soil.at(x_m, y_m);
         let broad = self.drift.at(x_m, y_m);
         (1.0 + 0.15 * fine + 0.25 * broad + 0.25 * (broad - 0.8).max(0.0)).clamp(0.6, 2.5) + 0.05
     }

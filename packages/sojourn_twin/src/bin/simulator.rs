@@ -1,2 +1,288 @@
-//! The node `simulator`.
-fn main() {}
+//! The node `simulator`: ground truth, sensors and the clock of a simulated drive. A thin shell around
+//! [`sojourn_twin::sim`].
+
+use anyhow::Context;
+use nalgebra::Vector3;
+use r2r::{
+    geometry_msgs::msg::{PoseStamped, TwistStamped},
+    nav_msgs::msg::Odometry,
+    sensor_msgs::msg::{CameraInfo, Image, Imu, JointState},
+};
+use sojourn_core::{
+    Stamp,
+    files::write_atomic,
+    frames::{BaseLink, Frame, Map, NavcamOptical},
+    health::{Health, NodeState},
+    kinematics::Velocity,
+    rover::Rover,
+    site::Site,
+    topics::{self, DRIVE_JOINTS, STEER_JOINTS},
+};
+use sojourn_ros::{
+    Event, NodeKit, Publisher, Refused, header, lockstep::ClockConfig, msgs, run_node,
+};
+use sojourn_twin::{
+    params::{SimulatorParams, SimulatorSetup},
+    sim::{ImageEvent, SimOutput, Simulator},
+    world::World,
+};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+fn main() -> ExitCode {
+    run_node("simulator", simulator)
+}
+
+/// A velocity the rover is told to drive.
+struct Command {
+    at: Stamp,
+    velocity: Velocity,
+}
+
+fn read(params: &SimulatorParams) -> anyhow::Result<(Simulator, SimulatorSetup)> {
+    let site = Site::load(Path::new(&params.site_dir))?;
+    let rover = Rover::load(Path::new(&params.rover_file))?;
+    let setup = params.setup(&rover)?;
+    let world = World::from_site(&site, &setup.world)?;
+    let sim = Simulator::new(world, rover, &site.manifest.body, setup.sim.clone())?;
+    Ok((sim, setup))
+}
+
+async fn simulator(mut kit: NodeKit<Command>) -> anyhow::Result<()> {
+    let params: SimulatorParams = kit.params()?;
+    let score_file = Some(PathBuf::from(&params.score_file)).filter(|p| !p.as_os_str().is_empty());
+    // A score that cannot be written is said now and not after the drive.
+    if let Some(dir) = score_file
+        .as_deref()
+        .and_then(Path::parent)
+        .filter(|d| !d.as_os_str().is_empty())
+    {
+        anyhow::ensure!(
+            dir.is_dir(),
+            "parameter score_file: {} is not a folder",
+            dir.display()
+        );
+    }
+    let given = params.clone();
+    let (sim, setup) = tokio::task::spawn_blocking(move || read(&given))
+        .await
+        .context("building the world")??;
+    tracing::info!(
+        "{} on {:.0} m x {:.0} m with {} rocks",
+        sim.rover().name,
+        sim.world().region_m()[2] - sim.world().region_m()[0],
+        sim.world().region_m()[3] - sim.world().region_m()[1],
+        sim.world().rocks().len()
+    );
+    kit.subscribe_latest(&topics::CMD_VEL, |m: TwistStamped| {
+        let (at, speed_mps, turn_radps) = msgs::twist(&m)?;
+        Ok::<_, Refused>(Some(Command {
+            at,
+            velocity: Velocity {
+                speed_mps,
+                turn_radps,
+            },
+        }))
+    })?;
+    let outlets = Outlets::new(&mut kit, &sim)?;
+    let clock = ClockConfig {
+        participants: params.participants.clone(),
+        lockstep: params.lockstep,
+        period: Duration::try_from_secs_f64(sim.rover().cadence.control_period_s)?,
+        start: Stamp::from_secs(1.0),
+        factor: setup.rate_factor,
+        hold_until_active: setup.hold_until_active.clone(),
+        hold_at_tick: params.hold_at_tick,
+        heartbeat_limit: setup.heartbeat_limit,
+        roll_call_limit: setup.roll_call_limit,
+    };
+    let mut shell = Shell {
+        sim,
+        outlets,
+        command: None,
+        command_timeout_s: setup.command_timeout_s,
+        score_file,
+        written_ticks: 0,
+        blocked: false,
+    };
+    let outcome = drive(&mut shell, kit.run_simulator(clock)?).await;
+    // However it ended, what was driven counts.
+    let written = shell.write_score();
+    outcome.and(written)
+}
+
+async fn drive(
+    shell: &mut Shell,
+    mut clock: sojourn_ros::Simulator<Command>,
+) -> anyhow::Result<()> {
+    let mut look = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        let event = tokio::select! {
+            event = clock.next() => event?,
+            _ = look.tick() => {
+                // The drive is over for now: whoever waits for the score finds it.
+                if clock.holding() {
+                    shell.write_score()?;
+                }
+                continue;
+            }
+        };
+        match event {
+            Event::Tick(tick) => {
+                if let Some(newest) = tick.inputs.into_iter().last() {
+                    shell.command = Some(newest);
+                }
+                let health = shell.step(tick.now, tick.hold)?;
+                let score = shell.sim.score();
+                let facts = [
+                    ("distance_driven_m", score.distance_driven_m),
+                    ("max_tilt_deg", score.max_tilt_deg),
+                    ("unsafe_events", score.unsafe_events as f64),
+                ];
+                for (key, value) in facts {
+                    clock.node().diagnostic(key, value);
+                }
+                clock.done(health)?;
+            }
+            Event::ParametersChanged => {}
+            Event::Stop => return Ok(()),
+        }
+    }
+}
+
+struct Shell {
+    sim: Simulator,
+    outlets: Outlets,
+    command: Option<Command>,
+    command_timeout_s: f64,
+    score_file: Option<PathBuf>,
+    written_ticks: u64,
+    blocked: bool,
+}
+
+impl Shell {
+    fn step(&mut self, now: Stamp, hold: bool) -> anyhow::Result<Health> {
+        let fresh = self.command.as_ref().filter(|c| {
+            let age_s = now.since(c.at);
+            age_s <= self.command_timeout_s && age_s > -self.command_timeout_s
+        });
+        let velocity = fresh.map_or(Velocity::STOP, |c| c.velocity);
+        self.sim.set_scoring(!hold);
+        let out = self.sim.step(now, velocity);
+        self.outlets.publish(&out)?;
+        let was_blocked = std::mem::replace(&mut self.blocked, out.blocked.is_some());
+        Ok(match out.blocked {
+            Some(reason) => {
+                if !was_blocked {
+                    tracing::warn!("{reason}");
+                }
+                Health::warn(NodeState::Active, reason)
+            }
+            None => Health::ok(NodeState::Active),
+        })
+    }
+
+    /// Writes the score when it has changed since it was last written.
+    fn write_score(&mut self) -> anyhow::Result<()> {
+        let score = self.sim.score();
+        let Some(file) = &self.score_file else {
+            return Ok(());
+        };
+        if score.ticks == self.written_ticks {
+            return Ok(());
+        }
+        let mut text = serde_json::to_string_pretty(score)?;
+        text.push('\n');
+        write_atomic(file, text.as_bytes())?;
+        self.written_ticks = score.ticks;
+        Ok(())
+    }
+}
+
+/// The publishers.
+struct Outlets {
+    imu: Publisher<Imu>,
+    wheels: Publisher<JointState>,
+    info: Publisher<CameraInfo>,
+    pose: Publisher<PoseStamped>,
+    depth: Publisher<Image>,
+    left: Publisher<Image>,
+    truth: Publisher<Odometry>,
+    camera: sojourn_core::camera::Pinhole,
+    baseline_m: f64,
+    truth_every: u64,
+    ticks: u64,
+}
+
+impl Outlets {
+    fn new(kit: &mut NodeKit<Command>, sim: &Simulator) -> anyhow::Result<Self> {
+        Ok(Self {
+            imu: kit.publisher(&topics::IMU)?,
+            wheels: kit.publisher(&topics::WHEELS)?,
+            info: kit.publisher(&topics::LEFT_INFO)?,
+            pose: kit.publisher(&topics::NAVCAM_POSE)?,
+            depth: kit.publisher(&topics::DEPTH)?,
+            left: kit.publisher(&topics::LEFT_IMAGE)?,
+            truth: kit.publisher(&topics::TRUTH)?,
+            camera: sim.rover().navcam_pinhole(),
+            baseline_m: sim.rover().navcam.baseline_m,
+            truth_every: (1.0 / sim.rover().cadence.control_period_s)
+                .round()
+                .max(1.0) as u64,
+            ticks: 0,
+        })
+    }
+
+    fn publish(&mut self, out: &SimOutput) -> anyhow::Result<()> {
+        for s in &out.imu {
+            let (rate, force) = (Vector3::from(s.gyro_radps), Vector3::from(s.accel_mps2));
+            self.imu
+                .publish(&msgs::imu_to_msg(s.stamp, BaseLink::NAME, rate, force))?;
+        }
+        let w = &out.wheels;
+        let drives = (0..6).map(|i| (DRIVE_JOINTS[i], w.position_rad[i], w.velocity_radps[i]));
+        let steers = (0..6).map(|i| (STEER_JOINTS[i], w.steer_rad[i], 0.0));
+        let joints: Vec<(&str, f64, f64)> = drives.chain(steers).collect();
+        self.wheels
+            .publish(&msgs::joints_to_msg(out.now, &joints))?;
+        if let Some(image) = &out.image {
+            self.publish_image(image)?;
+        }
+        if self.ticks % self.truth_every == 0 {
+            let t = &out.truth;
+            self.truth
+                .publish(&msgs::odometry_to_msg(&msgs::OdometryIn::<Map> {
+                    stamp: out.now,
+                    to_from_base_link: t.map_from_base_link,
+                    linear_mps: Vector3::new(t.velocity.speed_mps, 0.0, 0.0),
+                    angular_radps: Vector3::new(0.0, 0.0, t.velocity.turn_radps),
+                    pose_covariance: [0.0; 36],
+                }))?;
+        }
+        self.ticks += 1;
+        Ok(())
+    }
+
+    fn publish_image(&self, image: &ImageEvent) -> anyhow::Result<()> {
+        let frame = NavcamOptical::NAME;
+        self.info.publish(&msgs::camera_to_msg(
+            image.stamp,
+            frame,
+            &self.camera,
+            self.baseline_m,
+        ))?;
+        self.pose.publish(&PoseStamped {
+            header: header(image.stamp, BaseLink::NAME),
+            pose: msgs::pose_to_msg(&image.base_link_from_navcam.iso),
+        })?;
+        let f = &image.frame;
+        self.left
+            .publish(&msgs::mono_to_msg(image.stamp, frame, f.width, &f.left))?;
+        self.depth
+            .publish(&msgs::depth_to_msg(image.stamp, frame, f.width, &f.depth_m))?;
+        Ok(())
+    }
+}

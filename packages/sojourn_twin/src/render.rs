@@ -323,11 +323,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(10))]
         /// On a plane every depth is the one of plane geometry.
         #[test]
         fn depth_of_a_plane_is_exact(gx in -0.2f64..0.2, gy in -0.2f64..0.2, yaw in -3.1f64..3.1) {
-            let world = World::from_fn(&bare([-40.0, -40.0, 40.0, 40.0]), |x, y| gx * x + gy * y).unwrap();
+            let world = World::from_fn(&bare([-50.0, -50.0, 50.0, 50.0]), |x, y| gx * x + gy * y).unwrap();
             let mut cam = perseverance().navcam_pinhole();
             (cam.width, cam.height) = (64, 48);
             (cam.fx, cam.fy, cam.cx, cam.cy) = (cam.fx / 10.0, cam.fy / 10.0, 31.5, 23.5);
@@ -362,22 +362,22 @@ mod tests {
         };
         let world = World::from_site(&small_site(7), &params).unwrap();
         let mut cam = perseverance().navcam_pinhole();
-        (cam.width, cam.height) = (40, 30);
-        (cam.fx, cam.fy, cam.cx, cam.cy) = (cam.fx / 16.0, cam.fy / 16.0, 19.5, 14.5);
+        (cam.width, cam.height) = (20, 15);
+        (cam.fx, cam.fy, cam.cx, cam.cy) = (cam.fx / 32.0, cam.fy / 32.0, 9.5, 7.0);
         let ground = world.height_m(40.0, 40.0).unwrap();
         let mut compared = 0;
         for yaw in [0.0, 1.0, 2.5, -2.0] {
             let pose = camera_at(40.0, 40.0, ground, yaw);
             let frame = render(&world, &cam, &pose, 25.0, None);
             let eye = pose.iso.translation.vector;
-            for v in 0..30 {
-                for u in 0..40 {
+            for v in 0..15 {
+                for u in 0..20 {
                     let d = pose.iso.rotation * cam.ray(u as f64, v as f64);
                     let march = (0..50_000).map(|k| 0.05 + 0.0005 * f64::from(k)).find(|t| {
                         let p = eye + d * *t;
                         world.height_m(p.x, p.y).is_some_and(|h| p.z <= h)
                     });
-                    let got = f64::from(frame.depth_m[v * 40 + u]);
+                    let got = f64::from(frame.depth_m[v * 20 + u]);
                     match march {
                         Some(t) => {
                             // The march may step over a grazed crest thinner than its step.
@@ -398,7 +398,7 @@ mod tests {
                 }
             }
         }
-        assert!(compared > 2000);
+        assert!(compared > 500);
     }
 
     #[test]

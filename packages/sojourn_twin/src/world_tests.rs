@@ -1,0 +1,127 @@
+use super::*;
+use crate::testing::{mars, small_site};
+use proptest::prelude::*;
+
+#[test]
+fn a_place_is_the_same_in_every_region() {
+    let site = small_site(3);
+    let a = World::from_site(
+        &site,
+        &WorldParams::demo(9, [10.0, 10.0, 60.0, 50.0], [20.0, 20.0]),
+    )
+    .unwrap();
+    let b = World::from_site(
+        &site,
+        &WorldParams::demo(9, [27.33, 18.9, 90.0, 80.0], [20.0, 20.0]),
+    )
+    .unwrap();
+    let mut seen = 0;
+    for k in 0..2000 {
+        let (x, y) = (29.0 + 0.0151 * f64::from(k), 22.0 + 0.0131 * f64::from(k));
+        assert_eq!(
+            a.height_m(x, y).unwrap().to_bits(),
+            b.height_m(x, y).unwrap().to_bits()
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, 2000);
+    let other = World::from_site(
+        &site,
+        &WorldParams::demo(8, [10.0, 10.0, 60.0, 50.0], [20.0, 20.0]),
+    )
+    .unwrap();
+    assert_ne!(a.heights, other.heights);
+}
+
+#[test]
+fn the_world_is_the_site_with_a_little_more() {
+    let site = small_site(4);
+    let params = WorldParams {
+        rock_cfa: 0.0,
+        ..WorldParams::demo(1, [5.0, 5.0, 85.0, 85.0], [20.0, 20.0])
+    };
+    let world = World::from_site(&site, &params).unwrap();
+    let (mut n, mut sum) = (0.0, 0.0);
+    for k in 0..20_000 {
+        let (x, y) = (
+            6.0 + 0.57 * f64::from(k % 137),
+            6.0 + 0.53 * f64::from(k / 137),
+        );
+        let d = world.height_m(x, y).unwrap() - smooth(site.elevation().unwrap(), x, y).unwrap();
+        sum += d * d;
+        n += 1.0;
+    }
+    let rms = f64::sqrt(sum / n);
+    assert!((0.014..0.024).contains(&rms), "{rms}");
+}
+
+#[test]
+fn the_start_is_clear_of_rocks_and_rocks_stand_where_they_are() {
+    let params = WorldParams {
+        rock_cfa: 0.1,
+        ..WorldParams::demo(2, [0.0, 0.0, 40.0, 40.0], [20.0, 20.0])
+    };
+    let world = World::from_fn(&params, |_, _| 1.0).unwrap();
+    assert!(world.rocks().len() > 100);
+    for r in world.rocks() {
+        assert!((r.x_m - 20.0).hypot(r.y_m - 20.0) > 4.0 + 0.5 * r.diameter_m);
+    }
+    let big = world
+        .rocks()
+        .iter()
+        .max_by(|a, b| a.diameter_m.total_cmp(&b.diameter_m))
+        .unwrap();
+    let top = world.height_m(big.x_m, big.y_m).unwrap() - 1.0;
+    assert!(
+        (top - big.height_m).abs() < 0.15 * big.height_m,
+        "{top} {}",
+        big.height_m
+    );
+}
+
+#[test]
+fn soil_lets_slip_more_than_expected_on_average() {
+    let params = WorldParams::demo(3, [0.0, 0.0, 10.0, 10.0], [5.0, 5.0]);
+    let world = World::from_fn(&params, |_, _| 0.0).unwrap();
+    let values: Vec<f64> = (0..40_000)
+        .map(|k| world.soil_factor(2.3 * f64::from(k % 200), 2.3 * f64::from(k / 200)))
+        .collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    assert!((1.03..1.2).contains(&mean), "{mean}");
+    assert!(values.iter().all(|v| (0.6..=2.6).contains(v)));
+}
+
+#[test]
+fn absurd_parameters_are_refused() {
+    let site = small_site(1);
+    let good = WorldParams::demo(1, [5.0, 5.0, 50.0, 50.0], [20.0, 20.0]);
+    for bad in [
+        WorldParams {
+            resolution_m: f64::NAN,
+            ..good.clone()
+        },
+        WorldParams {
+            region_m: [500.0, 5.0, 600.0, 50.0],
+            ..good.clone()
+        },
+        WorldParams {
+            rock_cfa: 3.0,
+            ..good.clone()
+        },
+    ] {
+        assert!(World::from_site(&site, &bad).is_err());
+    }
+    assert_eq!(mars().name, "mars");
+}
+
+proptest! {
+    #[test]
+    fn outside_there_is_no_ground(x in -1e3f64..1e3, y in -1e3f64..1e3) {
+        let world = World::from_fn(
+            &WorldParams { rock_cfa: 0.0, ..WorldParams::demo(1, [0.0, 0.0, 5.0, 5.0], [2.0, 2.0]) }, |x, y| 0.1 * x - 0.2 * y).unwrap();
+        match world.height_m(x, y) {
+            Some(z) => prop_assert!((z - (0.1 * x - 0.2 * y)).abs() < 1e-5),
+            None => prop_assert!(!(0.0..=5.0).contains(&x) || !(0.0..=5.0).contains(&y)),
+        }
+    }
+}

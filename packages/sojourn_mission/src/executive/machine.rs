@@ -1,27 +1,14 @@
 //! The state machine.
 
+use super::progress::{Drive, Step, step};
 use super::watch::Heard;
 use super::{Config, Decision, DriveState, GoalOut, Input, Outcome, Status};
 use crate::{Bundle, MissionError, rules};
 use sojourn_core::Stamp;
-use sojourn_core::frames::Pose2;
-use sojourn_core::geometry::{distance_m, in_polygon, length_m};
+use sojourn_core::geometry::distance_m;
 use sojourn_core::health::{Health, NodeState};
-use sojourn_core::plan::{Plan, Waypoint};
 use sojourn_core::rover::Rover;
 use std::collections::BTreeSet;
-
-/// A drive under way.
-#[derive(Clone, Debug)]
-struct Drive {
-    ordered_at: Option<Stamp>,
-    // Until pose, heartbeats and start have been checked, the goal stays inactive.
-    armed: bool,
-    waypoint: usize,
-    waypoint_since: Stamp,
-    best_to_go_m: f64,
-    progress_at: Stamp,
-}
 
 /// A drive that is over, while the rover comes to rest.
 #[derive(Clone, Debug)]
@@ -193,8 +180,9 @@ impl Executive {
         self.end(DriveState::Aborted, reason.to_string());
     }
 
-    /// One tick: takes what was heard since the last, decides.
-    pub fn tick(&mut self, now: Stamp, inputs: &[Input]) -> Decision {
+    /// One tick: takes what was heard since the last, decides. `hold`: the simulator is warming up or stands still, so a
+    /// drive that was ordered does not begin yet.
+    pub fn tick(&mut self, now: Stamp, hold: bool, inputs: &[Input]) -> Decision {
         for input in inputs {
             self.heard.absorb(&self.config, input);
         }
@@ -202,7 +190,7 @@ impl Executive {
             if self.last_tick.is_some_and(|last| now < last) {
                 self.abort("time ran backwards");
             } else {
-                self.drive_on(now);
+                self.drive_on(now, hold);
             }
         } else {
             if self.ended.is_some() {
@@ -268,13 +256,17 @@ impl Executive {
         None
     }
 
-    fn drive_on(&mut self, now: Stamp) {
+    fn drive_on(&mut self, now: Stamp, hold: bool) {
         self.driven_m += self.heard.take_way_m();
         let fault = self.heard.take_fault();
         let missing = self.heard.missing(&self.config, now);
         let (Some(drive), Some(bundle)) = (&mut self.drive, &self.bundle) else {
             return;
         };
+        if hold && !drive.armed {
+            self.driven_m = 0.0;
+            return;
+        }
         let ordered_at = *drive.ordered_at.get_or_insert(now);
         if !drive.armed {
             // Poses heard before the start do not count as driven.
@@ -426,127 +418,6 @@ impl Executive {
             },
         }
     }
-}
-
-enum Step {
-    Go(String),
-    End(DriveState, String),
-}
-
-// One tick of an armed drive whose inputs are all well.
-fn step(
-    config: &Config,
-    plan: &Plan,
-    drive: &mut Drive,
-    heard: &Heard,
-    pose_in_map: Pose2,
-    now: Stamp,
-) -> Step {
-    let at = [pose_in_map.x_m, pose_in_map.y_m];
-    let waypoints = &plan.waypoints;
-    let in_corridor = |i: usize| {
-        waypoints
-            .get(i)
-            .is_some_and(|w| in_polygon(at, &w.corridor))
-    };
-    if !in_corridor(drive.waypoint) && !in_corridor(drive.waypoint + 1) {
-        return Step::End(
-            DriveState::Stopped,
-            format!(
-                "the rover left the corridor of waypoint {} at ({:.2}, {:.2})",
-                drive.waypoint, at[0], at[1]
-            ),
-        );
-    }
-    while is_reached(config, plan, drive.waypoint, at) {
-        if drive.waypoint + 1 >= waypoints.len() {
-            let miss_m = distance_m(at, [plan.goal.x_m, plan.goal.y_m]);
-            return Step::End(
-                DriveState::Reached,
-                format!("at the goal, {miss_m:.2} m off by own estimate"),
-            );
-        }
-        drive.waypoint += 1;
-        drive.waypoint_since = now;
-    }
-    let Some(waypoint) = waypoints.get(drive.waypoint) else {
-        return Step::End(
-            DriveState::Aborted,
-            format!("the plan has no waypoint {}", drive.waypoint),
-        );
-    };
-    let autonav = || {
-        heard
-            .autonav_reason()
-            .map(|r| format!("; AutoNav says: {r}"))
-            .unwrap_or_default()
-    };
-    let on_way_s = now.since(drive.waypoint_since);
-    if !(on_way_s <= waypoint.timeout_s) {
-        let reason = format!(
-            "waypoint {} was not reached within {:.1} s{}",
-            drive.waypoint,
-            waypoint.timeout_s,
-            autonav()
-        );
-        return Step::End(DriveState::Stopped, reason);
-    }
-    if let Some(stopped_s) = heard.autonav_stopped_s(now)
-        && !(stopped_s <= config.autonav_stopped_s)
-    {
-        let why = heard.autonav_reason().unwrap_or("no reason given");
-        let reason = format!("AutoNav has been stopped for {stopped_s:.1} s: {why}");
-        return Step::End(DriveState::Stopped, reason);
-    }
-    let to_go_m = distance_m(at, waypoint.xy()) + way_after_m(waypoints, drive.waypoint);
-    if to_go_m <= drive.best_to_go_m - config.progress_m {
-        drive.best_to_go_m = to_go_m;
-        drive.progress_at = now;
-    }
-    if !(now.since(drive.progress_at) <= config.progress_timeout_s) {
-        let reason = format!(
-            "no progress of {:.2} m within {:.1} s{}",
-            config.progress_m,
-            config.progress_timeout_s,
-            autonav()
-        );
-        return Step::End(DriveState::Stopped, reason);
-    }
-    Step::Go(format!(
-        "driving to waypoint {} of {}",
-        drive.waypoint + 1,
-        waypoints.len()
-    ))
-}
-
-fn way_after_m(waypoints: &[Waypoint], from: usize) -> f64 {
-    let rest: Vec<_> = waypoints.iter().skip(from).map(Waypoint::xy).collect();
-    length_m(&rest)
-}
-
-fn is_reached(config: &Config, plan: &Plan, index: usize, at: [f64; 2]) -> bool {
-    let Some(waypoint) = plan.waypoints.get(index) else {
-        return false;
-    };
-    let here = waypoint.xy();
-    if distance_m(at, here) <= rules::usable_tolerance_m(plan, index) {
-        return true;
-    }
-    let Some(next) = plan.waypoints.get(index + 1) else {
-        return distance_m(at, [plan.goal.x_m, plan.goal.y_m]) <= plan.goal.tolerance_m;
-    };
-    // A rock on a waypoint must not end the drive: to have gone by it is enough on the way, though not at the goal.
-    let before = index
-        .checked_sub(1)
-        .and_then(|i| plan.waypoints.get(i))
-        .map_or([plan.start.x_m, plan.start.y_m], Waypoint::xy);
-    let beyond = |a: [f64; 2], b: [f64; 2]| {
-        (at[0] - here[0]) * (b[0] - a[0]) + (at[1] - here[1]) * (b[1] - a[1]) > 0.0
-    };
-    distance_m(at, here) <= config.waypoint_pass_m
-        && beyond(before, here)
-        && beyond(here, next.xy())
-        && in_polygon(at, &next.corridor)
 }
 
 #[cfg(test)]

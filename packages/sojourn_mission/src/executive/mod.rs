@@ -6,6 +6,7 @@
 
 mod config;
 mod machine;
+mod progress;
 mod watch;
 
 pub use config::{Config, Params};

@@ -15,6 +15,8 @@ use sojourn_ros::{Event, NodeKit, Publisher, run_node};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use store::Store;
 
 fn main() -> ExitCode {
@@ -70,8 +72,9 @@ async fn executive(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     let mut requests = kit
         .node()
         .create_action_server::<ExecuteDrive::Action>(topics::EXECUTE_DRIVE.name)?;
-    let last = goals_out.clone();
-    kit.on_stop(move || say_stop(&last));
+    let (last, newest) = (goals_out.clone(), Arc::new(AtomicI64::new(0)));
+    let newest_tick = newest.clone();
+    kit.on_stop(move || say_stop(&last, Stamp(newest_tick.load(Ordering::SeqCst))));
 
     let mut node = kit.run()?;
     let mut running: Option<Running> = None;
@@ -109,7 +112,8 @@ async fn executive(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         };
         match event {
             Event::Tick(tick) => {
-                let decision = core.tick(tick.now, &tick.inputs);
+                newest.store(tick.now.0, Ordering::SeqCst);
+                let decision = core.tick(tick.now, tick.hold, &tick.inputs);
                 goals_out.publish(&msgs::drive_goal(tick.now, &decision.goal))?;
                 if decision.status_due {
                     let status = msgs::drive_status(tick.now, &decision.status);
@@ -162,12 +166,12 @@ async fn next_cancel(running: &mut Option<Running>) -> r2r::ActionServerCancelRe
     }
 }
 
-fn say_stop(goals_out: &Publisher<DriveGoal>) {
+fn say_stop(goals_out: &Publisher<DriveGoal>, now: Stamp) {
     let goal = GoalOut {
         reason: "the executive has ended".into(),
         ..GoalOut::default()
     };
-    if let Err(e) = goals_out.publish(&msgs::drive_goal(Stamp::default(), &goal)) {
+    if let Err(e) = goals_out.publish(&msgs::drive_goal(now, &goal)) {
         tracing::error!("{e}");
     }
 }
@@ -229,7 +233,7 @@ fn shut_down(
     status_out: &Publisher<DriveStatus>,
 ) {
     core.abort("the executive was told to shut down");
-    let decision = core.tick(now, &[]);
+    let decision = core.tick(now, false, &[]);
     let said = goals_out
         .publish(&msgs::drive_goal(now, &decision.goal))
         .and_then(|()| status_out.publish(&msgs::drive_status(now, &decision.status)));

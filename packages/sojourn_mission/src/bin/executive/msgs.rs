@@ -1,65 +1,29 @@
 //! Between ROS messages and the executive's core. What is not finite or in the wrong frame is refused.
 
-use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion};
-use r2r::geometry_msgs::msg::{Point, TransformStamped};
+use r2r::geometry_msgs::msg::TransformStamped;
 use r2r::nav_msgs::msg::Odometry;
 use r2r::sojourn_msgs::msg as sj;
 use sojourn_core::Stamp;
-use sojourn_core::frames::{BaseLink, Frame, Map, Odom, Transform};
-use sojourn_core::geometry::Xy;
+use sojourn_core::frames::{Frame, Map};
 use sojourn_core::health::{Health, HealthLevel, NodeState};
 use sojourn_core::plan::Waypoint;
 use sojourn_mission::executive::{AutonavState, GoalOut, Input, Outcome, Status};
+use sojourn_ros::msgs as convert;
 use sojourn_ros::{Refused, header, stamp_from_msg};
 
-fn isometry(xyz: [f64; 3], xyzw: [f64; 4]) -> Result<Isometry3<f64>, Refused> {
-    if xyz.iter().chain(&xyzw).any(|v| !v.is_finite()) {
-        return Err("the pose holds a number that is not finite".into());
-    }
-    let q = Quaternion::new(xyzw[3], xyzw[0], xyzw[1], xyzw[2]);
-    if !((q.norm() - 1.0).abs() < 1e-3) {
-        return Err(format!("the orientation has length {}, expected 1", q.norm()).into());
-    }
-    Ok(Isometry3::from_parts(
-        Translation3::new(xyz[0], xyz[1], xyz[2]),
-        UnitQuaternion::new_normalize(q),
-    ))
-}
-
-fn check_frames(found: (&str, &str), expected: (&str, &str)) -> Result<(), Refused> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!(
-        "frames are {} and {}, expected {} and {}",
-        found.0, found.1, expected.0, expected.1
-    )
-    .into())
-}
-
 pub(crate) fn odometry(m: Odometry) -> Result<Option<Input>, Refused> {
-    check_frames(
-        (&m.header.frame_id, &m.child_frame_id),
-        (Odom::NAME, BaseLink::NAME),
-    )?;
-    let (p, q) = (&m.pose.pose.position, &m.pose.pose.orientation);
-    let iso = isometry([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])?;
+    let m = convert::odometry_in_odom(&m)?;
     Ok(Some(Input::Odometry {
-        stamp: stamp_from_msg(&m.header.stamp),
-        odom_from_base_link: Transform::new(iso),
+        stamp: m.stamp,
+        odom_from_base_link: m.to_from_base_link,
     }))
 }
 
 pub(crate) fn map_from_odom(m: TransformStamped) -> Result<Option<Input>, Refused> {
-    check_frames(
-        (&m.header.frame_id, &m.child_frame_id),
-        (Map::NAME, Odom::NAME),
-    )?;
-    let (t, q) = (&m.transform.translation, &m.transform.rotation);
-    let iso = isometry([t.x, t.y, t.z], [q.x, q.y, q.z, q.w])?;
+    let (stamp, map_from_odom) = convert::transform(&m)?;
     Ok(Some(Input::MapFromOdom {
-        stamp: stamp_from_msg(&m.header.stamp),
-        map_from_odom: Transform::new(iso),
+        stamp,
+        map_from_odom,
     }))
 }
 
@@ -98,24 +62,13 @@ pub(crate) fn heartbeat(m: sj::Heartbeat) -> Result<Option<Input>, Refused> {
     }))
 }
 
-fn points(polygon: &[Xy]) -> Vec<Point> {
-    polygon
-        .iter()
-        .map(|p| Point {
-            x: p[0],
-            y: p[1],
-            z: 0.0,
-        })
-        .collect()
-}
-
 fn waypoint(w: &Waypoint) -> sj::Waypoint {
     sj::Waypoint {
         x_m: w.x_m,
         y_m: w.y_m,
         tolerance_m: w.tolerance_m,
         mode: w.mode.name().into(),
-        corridor: points(&w.corridor),
+        corridor: convert::polygon_to_msg(&w.corridor),
         max_tilt_rad: w.limits.tilt_deg.to_radians(),
         max_slip: w.limits.slip,
         max_speed_mps: w.limits.speed_mps,
@@ -132,7 +85,7 @@ pub(crate) fn drive_goal(now: Stamp, goal: &GoalOut) -> sj::DriveGoal {
         active: goal.active,
         waypoint_index: goal.waypoint_index as u32,
         waypoint: goal.waypoint.as_ref().map(waypoint).unwrap_or_default(),
-        keep_in: points(&goal.next_corridor),
+        keep_in: convert::polygon_to_msg(&goal.next_corridor),
         reason: goal.reason.clone(),
     }
 }

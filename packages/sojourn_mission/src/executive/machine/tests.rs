@@ -6,7 +6,9 @@ use crate::keys::{Purpose, TrustedKeys};
 use crate::rules::RuleConfig;
 use proptest::prelude::*;
 use sojourn_core::frames::Transform;
+use sojourn_core::geometry::in_polygon;
 use sojourn_core::health::HealthLevel;
+use sojourn_core::plan::Plan;
 
 const NODES: [&str; 4] = ["perception", "localization", "autonav", "guard"];
 const ORIGIN: [f64; 2] = [100.0, 200.0];
@@ -51,6 +53,7 @@ struct World {
     at: [f64; 2],
     silent: Vec<&'static str>,
     no_pose: bool,
+    hold: bool,
     extra: Vec<Input>,
     last: Option<Decision>,
 }
@@ -63,6 +66,7 @@ impl World {
             at: [0.0, 0.0],
             silent: vec![],
             no_pose: false,
+            hold: false,
             extra: vec![],
             last: None,
         }
@@ -106,7 +110,7 @@ impl World {
             });
         }
         inputs.append(&mut self.extra);
-        let decision = self.exec.tick(self.now, &inputs);
+        let decision = self.exec.tick(self.now, self.hold, &inputs);
         assert_eq!(decision.goal.active, decision.goal.waypoint.is_some());
         assert!(!decision.goal.active || decision.status.state == DriveState::Driving);
         self.last = Some(decision.clone());
@@ -398,6 +402,27 @@ fn a_drive_begins_only_at_the_start_and_with_everybody_there() {
         reason.contains("cannot start: no heartbeat of guard"),
         "{reason}"
     );
+}
+
+#[test]
+fn a_drive_does_not_begin_while_the_simulator_holds() {
+    let bundle = bundle_of(&plan(), Purpose::Simulation);
+    let id = bundle.id().to_string();
+    let mut world = World::new(config());
+    world.hold = true;
+    world.exec.offer(bundle).unwrap();
+    world.exec.execute(&id).unwrap();
+    for _ in 0..200 {
+        let decision = world.tick();
+        assert!(!decision.goal.active && decision.health.state == NodeState::Active);
+    }
+    world.hold = false;
+    assert!(
+        world.tick().goal.active,
+        "holding does not count as waiting"
+    );
+    world.hold = true;
+    assert!(world.tick().goal.active, "once begun, a drive goes on");
 }
 
 #[test]

@@ -21,6 +21,10 @@ const MAX_RATE_RADPS: f64 = 100.0;
 const MAX_FORCE_MPS2: f64 = 1000.0;
 /// A rim speed beyond this is no measurement, m/s.
 const MAX_RIM_MPS: f64 = 100.0;
+/// Encoders that have counted more than this count something else, metres.
+const MAX_TRAVEL_M: f64 = 1e9;
+/// Between two samples no rim is believed to be faster than this multiple of the rover's limit.
+const MAX_RIM_SHARE: f64 = 3.0;
 /// How long a gap in the data is spoken of, seconds.
 const GAP_REPORT_S: f64 = 10.0;
 /// Longest time without usable gravity before it is spoken of, seconds.
@@ -37,13 +41,22 @@ pub struct ImuSample {
     pub accel_mps2: Vector3<f64>,
 }
 
+/// What the encoders say, wheels in the order of [`Rover::hubs_m`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct WheelSample {
+    /// Speeds of the rims now and angles of the steering.
+    pub motion: WheelMotion,
+    /// Way of each rim since any fixed moment, metres.
+    pub travel_m: [f64; 6],
+}
+
 /// What the node is told.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Input {
     /// A sample of the IMU.
     Imu(Stamp, ImuSample),
     /// What the wheels do.
-    Wheels(Stamp, WheelMotion),
+    Wheels(Stamp, WheelSample),
     /// Time for an estimate.
     Tick,
 }
@@ -131,7 +144,7 @@ pub struct Localization {
     levelling: Levelling,
     state: Option<State>,
     imu_at: Option<Stamp>,
-    wheels_at: Option<(Stamp, Velocity)>,
+    wheels_at: Option<(Stamp, Velocity, [f64; 6])>,
     still_since: Option<Stamp>,
     level_at: Option<Stamp>,
     first_tick: Option<Stamp>,
@@ -222,7 +235,7 @@ impl Localization {
         let p = &self.config.params;
         if dt_s > p.imu_timeout_s {
             // The gyro has seen nothing of this time: the wheels say how far the rover may have turned.
-            let turn_rad = self.wheels_at.map_or(0.0, |(_, v)| v.turn_radps) * dt_s;
+            let turn_rad = self.wheels_at.map_or(0.0, |(_, v, _)| v.turn_radps) * dt_s;
             if turn_rad != 0.0 {
                 let turn = Vector3::z() * turn_rad / dt_s + state.attitude.bias_radps();
                 state.attitude.turn(turn, dt_s);
@@ -286,8 +299,10 @@ impl Localization {
         }
     }
 
-    fn on_wheels(&mut self, now: Stamp, stamp: Stamp, wheels: &WheelMotion) -> Result<(), Refusal> {
+    fn on_wheels(&mut self, now: Stamp, stamp: Stamp, sample: &WheelSample) -> Result<(), Refusal> {
+        let wheels = &sample.motion;
         let plausible = wheels.rim_mps.iter().all(|v| v.abs() <= MAX_RIM_MPS)
+            && sample.travel_m.iter().all(|v| v.abs() <= MAX_TRAVEL_M)
             && wheels.steer_rad.iter().all(|v| v.abs() <= 10.0);
         if !plausible {
             return Err(Refusal::NotFinite);
@@ -302,16 +317,32 @@ impl Localization {
         } else {
             None
         };
-        let last = self.wheels_at.replace((stamp, velocity));
+        let last = self.wheels_at.replace((stamp, velocity, sample.travel_m));
         let Some(state) = &mut self.state else {
             return Ok(());
         };
         let now_at = state.attitude.odom_from_base();
-        if let Some((last_stamp, last_velocity)) = last {
-            let mut dt_s = stamp.since(last_stamp);
-            if dt_s > p.wheels_timeout_s {
-                // What the wheels did in between is not known; not more is believed than the time-out allows.
-                dt_s = p.wheels_timeout_s;
+        if let Some((last_stamp, last_velocity, last_travel_m)) = last {
+            let dt_s = stamp.since(last_stamp);
+            let gap = dt_s > p.wheels_timeout_s;
+            let mut mean = *wheels;
+            for (rim_mps, (now_m, last_m)) in mean
+                .rim_mps
+                .iter_mut()
+                .zip(sample.travel_m.iter().zip(last_travel_m))
+            {
+                *rim_mps = (now_m - last_m) / dt_s;
+            }
+            let most_mps = MAX_RIM_SHARE * self.rover.limits.wheel_speed_mps;
+            let (wheels_m, jumped) = if mean.rim_mps.iter().all(|v| v.abs() <= most_mps) {
+                // Encoders count through a gap in the messages.
+                (velocity_from(&self.rover, &mean).speed_mps * dt_s, false)
+            } else {
+                // They began anew: what the wheels said of their speed has to do, and not for long.
+                let speed_mps = 0.5 * (last_velocity.speed_mps + velocity.speed_mps);
+                (speed_mps * dt_s.min(p.wheels_timeout_s), true)
+            };
+            if gap || jumped {
                 self.gap_at = Some((stamp, "wheel states"));
                 self.counts.gaps += 1;
             }
@@ -320,7 +351,6 @@ impl Localization {
                 .try_slerp(&now_at, 0.5, 1e-12)
                 .unwrap_or(now_at);
             let (roll_rad, pitch_rad, _) = halfway.euler_angles();
-            let wheels_m = 0.5 * (last_velocity.speed_mps + velocity.speed_mps) * dt_s;
             let (slip, creep) =
                 self.config
                     .expected_slip(&self.rover, roll_rad, pitch_rad, wheels_m);
@@ -330,7 +360,7 @@ impl Localization {
                 &Way {
                     forward_m: wheels_m * (1.0 - slip),
                     // Creep is downhill whichever way the rover drives.
-                    left_m: wheels_m.abs() * creep,
+                    left_m: (wheels_m * (1.0 - slip)).abs() * creep,
                     wheels_m,
                     slip_sigma,
                     creep_sigma: p.lateral_sigma,
@@ -340,7 +370,7 @@ impl Localization {
             );
             state.velocity_mps = [
                 velocity.speed_mps * (1.0 - slip),
-                velocity.speed_mps.abs() * creep,
+                (velocity.speed_mps * (1.0 - slip)).abs() * creep,
             ];
             state.velocity_sigma_mps = velocity.speed_mps.abs() * slip_sigma;
         }

@@ -11,4 +11,4 @@ mod core;
 pub mod dead_reckoning;
 
 pub use config::{Config, Params};
-pub use core::{Counts, Estimate, ImuSample, Input, Localization, Output, Refusal};
+pub use core::{Counts, Estimate, ImuSample, Input, Localization, Output, Refusal, WheelSample};

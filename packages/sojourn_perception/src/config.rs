@@ -61,6 +61,8 @@ pub struct Params {
     pub wait_s: f64,
     /// Odometry is interpolated over at most this gap, seconds.
     pub odometry_gap_s: f64,
+    /// The first odometry holds for images up to this long before it, seconds: localization levels at rest.
+    pub rest_before_s: f64,
     /// A jump of odometry beyond this clears the grid, metres.
     pub odometry_jump_m: f64,
     /// An image whose stamp lies further ahead than this is refused, seconds.
@@ -135,6 +137,7 @@ impl Config {
             ("footprint_sigma_m", p.footprint_sigma_m, 0.0, 5.0),
             ("wait_s", p.wait_s, 0.05, 30.0),
             ("odometry_gap_s", p.odometry_gap_s, 0.01, 10.0),
+            ("rest_before_s", p.rest_before_s, 0.0, 10.0),
             ("odometry_jump_m", p.odometry_jump_m, 0.01, 1e3),
             ("future_s", p.future_s, 0.0, 10.0),
             ("image_warn_s", p.image_warn_s, 0.05, 3600.0),

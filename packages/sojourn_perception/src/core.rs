@@ -299,9 +299,10 @@ impl Perception {
     fn readiness(&self, now: Stamp, image: &DepthImage) -> Result<Option<RoverPose>, Refusal> {
         let late = now.since(image.stamp) > self.config.params.wait_s;
         let wait_or = |why| if late { Err(why) } else { Ok(None) };
+        let p = &self.config.params;
         let pose = match self
             .odometry
-            .at(image.stamp, self.config.params.odometry_gap_s)
+            .at(image.stamp, p.odometry_gap_s, p.rest_before_s)
         {
             Lookup::At(pose) => pose,
             Lookup::NotYet => return wait_or(Refusal::NoOdometry),

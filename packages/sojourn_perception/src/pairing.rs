@@ -27,6 +27,8 @@ pub struct RoverPose {
 #[derive(Clone, Debug, Default)]
 pub struct OdometryBuffer {
     poses: VecDeque<RoverPose>,
+    // Whether the oldest pose kept is not the first there was.
+    forgotten: bool,
 }
 
 /// Where the rover was at a stamp.
@@ -54,6 +56,7 @@ impl OdometryBuffer {
         }
         if self.poses.len() >= MAX_ODOMETRY {
             self.poses.pop_front();
+            self.forgotten = true;
         }
         self.poses.push_back(RoverPose {
             stamp,
@@ -72,11 +75,13 @@ impl OdometryBuffer {
     /// Forgets all poses.
     pub fn clear(&mut self) {
         self.poses.clear();
+        self.forgotten = false;
     }
 
-    /// The pose at a stamp, interpolated when two poses at most `gap_s` apart lie around it.
+    /// The pose at a stamp, interpolated when two poses at most `gap_s` apart lie around it. The very first pose holds
+    /// for `rest_s` before it, too: localization begins at rest.
     #[must_use]
-    pub fn at(&self, stamp: Stamp, gap_s: f64) -> Lookup {
+    pub fn at(&self, stamp: Stamp, gap_s: f64, rest_s: f64) -> Lookup {
         let after = self.poses.partition_point(|p| p.stamp < stamp);
         let Some(next) = self.poses.get(after) else {
             return Lookup::NotYet;
@@ -85,6 +90,9 @@ impl OdometryBuffer {
             return Lookup::At(*next);
         }
         let Some(last) = after.checked_sub(1).and_then(|i| self.poses.get(i)) else {
+            if !self.forgotten && next.stamp.since(stamp) <= rest_s {
+                return Lookup::At(RoverPose { stamp, ..*next });
+            }
             return Lookup::Never;
         };
         let gap = next.stamp.since(last.stamp);
@@ -162,22 +170,29 @@ mod tests {
     #[test]
     fn exact_between_and_outside() {
         let mut b = OdometryBuffer::default();
-        assert_eq!(b.at(Stamp(5), 1.0), Lookup::NotYet);
+        assert_eq!(b.at(Stamp(5), 1.0, 0.0), Lookup::NotYet);
         for t in [1.0, 1.1, 1.2, 3.0] {
             assert!(b.push(Stamp::from_secs(t), pose(t)));
         }
         assert!(!b.push(Stamp::from_secs(3.0), pose(3.0)));
         assert!(!b.push(Stamp::from_secs(2.0), pose(3.0)));
-        let Lookup::At(p) = b.at(Stamp::from_secs(1.15), 0.3) else {
+        let Lookup::At(p) = b.at(Stamp::from_secs(1.15), 0.3, 0.5) else {
             panic!()
         };
         assert!((p.odom_from_base_link.iso.translation.x - 1.15).abs() < 1e-9);
         assert!((p.odom_from_base_link.rpy_rad().2 - 1.15).abs() < 1e-6);
         assert!((p.travel_m - 0.15).abs() < 1e-9);
-        assert!(matches!(b.at(Stamp::from_secs(1.2), 0.3), Lookup::At(_)));
-        assert_eq!(b.at(Stamp::from_secs(2.0), 0.3), Lookup::Never);
-        assert_eq!(b.at(Stamp::from_secs(0.9), 0.3), Lookup::Never);
-        assert_eq!(b.at(Stamp::from_secs(3.1), 0.3), Lookup::NotYet);
+        assert!(matches!(
+            b.at(Stamp::from_secs(1.2), 0.3, 0.5),
+            Lookup::At(_)
+        ));
+        assert_eq!(b.at(Stamp::from_secs(2.0), 0.3, 0.5), Lookup::Never);
+        assert_eq!(b.at(Stamp::from_secs(0.4), 0.3, 0.5), Lookup::Never);
+        let Lookup::At(p) = b.at(Stamp::from_secs(0.6), 0.3, 0.5) else {
+            panic!()
+        };
+        assert!((p.odom_from_base_link.iso.translation.x - 1.0).abs() < 1e-9);
+        assert_eq!(b.at(Stamp::from_secs(3.1), 0.3, 0.5), Lookup::NotYet);
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn wrong_images_are_counted_by_reason() {
     );
     node.step(at(1.0), image(1.0, 16, 16, 1.0));
     node.step(at(1.0), image(1.0, 320, 240, f32::NAN));
-    node.step(at(1.0), image(0.5, 320, 240, 1.0));
+    node.step(at(1.0), image(0.1, 320, 240, 1.0));
     node.step(
         at(1.0),
         Input::Odometry(
@@ -127,7 +127,7 @@ fn an_image_waits_for_its_odometry_but_not_for_ever() {
     node.step(at(1.5), image(1.5, 320, 240, 1.0));
     node.step(at(1.5), Input::Tick);
     assert!(node.counts().refused.is_empty());
-    node.step(at(3.0), Input::Tick);
+    node.step(at(4.0), Input::Tick);
     assert_eq!(refused(&node, Refusal::NoOdometry), 1);
 }
 

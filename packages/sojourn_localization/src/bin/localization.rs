@@ -11,7 +11,7 @@ use sojourn_core::body::Body;
 use sojourn_core::kinematics::WheelMotion;
 use sojourn_core::rover::{Rover, Steering};
 use sojourn_core::topics;
-use sojourn_localization::{Config, Estimate, ImuSample, Input, Localization, Params};
+use sojourn_localization::{Config, Estimate, ImuSample, Input, Localization, Params, WheelSample};
 use sojourn_ros::ros::msgs;
 use sojourn_ros::{Event, NodeKit, Refused, run_node};
 use std::path::Path;
@@ -92,14 +92,18 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
 }
 
 fn wheels(m: &JointState, radius_m: f64, steers: bool) -> Result<Input, Refused> {
-    let (stamp, _, turn_radps) = msgs::joints(m, &topics::DRIVE_JOINTS)?;
+    let (stamp, turned_rad, turn_radps) = msgs::joints(m, &topics::DRIVE_JOINTS)?;
     let steer_rad = if steers {
         msgs::joints(m, &topics::STEER_JOINTS)?.1
     } else {
         [0.0; 6]
     };
     let rim_mps = turn_radps.map(|w| w * radius_m);
-    Ok(Input::Wheels(stamp, WheelMotion { rim_mps, steer_rad }))
+    let sample = WheelSample {
+        motion: WheelMotion { rim_mps, steer_rad },
+        travel_m: turned_rad.map(|a| a * radius_m),
+    };
+    Ok(Input::Wheels(stamp, sample))
 }
 
 fn to_msg(estimate: &Estimate) -> Odometry {

@@ -11,7 +11,9 @@ use sojourn_core::{
     params::load_node_params,
     rover::Rover,
 };
-use sojourn_localization::{Config, Estimate, ImuSample, Input, Localization, Output, Params};
+use sojourn_localization::{
+    Config, Estimate, ImuSample, Input, Localization, Output, Params, WheelSample,
+};
 use std::path::{Path, PathBuf};
 
 pub fn root() -> PathBuf {
@@ -51,6 +53,7 @@ pub struct World {
     pub yaw_in_plane_rad: f64,
     pub t_s: f64,
     pub way_m: f64,
+    pub travel_m: [f64; 6],
     rng: ChaCha8Rng,
 }
 
@@ -67,6 +70,7 @@ impl World {
             yaw_in_plane_rad: 0.0,
             t_s: 1.0,
             way_m: 0.0,
+            travel_m: [0.0; 6],
             rng: ChaCha8Rng::seed_from_u64(11),
         }
     }
@@ -114,7 +118,7 @@ impl World {
             self.position_m += along
                 * Vector3::new(
                     step_m * (1.0 - expected - self.slip),
-                    step_m.abs() * creep,
+                    (step_m * (1.0 - expected - self.slip)).abs() * creep,
                     0.0,
                 );
             self.way_m += step_m.abs();
@@ -130,7 +134,15 @@ impl World {
             node.step(now, Input::Imu(now, sample));
         }
         let now = Stamp::from_secs(self.t_s);
-        node.step(now, Input::Wheels(now, wheels_for(&self.rover, v)));
+        let motion = wheels_for(&self.rover, v);
+        for (travel_m, rim_mps) in self.travel_m.iter_mut().zip(motion.rim_mps) {
+            *travel_m += rim_mps * c.control_period_s;
+        }
+        let sample = WheelSample {
+            motion,
+            travel_m: self.travel_m,
+        };
+        node.step(now, Input::Wheels(now, sample));
         node.step(now, Input::Tick)
     }
 

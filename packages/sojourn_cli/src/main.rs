@@ -2,14 +2,13 @@
 
 use clap::Parser;
 use sojourn_cli::args::{BundleCommand, Cli, Command, KeyCommand};
-use sojourn_cli::cli_error::CliError;
 use sojourn_cli::commands;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
-        Command::Demo(_) => Err(CliError::Failed("not yet".into())),
+        Command::Demo(args) => sojourn_cli::demo::demo(args),
         Command::Site(args) => commands::plan::site(args),
         Command::World(args) => commands::plan::world(args),
         Command::Plan(args) => commands::plan::plan(args),
@@ -24,9 +23,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if !matches!(error, CliError::Interrupted) {
-                eprintln!("error: {error}");
-            }
+            eprintln!("error: {error}");
             ExitCode::from(error.code())
         }
     }

@@ -33,7 +33,14 @@ impl Places {
         let checkout = [&beside, &working]
             .into_iter()
             .flatten()
-            .find_map(|p| p.ancestors().find(|a| is_checkout(a)).map(Path::to_path_buf));
+            .find_map(|p| p.ancestors().find(|a| is_checkout(a)).map(Path::to_path_buf))
+            // A binary built into another target folder still knows where it was built from.
+            .or_else(|| {
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .ancestors()
+                    .find(|a| is_checkout(a))
+                    .map(Path::to_path_buf)
+            });
         let mut ros_env = BTreeMap::new();
         if std::env::var_os("AMENT_PREFIX_PATH").is_none()
             && let Some(root) = &checkout

@@ -58,6 +58,8 @@ pub struct Recording {
     pub truth: Vec<Point>,
     /// The rover's own estimate in `map`.
     pub estimate: Vec<Point>,
+    /// The very last estimate.
+    pub estimate_end: Option<Point>,
     /// Slip over the way: distance and share of the wheels' way that was lost.
     pub slip: Vec<[f64; 2]>,
     /// Stops and swerves.
@@ -111,6 +113,7 @@ pub fn read(path: &Path) -> Result<Recording, ReportError> {
         }
     }
     let truth = track(&truth, |p| [p[0], p[1]], 0.0);
+    let mut estimate_end = None;
     let estimate = match map_from_odom {
         Some((_, _, t, q)) => {
             let (sin, cos) = yaw_rad(q).sin_cos();
@@ -120,6 +123,9 @@ pub fn read(path: &Path) -> Result<Recording, ReportError> {
                     t[1] + sin * p[0] + cos * p[1],
                 ]
             };
+            estimate_end = odometry.last().and_then(|m| {
+                track(std::slice::from_ref(m), into_map, 0.0).first().copied()
+            });
             track(&odometry, into_map, 0.9)
         }
         None => Vec::new(),
@@ -131,6 +137,7 @@ pub fn read(path: &Path) -> Result<Recording, ReportError> {
         stops: statuses.iter().map(|s| s.stops).max().unwrap_or(0),
         truth,
         estimate,
+        estimate_end,
         slip,
         nodes,
     })

@@ -1,14 +1,24 @@
-//! Measures the twin on this machine: `cargo run -p sojourn_twin --example measure`.
+//! Measures the twin on this machine: `cargo run -p sojourn_twin --example measure [PLAN_OUT]`.
 
 use sojourn_core::{
+    Stamp,
     body::Body,
-    frames::{BaseLink, Map, Transform},
+    frames::{BaseLink, Map, Pose2, Transform},
+    geometry,
+    kinematics::Velocity,
+    plan::{
+        Goal, Mode, ModelStage, PLAN_SCHEMA_VERSION, Plan, Start, Waypoint, WaypointLimits,
+        digest_of,
+    },
     raster::HeightField,
     rover::Rover,
+    site::Site,
 };
 use sojourn_twin::{
     generate::{GenerateParams, generate},
     render::{DepthNoise, render},
+    sim::{SimConfig, Simulator},
+    verify::{VerifyOptions, verify},
     world::{World, WorldParams},
 };
 use std::{error::Error, path::Path, time::Instant};
@@ -21,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut lap = |what: &str, n: f64| {
         let wall_s = clock.elapsed().as_secs_f64() / n;
         println!(
-            "{what}: {wall_s:.4} s wall, {:.4} s CPU",
+            "{what}: {wall_s:.6} s wall, {:.6} s CPU",
             (cpu() - cpu_s) / n
         );
         (clock, cpu_s) = (Instant::now(), cpu());
@@ -55,7 +65,94 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         lap(&format!("image of 640 x 480, {threads} thread(s)"), 10.0);
     }
+    // The drive of 210 m along the site, verified and driven.
+    let plan = straight_plan(&site, &rover)?;
+    if let Some(file) = std::env::args().nth(1) {
+        std::fs::write(file, serde_json::to_string(&plan)?)?;
+    }
+    lap("-", 1.0);
+    let report = verify(&plan, &site, &rover, VerifyOptions::standard())?;
+    lap("verification", 1.0);
+    println!(
+        "{} values of {} channels over {:.1} m and {:.0} s: passed {}, {}",
+        report.values_checked,
+        report.channels.len(),
+        report.distance_m,
+        report.duration_s,
+        report.passed,
+        report.reason
+    );
+    let start = Pose2::new(plan.start.x_m, plan.start.y_m, plan.start.yaw_rad);
+    let config = SimConfig {
+        images: false,
+        ..SimConfig::demo(1, start, None)
+    };
+    let mut sim = Simulator::new(world, rover, &body, config)?;
+    lap("-", 1.0);
+    for k in 0..10_000 {
+        let now = Stamp::from_secs(1.0).plus_secs(0.1 * f64::from(k));
+        sim.step(
+            now,
+            Velocity {
+                speed_mps: 0.042,
+                turn_radps: 0.0,
+            },
+        );
+    }
+    lap("control period of 0.1 s without images", 10_000.0);
     Ok(())
+}
+
+/// A plan straight east in segments of 10 m.
+fn straight_plan(site: &Site, rover: &Rover) -> Result<Plan, Box<dyn Error>> {
+    let start = [60.0, 160.0];
+    let mut line = vec![start];
+    let mut waypoints = Vec::new();
+    for k in 1..=21 {
+        let from = line.last().copied().unwrap_or(start);
+        let to = [60.0 + 10.0 * f64::from(k), 160.0];
+        waypoints.push(Waypoint {
+            x_m: to[0],
+            y_m: to[1],
+            tolerance_m: 1.0,
+            mode: Mode::AvoidAll,
+            corridor: geometry::corridor(from, to, 5.0),
+            limits: WaypointLimits {
+                tilt_deg: 24.0,
+                slip: 0.6,
+                speed_mps: rover.drive.cruise_mps,
+            },
+            timeout_s: 1500.0,
+            risk: 0.0,
+            reasons: vec![],
+        });
+        line.push(to);
+    }
+    Ok(Plan {
+        schema_version: PLAN_SCHEMA_VERSION,
+        name: "straight".into(),
+        site_digest: site.terrain_digest()?,
+        body: site.manifest.body.clone(),
+        rover: rover.name.clone(),
+        rover_digest: digest_of("rover", rover)?,
+        constraints_digest: String::new(),
+        seed: 1,
+        start: Start {
+            x_m: start[0],
+            y_m: start[1],
+            yaw_rad: 0.0,
+        },
+        goal: Goal {
+            x_m: 270.0,
+            y_m: 160.0,
+            tolerance_m: 1.0,
+        },
+        waypoints,
+        distance_m: geometry::length_m(&line),
+        features: vec![],
+        keep_out: vec![],
+        model: ModelStage::none(),
+    })
 }
 
 /// Processor time of this process so far, seconds (Linux; 0 elsewhere).

@@ -125,6 +125,8 @@ topics! {
     PLAN = "plan", "sojourn_msgs/msg/Plan", Latched, "map", ["planner"], ["ground"], "The newest plan.";
     TERRAIN_FEATURES = "terrain_features", "sojourn_msgs/msg/TerrainFeatures", Latched, "map", ["planner"], [],
         "Labels behind the newest plan.";
+    PLAN_PATH = "plan_path", "nav_msgs/msg/Path", Latched, "map", ["planner"], [],
+        "The newest plan as a line, for displays.";
     VERIFICATION = "verification_report", "sojourn_msgs/msg/VerificationReport", Latched, "map", ["twin"], ["ground"],
         "The newest verdict of the twin.";
     SCIENCE_TARGETS = "science_targets", "sojourn_msgs/msg/ScienceTarget", Event, "map", ["perception"], [],

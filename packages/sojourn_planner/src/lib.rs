@@ -9,6 +9,7 @@ mod distance;
 mod error;
 mod line;
 pub mod model;
+mod params;
 mod route;
 mod search;
 mod segments;
@@ -19,6 +20,7 @@ pub mod xml;
 
 pub use error::PlanError;
 pub use model::{ModelExchange, ModelProvider, ProviderError, provider_from};
+pub use params::NodeParams;
 pub use route::{PlanOutcome, PlanRequest, PlanStats, plan};
 pub use validate::{Violation, validate};
 pub use xml::{XmlDrive, XmlPlan, from_xml, to_xml};

@@ -1,0 +1,85 @@
+//! Parameters of the node `planner`.
+
+use serde::{Deserialize, Serialize};
+use sojourn_core::CoreError;
+use sojourn_core::error::in_range;
+
+/// `config/planner.param.yaml`, every key given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeParams {
+    /// Folder of the site.
+    pub site_dir: String,
+    /// Rover file.
+    pub rover_file: String,
+    /// Constraints, used when a request brings none.
+    pub mission_file: String,
+    /// `none`, `replay:FILE` or `http://HOST:PORT`.
+    pub provider: String,
+    /// Model to ask for.
+    pub model: String,
+    /// Longest time for one request to the provider, seconds.
+    pub model_timeout_s: f64,
+    /// Goes into the plan.
+    pub seed: u64,
+    /// Name of the plan.
+    pub name: String,
+}
+
+impl NodeParams {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// [`CoreError::Value`] that names the key.
+    pub fn check(&self) -> Result<(), CoreError> {
+        for (key, value) in [
+            ("site_dir", &self.site_dir),
+            ("rover_file", &self.rover_file),
+            ("mission_file", &self.mission_file),
+            ("name", &self.name),
+        ] {
+            if value.trim().is_empty() {
+                return Err(CoreError::value(
+                    "parameters of planner",
+                    key,
+                    "empty",
+                    "a text; a run has to set it",
+                ));
+            }
+        }
+        in_range(
+            "parameters of planner",
+            "model_timeout_s",
+            self.model_timeout_s,
+            0.1,
+            3599.0,
+        )?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sojourn_core::params::load_node_params;
+    use std::path::Path;
+
+    #[test]
+    fn the_shipped_file_lacks_only_what_a_run_sets() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/planner.param.yaml");
+        let mut p: NodeParams = load_node_params(&path, "planner").unwrap();
+        let m = p.check().unwrap_err().to_string();
+        assert!(m.contains("site_dir") && m.contains("has to set"), "{m}");
+        p.site_dir = "a".into();
+        p.rover_file = "b".into();
+        p.mission_file = "c".into();
+        p.check().unwrap();
+        p.model_timeout_s = f64::NAN;
+        assert!(
+            p.check()
+                .unwrap_err()
+                .to_string()
+                .contains("model_timeout_s")
+        );
+    }
+}

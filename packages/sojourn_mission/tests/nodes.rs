@@ -1,0 +1,407 @@
+//! The nodes `executive` and `ground` as processes, with everybody else played by one rclpy node.
+//!
+//! Needs rclpy: from a sourced ROS, or from the prefix `.ros/`. Without either the tests say so and pass.
+
+use sojourn_core::plan::digest_of;
+use sojourn_core::rover::Rover;
+use sojourn_mission::keys::{KeyFile, Purpose, generate};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn signal(child: &Child, name: &str) {
+    let done = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(child.id().to_string())
+        .status();
+    assert!(done.unwrap().success());
+}
+
+/// A process that does not outlive the test.
+struct Process(Option<Child>);
+
+impl Process {
+    fn get(&mut self) -> &mut Child {
+        self.0.as_mut().unwrap()
+    }
+
+    fn output(mut self) -> Output {
+        let child = self.0.take().unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    #[track_caller]
+    fn ends_within(&mut self, limit: Duration) -> Option<i32> {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.get().try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(
+                began.elapsed() < limit,
+                "the process did not end within {limit:?}"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The three processes of a test, in a ROS domain of their own.
+struct Stage {
+    dir: tempfile::TempDir,
+    domain: u32,
+    world: Process,
+    world_lines: Receiver<serde_json::Value>,
+    executive: Process,
+}
+
+impl Stage {
+    /// `None` when there is no rclpy here.
+    fn new(factor: f64, silent_after: u32, verdict: &str) -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let domain = 10 + (std::process::id() * 7 + NEXT.fetch_add(1, Ordering::SeqCst)) % 90;
+        let rover = Rover::load(&root().join("config/rovers/perseverance.yaml")).unwrap();
+        let python = python(domain)?;
+        let dir = tempfile::tempdir().unwrap();
+        let key = generate(Purpose::Simulation, "2026-01-01T00:00:00Z").unwrap();
+        key.save(&dir.path().join("key.json")).unwrap();
+        let mut command = python;
+        command
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/world.py"))
+            .args([
+                digest_of("rover", &rover).unwrap(),
+                factor.to_string(),
+                silent_after.to_string(),
+                verdict.into(),
+            ])
+            .stdout(Stdio::piped());
+        let mut world = Process(Some(command.spawn().unwrap()));
+        let out = world.get().stdout.take().unwrap();
+        let (sender, world_lines) = channel();
+        std::thread::Builder::new()
+            .name("world".into())
+            .spawn(move || {
+                for line in BufReader::new(out).lines().map_while(Result::ok) {
+                    if let Ok(value) = serde_json::from_str(&line) {
+                        let _ = sender.send(value);
+                    }
+                }
+            })
+            .unwrap();
+        let store = format!("bundle_dir:={}", dir.path().join("rover").display());
+        let executive = node(
+            "executive",
+            env!("CARGO_BIN_EXE_executive"),
+            domain,
+            &[&store],
+        )
+        .spawn()
+        .unwrap();
+        Some(Self {
+            dir,
+            domain,
+            world,
+            world_lines,
+            executive: Process(Some(executive)),
+        })
+    }
+
+    fn ground(&self, extra: &[&str]) -> Process {
+        let out = format!("out_dir:={}", self.dir.path().join("out").display());
+        let key = format!("key_file:={}", self.dir.path().join("key.json").display());
+        let mut parameters = vec![out.as_str(), key.as_str()];
+        parameters.extend(extra);
+        let mut command = node(
+            "ground",
+            env!("CARGO_BIN_EXE_ground"),
+            self.domain,
+            &parameters,
+        );
+        Process(Some(
+            command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        ))
+    }
+
+    #[track_caller]
+    fn world_says(&self, event: &str) -> serde_json::Value {
+        let began = Instant::now();
+        while let Ok(line) = self
+            .world_lines
+            .recv_timeout(LIMIT.saturating_sub(began.elapsed()))
+        {
+            if line["event"] == event {
+                return line;
+            }
+        }
+        panic!("the world never said {event}");
+    }
+
+    /// Every test ends here: SIGTERM ends the executive with 0 within 2 s.
+    #[track_caller]
+    fn end(mut self) {
+        signal(self.executive.get(), "TERM");
+        assert_eq!(self.executive.ends_within(Duration::from_secs(2)), Some(0));
+        drop(self.world);
+    }
+}
+
+fn python(domain: u32) -> Option<Command> {
+    let prefix = root().join(".ros/ros_env.sh");
+    let source = if prefix.exists() {
+        format!(". '{}' && ", prefix.display())
+    } else {
+        String::new()
+    };
+    let usable = Command::new("sh")
+        .args([
+            "-c",
+            &format!("{source}python3 -c 'import rclpy, sojourn_msgs.msg'"),
+        ])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success());
+    if !usable {
+        println!("skipped: no rclpy with sojourn_msgs here");
+        return None;
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{source}exec python3 \"$@\""), "world"]);
+    Some(environment(command, domain))
+}
+
+fn node(name: &str, file: &str, domain: u32, parameters: &[&str]) -> Command {
+    let mut command = Command::new(file);
+    command.args([
+        "--ros-args",
+        "--params-file",
+        &format!("config/{name}.param.yaml"),
+    ]);
+    for parameter in parameters {
+        command.args(["-p", parameter]);
+    }
+    environment(command, domain)
+}
+
+fn environment(mut command: Command, domain: u32) -> Command {
+    command
+        .current_dir(root())
+        .env("ROS_DOMAIN_ID", domain.to_string())
+        .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST");
+    command
+}
+
+fn events(output: &Output) -> Vec<serde_json::Value> {
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect()
+}
+
+#[test]
+fn from_plan_to_goal_with_a_key() {
+    let Some(stage) = Stage::new(20.0, 0, "pass") else {
+        return;
+    };
+    let output = stage.ground(&["approval:=auto"]).output();
+    let said = events(&output);
+    assert_eq!(output.status.code(), Some(0), "{said:?}");
+    let names: Vec<&str> = said.iter().filter_map(|e| e["event"].as_str()).collect();
+    for name in [
+        "planned", "verified", "approved", "uplinked", "driving", "nodes", "progress", "finished",
+    ] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    let finished = said.last().unwrap();
+    assert_eq!(finished["reached"], true);
+    assert!(finished["goal_error_estimate_m"].as_f64().unwrap() <= 1.0);
+    let bundle = sojourn_mission::Bundle::read(&stage.dir.path().join("out/bundle")).unwrap();
+    assert!(
+        stage
+            .dir
+            .path()
+            .join("rover")
+            .join(bundle.id())
+            .join("plan.json")
+            .exists()
+    );
+    stage.end();
+}
+
+#[test]
+fn a_drive_stops_when_perception_falls_silent() {
+    let Some(stage) = Stage::new(4.0, 20, "pass") else {
+        return;
+    };
+    let output = stage.ground(&["approval:=auto"]).output();
+    assert_eq!(output.status.code(), Some(5));
+    let silent_s = stage.world_says("silent")["t"].as_f64().unwrap();
+    let inactive = stage.world_says("inactive");
+    let after_s = inactive["t"].as_f64().unwrap() - silent_s;
+    assert!(after_s <= 1.0, "{after_s} s");
+    assert!(
+        inactive["reason"]
+            .as_str()
+            .unwrap()
+            .contains("heartbeat of perception")
+    );
+    stage.end();
+}
+
+#[test]
+fn what_the_twin_rejects_or_a_person_declines_is_not_sent() {
+    let Some(stage) = Stage::new(20.0, 0, "reject") else {
+        return;
+    };
+    let output = stage.ground(&["approval:=auto"]).output();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(!stage.dir.path().join("out/bundle").exists());
+    stage.end();
+
+    let Some(stage) = Stage::new(20.0, 0, "pass") else {
+        return;
+    };
+    let mut ground = stage.ground(&[]);
+    ground
+        .get()
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"{\"approve\": false, \"reason\": \"too risky\"}\n")
+        .unwrap();
+    let output = ground.output();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(
+        events(&output).last().unwrap()["reason"]
+            .as_str()
+            .unwrap()
+            .contains("too risky")
+    );
+    assert!(!stage.dir.path().join("out/bundle").exists());
+    stage.end();
+}
+
+#[test]
+fn an_interrupted_ground_cancels_the_drive_first() {
+    let Some(stage) = Stage::new(2.0, 0, "pass") else {
+        return;
+    };
+    let mut ground = stage.ground(&[]);
+    ground
+        .get()
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"nonsense\n{\"approve\": true}\n")
+        .unwrap();
+    stage.world_says("active");
+    signal(ground.get(), "INT");
+    assert_eq!(ground.ends_within(Duration::from_secs(2)), Some(0));
+    let reason = stage.world_says("inactive")["reason"]
+        .as_str()
+        .unwrap()
+        .to_string();
+    assert!(reason.contains("cancelled"), "{reason}");
+    let said = events(&ground.output());
+    assert_eq!(said.last().unwrap()["state"], "CANCELLED");
+    stage.end();
+}
+
+#[test]
+fn the_last_goal_of_an_executive_that_is_ended_is_inactive() {
+    let Some(mut stage) = Stage::new(2.0, 0, "pass") else {
+        return;
+    };
+    let ground = stage.ground(&["approval:=auto"]);
+    stage.world_says("active");
+    signal(stage.executive.get(), "TERM");
+    assert_eq!(stage.executive.ends_within(Duration::from_secs(2)), Some(0));
+    let reason = stage.world_says("inactive")["reason"]
+        .as_str()
+        .unwrap()
+        .to_string();
+    assert!(
+        reason.contains("shut down") || reason.contains("ended"),
+        "{reason}"
+    );
+    let output = ground.output();
+    assert_eq!(
+        output.status.code(),
+        Some(5),
+        "{:?}",
+        events(&output).last()
+    );
+}
+
+#[test]
+fn a_bad_parameter_is_one_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key.json");
+    std::fs::write(&key, "{}").unwrap();
+    for (name, file, parameter, words) in [
+        (
+            "executive",
+            env!("CARGO_BIN_EXE_executive"),
+            "heartbeat_timeout_s:=.nan".to_string(),
+            "heartbeat_timeout_s",
+        ),
+        (
+            "executive",
+            env!("CARGO_BIN_EXE_executive"),
+            "rover_file:=/no/such.yaml".to_string(),
+            "/no/such.yaml",
+        ),
+        (
+            "executive",
+            env!("CARGO_BIN_EXE_executive"),
+            "colour:=red".to_string(),
+            "colour",
+        ),
+        (
+            "ground",
+            env!("CARGO_BIN_EXE_ground"),
+            format!("key_file:={}", key.display()),
+            "key.json",
+        ),
+        (
+            "ground",
+            env!("CARGO_BIN_EXE_ground"),
+            "out_dir:=/proc/no".to_string(),
+            "/proc/no",
+        ),
+    ] {
+        let output = node(name, file, 99, &[&parameter]).output().unwrap();
+        assert_ne!(output.status.code(), Some(0), "{parameter}");
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(
+            text.contains(words) && !text.contains("panicked"),
+            "{parameter}: {text}"
+        );
+    }
+    assert!(KeyFile::load(&key).is_err());
+}

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 /// How often a roll call is repeated, wall time.
 const ROLL_CALL_EVERY: Duration = Duration::from_millis(50);
+/// How long everybody must have been ready before the first tick, wall time. Somebody outside who listens too looks like
+/// a participant's subscriber; within this time the participants have found each other.
+const SETTLE: Duration = Duration::from_millis(250);
 
 /// How the simulator keeps time.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +86,7 @@ pub struct LockstepServer {
     own_subscriptions: Vec<String>,
     own_topics: BTreeSet<String>,
     own_ready: bool,
+    ready_since: Option<Duration>,
     heard: BTreeMap<String, Beat>,
     // Number and wall time of the newest tick; 0 during the roll call.
     tick: u64,
@@ -106,6 +110,7 @@ impl LockstepServer {
             own_subscriptions: Vec::new(),
             own_topics: BTreeSet::new(),
             own_ready: false,
+            ready_since: None,
             heard: BTreeMap::new(),
             tick: 0,
             sent_at: None,
@@ -140,6 +145,12 @@ impl LockstepServer {
     pub fn own_done(&mut self, counts: Announced) {
         self.counts.insert(self.own_name.clone(), counts);
         self.done.insert(self.own_name.clone());
+    }
+
+    /// The longest wall time that anybody is waited for within a tick.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.config.heartbeat_limit
     }
 
     /// A heartbeat has arrived.
@@ -253,7 +264,14 @@ impl LockstepServer {
             return Step::Fail(why);
         }
         let missing = self.missing();
-        if missing.is_empty() && self.own_ready {
+        let settled = if missing.is_empty() && self.own_ready {
+            wall.saturating_sub(*self.ready_since.get_or_insert(wall)) >= SETTLE
+        } else {
+            self.ready_since = None;
+            false
+        };
+        let missing = self.missing();
+        if settled {
             // Every counted topic is announced from the first tick on, if only with 0: what is not announced is taken
             // as it comes.
             let own = self.own_topics.iter().map(|t| (t.clone(), 0)).collect();
@@ -261,7 +279,7 @@ impl LockstepServer {
             self.counts.insert(self.own_name.clone(), own);
             return Step::Send(self.next_tick(wall));
         }
-        if wall.saturating_sub(began) >= self.config.roll_call_limit {
+        if self.ready_since.is_none() && wall.saturating_sub(began) >= self.config.roll_call_limit {
             let who = if missing.is_empty() { vec![self.own_name.as_str()] } else { missing };
             let (absent, unready): (Vec<&str>, Vec<&str>) =
                 who.iter().copied().partition(|p| *p != self.own_name && !self.heard.contains_key(*p));
@@ -362,6 +380,12 @@ mod tests {
         server
     }
 
+    /// The first tick, after everybody has been ready for long enough.
+    fn first_tick(server: &mut LockstepServer) -> TickOut {
+        assert!(matches!(server.poll(MS), Step::Wait(_) | Step::Send(TickOut { tick: 0, .. })));
+        tick_of(server.poll(SETTLE + MS))
+    }
+
     fn tick_of(step: Step) -> TickOut {
         match step {
             Step::Send(tick) => tick,
@@ -372,7 +396,7 @@ mod tests {
     #[test]
     fn waits_for_everybody_and_adds_up_what_they_published() {
         let mut server = called(config(true));
-        let first = tick_of(server.poll(MS));
+        let first = first_tick(&mut server);
         assert_eq!((first.tick, first.stamp), (1, Stamp::from_secs(1.0)));
         assert_eq!(first.counts.get("/a_out"), Some(&0), "announced before anybody has published");
         server.own_done([("/clock".to_string(), 1)].into());
@@ -389,7 +413,7 @@ mod tests {
     #[test]
     fn names_the_node_that_stays_silent() {
         let mut server = called(config(true));
-        tick_of(server.poll(MS));
+        first_tick(&mut server);
         server.own_done(Announced::new());
         server.on_beat(&beat("a", 1, NodeState::Idle, 1));
         let Step::Fail(why) = server.poll(Duration::from_secs(11)) else { panic!("should have failed") };
@@ -422,7 +446,7 @@ mod tests {
             server.on_beat(&beat("a", tick, NodeState::Active, tick));
             server.on_beat(&beat("executive", tick, state, tick));
         };
-        assert!(tick_of(server.poll(MS)).hold);
+        assert!(first_tick(&mut server).hold);
         answer(&mut server, 1, NodeState::Idle);
         assert_eq!(tick_of(server.poll(MS)).tick, 2);
         answer(&mut server, 2, NodeState::Idle);
@@ -439,10 +463,10 @@ mod tests {
     #[test]
     fn free_running_waits_for_the_wall_clock_only() {
         let mut server = called(ClockConfig { factor: Some(2.0), ..config(false) });
-        assert_eq!(tick_of(server.poll(MS)).tick, 1);
+        assert_eq!(first_tick(&mut server).tick, 1);
         server.own_done(Announced::new());
-        assert!(matches!(server.poll(20 * MS), Step::Wait(_)));
-        let second = tick_of(server.poll(52 * MS));
+        assert!(matches!(server.poll(SETTLE + 20 * MS), Step::Wait(_)));
+        let second = tick_of(server.poll(SETTLE + 52 * MS));
         assert!(second.tick == 2 && second.counts.is_empty() && !second.lockstep);
     }
 }

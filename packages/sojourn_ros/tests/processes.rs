@@ -46,7 +46,7 @@ fn bad_arguments_and_parameters_end_with_one_sentence() {
         let text = both(&output);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
         assert!(text.contains(expected), "{arguments:?}: expected {expected:?} in: {text}");
-        assert_eq!(text.lines().filter(|l| l.contains("ERROR")).count(), 1, "{text}");
+        assert_eq!(text.lines().filter(|l| l.starts_with("[ERROR]") && l.contains("[limiter]:")).count(), 1, "{text}");
     }
     let parameters = template_parameters();
     let output = domain

@@ -27,6 +27,8 @@ type Hook = Box<dyn FnOnce() + Send>;
 const LINGER: Duration = Duration::from_millis(60);
 /// Diagnostics are sent at least this often, node time.
 const DIAGNOSTICS_EVERY_S: f64 = 1.0;
+/// A node that waits longer than this for a tick's inputs says for which, wall time.
+const COMPLAIN_AFTER: Duration = Duration::from_secs(3);
 
 /// A tick that has been announced and not been taken yet.
 #[derive(Clone, Debug)]
@@ -120,6 +122,14 @@ impl<I> Shared<I> {
             drop(state);
             self.notify.notify_one();
         }
+    }
+
+    /// A sentence about what the announced tick still lacks.
+    pub fn missing_input(&self) -> Option<String> {
+        let state = guard(&self.state);
+        let pending = state.pending.as_ref().filter(|p| p.lockstep)?;
+        let (topic, have, want) = state.inbox.missing(pending.tick, &pending.announced)?;
+        Some(format!("tick {}: {topic} has brought {have} of {want} messages", pending.tick))
     }
 
     /// Runs what must be said before the node goes, once.
@@ -226,8 +236,10 @@ impl<I: Send + 'static> RunningNode<I> {
                     () = self.shared.notify.notified() => {}
                     () = tokio::time::sleep_until(self.next_due) => {}
                 }
-            } else {
-                self.shared.notify.notified().await;
+            } else if tokio::time::timeout(COMPLAIN_AFTER, self.shared.notify.notified()).await.is_err()
+                && let Some(what) = self.shared.missing_input()
+            {
+                tracing::warn!("{what}");
             }
         }
     }

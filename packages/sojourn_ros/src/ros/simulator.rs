@@ -41,7 +41,8 @@ impl<I: Send + 'static> NodeKit<I> {
         let clock = self.publisher::<Clock>(&topics::CLOCK)?;
         let heartbeat_name = self.resolved(topics::HEARTBEAT.name);
         let mut server = LockstepServer::new(config, self.name(), &heartbeat_name);
-        let subscriptions = guard(&self.shared.state).inbox.topics().map(str::to_string).collect::<Vec<_>>();
+        let mut subscriptions = guard(&self.shared.state).inbox.topics().map(str::to_string).collect::<Vec<_>>();
+        subscriptions.push(heartbeat_name.clone());
         let own = self.shared.counts.snapshot().into_keys().filter(|t| *t != heartbeat_name);
         server.own_interfaces(own, subscriptions);
         *guard(&self.shared.clock) = Some(server);
@@ -128,8 +129,20 @@ impl<I: Send + 'static> Simulator<I> {
                         () = tokio::time::sleep(time) => {}
                     }
                 }
-                None => self.node.shared.notify.notified().await,
+                None => self.wait_for_inputs().await?,
             }
+        }
+    }
+
+    async fn wait_for_inputs(&mut self) -> Result<(), KitError> {
+        let patience = guard(&self.node.shared.clock).as_ref().map(LockstepServer::patience).unwrap_or_default();
+        let waiting = self.node.shared.notify.notified();
+        if tokio::time::timeout(patience, waiting).await.is_ok() {
+            return Ok(());
+        }
+        match self.node.shared.missing_input() {
+            Some(what) => Err(KitError::Clock(format!("the simulator waits in vain: {what}"))),
+            None => Ok(()),
         }
     }
 

@@ -122,6 +122,8 @@ topics! {
         "Velocity AutoNav asks for; one per control period.";
     CMD_VEL = "cmd_vel", "geometry_msgs/msg/TwistStamped", Command, "base_link", ["guard"],
         ["simulator", "base", "recorder"], "Velocity the guard lets through; one per control period.";
+    WHEEL_COMMANDS = "wheel_commands", "sensor_msgs/msg/JointState", Command, "", ["base"], [],
+        "Six drives (velocity rad/s) and six steers (position rad), named as in wheel_states; one per control period.";
     PLAN = "plan", "sojourn_msgs/msg/Plan", Latched, "map", ["planner"], ["ground"], "The newest plan.";
     TERRAIN_FEATURES = "terrain_features", "sojourn_msgs/msg/TerrainFeatures", Latched, "map", ["planner"], [],
         "Labels behind the newest plan.";

@@ -71,6 +71,9 @@ pub enum Command {
     Launch(LaunchArgs),
     /// Draws report.html and map.png of a run folder again.
     Report(ReportArgs),
+    /// Writes the documents that are made from the code.
+    #[command(hide = true)]
+    Documents(DocumentsArgs),
     /// Explains what is missing on this machine.
     Doctor(DoctorArgs),
 }
@@ -354,4 +357,14 @@ pub struct DemoArgs {
     /// Prints summary.json at the end instead of the summary for people.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `sojourn documents`
+#[derive(Debug, Args)]
+pub struct DocumentsArgs {
+    /// The top of the repository.
+    pub dir: PathBuf,
+    /// Only compares.
+    #[arg(long)]
+    pub check: bool,
 }

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Bundle(BundleCommand::Check(args)) => commands::gate::bundle_check(args),
         Command::Launch(args) => commands::launch::launch(args),
         Command::Report(args) => commands::report(args),
+        Command::Documents(args) => commands::documents(args),
         Command::Doctor(args) => commands::doctor(args),
     };
     match result {

@@ -4,7 +4,7 @@ pub mod gate;
 pub mod launch;
 pub mod plan;
 
-use crate::args::{DoctorArgs, ReportArgs};
+use crate::args::{DoctorArgs, DocumentsArgs, ReportArgs};
 use crate::cli_error::{CliError, CliResult};
 use crate::launch::places::Places;
 
@@ -54,5 +54,30 @@ pub fn doctor(args: &DoctorArgs) -> CliResult {
 pub fn report(args: &ReportArgs) -> CliResult {
     crate::report::redraw(&args.dir)?;
     say(&args.dir.join("report.html").display().to_string());
+    Ok(())
+}
+
+/// `sojourn documents`
+///
+/// # Errors
+/// [`CliError::Failed`] when one is out of date (`--check`) or cannot be written.
+pub fn documents(args: &DocumentsArgs) -> CliResult {
+    for (name, text) in [
+        ("INTERFACES.md", sojourn_core::topics::interfaces_markdown()),
+        ("plan.schema.json", sojourn_core::plan::schema_json()?),
+    ] {
+        let path = args.dir.join(name);
+        let same = std::fs::read_to_string(&path).is_ok_and(|old| old == text);
+        if args.check && !same {
+            return Err(CliError::Failed(format!(
+                "{}: is not what the code says",
+                path.display()
+            )));
+        }
+        if !same {
+            sojourn_core::files::write_atomic(&path, text.as_bytes())?;
+            say(&path.display().to_string());
+        }
+    }
     Ok(())
 }

@@ -1,0 +1,121 @@
+//! `cargo xtask test`: what CI runs.
+
+use crate::build::{ROS_FEATURES, cargo};
+use crate::{build, docs, setup};
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+pub fn run(all: bool) -> Result<()> {
+    let begin = Instant::now();
+    let step = |words: &str| eprintln!("test [{:6.1} s] {words}", begin.elapsed().as_secs_f64());
+    step("set-up");
+    setup::run(false)?;
+    step("formatting");
+    must(cargo()?.args(["fmt", "--all", "--check"]), "the formatting is not rustfmt's; run `cargo fmt --all`")?;
+    step("build");
+    build::all()?;
+    step("generated documents");
+    docs::write(true)?;
+    step("lints");
+    must(
+        cargo()?.args(["clippy", "--quiet", "--workspace", "--all-targets", "--features", ROS_FEATURES]).args([
+            "--",
+            "-D",
+            "warnings",
+        ]),
+        "clippy found something; it stands above",
+    )?;
+    step(if all { "tests, the slow ones too" } else { "tests" });
+    let features = format!("{ROS_FEATURES},sojourn_tests/{}", if all { "all" } else { "ros" });
+    let nextest = cargo()?
+        .args(["nextest", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success());
+    if nextest {
+        must(cargo()?.args(["nextest", "run", "--workspace", "--features", &features]), "tests failed")
+    } else {
+        with_cargo_test(&features)
+    }
+}
+
+fn must(command: &mut Command, otherwise: &str) -> Result<()> {
+    if !command.status().context("cannot start cargo")?.success() {
+        bail!("{otherwise}");
+    }
+    Ok(())
+}
+
+/// Without nextest: the libraries' tests at once, then the tests that start processes one after another; one line with
+/// the sum of all at the end.
+fn with_cargo_test(features: &str) -> Result<()> {
+    let mut sum = Sum::default();
+    let mut good = true;
+    let base = ["test", "--workspace", "--no-fail-fast", "--features", features];
+    good &= tested(cargo()?.args(base).args(["--lib", "--bins"]), &mut sum)?;
+    good &= tested(cargo()?.args(base).args(["--test", "*", "--", "--test-threads=1"]), &mut sum)?;
+    println!(
+        "test result: {}. {} passed; {} failed; {} ignored; all test programs together",
+        if good && sum.failed == 0 { "ok" } else { "FAILED" },
+        sum.passed,
+        sum.failed,
+        sum.ignored
+    );
+    if !good || sum.failed > 0 {
+        bail!("tests failed");
+    }
+    Ok(())
+}
+
+#[derive(Default, Debug, PartialEq, Eq)]
+struct Sum {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Sum {
+    /// Adds a line "test result: ok. 3 passed; 0 failed; 1 ignored; …".
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|l| l.split_once(". ")) else { return };
+        for part in counts.split("; ") {
+            let Some((number, what)) = part.split_once(' ') else { continue };
+            let number: u64 = number.parse().unwrap_or(0);
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn tested(command: &mut Command, sum: &mut Sum) -> Result<bool> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    if let Some(out) = child.stdout.take() {
+        for line in BufReader::new(out).lines() {
+            let line = line.unwrap_or_default();
+            println!("{line}");
+            sum.add(&line);
+        }
+    }
+    Ok(child.wait()?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_summed() {
+        let mut sum = Sum::default();
+        sum.add("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.1s");
+        sum.add("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
+        sum.add("test a ... ok");
+        assert_eq!(sum, Sum { passed: 5, failed: 1, ignored: 1 });
+    }
+}

@@ -18,7 +18,9 @@ pub fn root() -> PathBuf {
 /// The folder with the built programs.
 #[must_use]
 pub fn programs() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from).join("debug")
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), PathBuf::from)
+        .join("debug")
 }
 
 /// The command `sojourn`, run from the top of the repository.
@@ -32,7 +34,8 @@ pub fn sojourn() -> Command {
 /// Real data for tests, when it is there: `SOJOURN_DATA` or `../shared/data` beside the checkout.
 #[must_use]
 pub fn data(relative: &str) -> Option<PathBuf> {
-    let base = std::env::var_os("SOJOURN_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
+    let base = std::env::var_os("SOJOURN_DATA")
+        .map_or_else(|| root().join("../shared/data"), PathBuf::from);
     let path = base.join(relative);
     if path.exists() {
         Some(path)
@@ -54,9 +57,11 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Output> {
         .with_context(|| format!("starting {command:?}"))?;
     let pid = child.id();
     let (tx, rx) = std::sync::mpsc::sync_channel(1);
-    std::thread::Builder::new().name("wait".into()).spawn(move || {
-        let _ = tx.send(child.wait_with_output());
-    })?;
+    std::thread::Builder::new()
+        .name("wait".into())
+        .spawn(move || {
+            let _ = tx.send(child.wait_with_output());
+        })?;
     match rx.recv_timeout(limit) {
         Ok(output) => Ok(output?),
         Err(_) => {
@@ -74,7 +79,11 @@ pub fn run_json(command: &mut Command, limit: Duration) -> Result<Value> {
     let output = run(command, limit)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
-        bail!("{command:?}: {}\n{text}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "{command:?}: {}\n{text}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     parse_json(&text)
 }
@@ -87,7 +96,11 @@ pub fn parse_json(text: &str) -> Result<Value> {
     if let Ok(value) = serde_json::from_str(text.trim()) {
         return Ok(value);
     }
-    let last = text.lines().rev().find(|l| l.trim_start().starts_with('{')).context("no JSON printed")?;
+    let last = text
+        .lines()
+        .rev()
+        .find(|l| l.trim_start().starts_with('{'))
+        .context("no JSON printed")?;
     Ok(serde_json::from_str(last)?)
 }
 
@@ -105,7 +118,10 @@ pub fn read_json(path: &Path) -> Result<Value> {
 /// # Errors
 /// When `kill` cannot be run or refuses.
 pub fn signal(pid: u32, name: &str) -> Result<()> {
-    let status = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status()?;
+    let status = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(pid.to_string())
+        .status()?;
     if !status.success() {
         bail!("kill -{name} {pid}: {status}");
     }
@@ -123,7 +139,11 @@ impl Running {
     /// # Errors
     /// When it cannot be started.
     pub fn start(command: &mut Command) -> Result<Self> {
-        Ok(Self { child: command.spawn().with_context(|| format!("starting {command:?}"))? })
+        Ok(Self {
+            child: command
+                .spawn()
+                .with_context(|| format!("starting {command:?}"))?,
+        })
     }
 
     /// Its process id.
@@ -178,7 +198,11 @@ impl Domain {
     pub fn take() -> Result<Self> {
         for id in 50..=100 {
             let path = std::env::temp_dir().join(format!("sojourn_domain_{id}.lock"));
-            let lock = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            let lock = std::fs::OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(path)?;
             if lock.try_lock().is_ok() {
                 return Ok(Self { id, _lock: lock });
             }
@@ -188,7 +212,9 @@ impl Domain {
 
     /// Puts a command into this domain, visible on this machine only.
     pub fn apply(&self, command: &mut Command) {
-        command.env("ROS_DOMAIN_ID", self.id.to_string()).env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST");
+        command
+            .env("ROS_DOMAIN_ID", self.id.to_string())
+            .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST");
     }
 
     /// The rclpy peer in this domain with the arguments of `tests/python/peer.py`.
@@ -196,8 +222,15 @@ impl Domain {
     pub fn peer(&self, args: &[&str]) -> Command {
         let prefix = root().join(".ros");
         let own = prefix.join("bin/python");
-        let mut command = Command::new(if own.exists() { own } else { PathBuf::from("python3") });
-        command.arg(root().join("tests/python/peer.py")).args(args).stdin(Stdio::null());
+        let mut command = Command::new(if own.exists() {
+            own
+        } else {
+            PathBuf::from("python3")
+        });
+        command
+            .arg(root().join("tests/python/peer.py"))
+            .args(args)
+            .stdin(Stdio::null());
         if prefix.exists() {
             // The wheels' python start-up hook would start python a second time without this.
             command.env("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "1");

@@ -31,8 +31,18 @@ pub fn float_tiff(cols: u32, rows: u32, crs: Crs, height_m: impl Fn(u32, u32) ->
         let doubles = |v: &[f64]| v.iter().flat_map(|d| d.to_le_bytes()).collect::<Vec<u8>>();
         let shorts = |v: &[u16]| v.iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<u8>>();
         entries.push((33550, 12, 3, doubles(&[1.0, 1.0, 0.0])));
-        entries.push((33922, 12, 6, doubles(&[0.0, 0.0, 0.0, 500_000.0, 5_600_000.0, 0.0])));
-        entries.push((34735, 3, 16, shorts(&[1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32234])));
+        entries.push((
+            33922,
+            12,
+            6,
+            doubles(&[0.0, 0.0, 0.0, 500_000.0, 5_600_000.0, 0.0]),
+        ));
+        entries.push((
+            34735,
+            3,
+            16,
+            shorts(&[1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32234]),
+        ));
     }
     entries.push((42113, 2, 6, b"-9999\0".to_vec()));
 

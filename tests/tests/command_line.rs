@@ -1,5 +1,7 @@
 //! The command `sojourn` without ROS: what works, and that what cannot work says so in one sentence.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use sojourn_tests::tiff::{Crs, float_tiff};
 use sojourn_tests::{data, parse_json, read_json, run, run_json, sojourn};
 use std::path::Path;
@@ -12,7 +14,11 @@ fn ground(dir: &Path) -> String {
     let path = dir.join("ground.tif");
     let height = |col: u32, row: u32| {
         let hills = ((col as f32) * 0.07).sin() * 0.8 + ((row as f32) * 0.05).cos() * 0.7;
-        if col > 100 { hills + (col - 100) as f32 * 6.0 } else { hills }
+        if col > 100 {
+            hills + (col - 100) as f32 * 6.0
+        } else {
+            hills
+        }
     };
     std::fs::write(&path, float_tiff(120, 100, Crs::Utm34, height)).unwrap();
     path.display().to_string()
@@ -23,18 +29,36 @@ fn refused(args: &[&str], words: &[&str], out: &Path) {
     let output = run(sojourn().args(args), LIMIT).unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{args:?} succeeded");
-    assert!(output.status.code().is_some_and(|c| c != 101), "{args:?} panicked: {said}");
+    assert!(
+        output.status.code().is_some_and(|c| c != 101),
+        "{args:?} panicked: {said}"
+    );
     for word in words {
-        assert!(said.to_lowercase().contains(&word.to_lowercase()), "{args:?}: \"{word}\" is not in: {said}");
+        assert!(
+            said.to_lowercase().contains(&word.to_lowercase()),
+            "{args:?}: \"{word}\" is not in: {said}"
+        );
     }
-    let sentences = said.lines().filter(|l| l.to_lowercase().contains("error")).count();
+    let sentences = said
+        .lines()
+        .filter(|l| l.to_lowercase().contains("error"))
+        .count();
     assert_eq!(sentences, 1, "{args:?} should say one sentence: {said}");
     assert!(!out.exists(), "{args:?} left {}", out.display());
     let left: Vec<_> = out
         .parent()
-        .map(|p| std::fs::read_dir(p).unwrap().flatten().map(|e| e.file_name()).collect())
+        .map(|p| {
+            std::fs::read_dir(p)
+                .unwrap()
+                .flatten()
+                .map(|e| e.file_name())
+                .collect()
+        })
         .unwrap_or_default();
-    assert!(!left.iter().any(|n| n.to_string_lossy().ends_with(".tmp")), "{args:?} left {left:?}");
+    assert!(
+        !left.iter().any(|n| n.to_string_lossy().ends_with(".tmp")),
+        "{args:?} left {left:?}"
+    );
 }
 
 #[test]
@@ -42,12 +66,19 @@ fn plan_verify_approve_on_their_own() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).display().to_string();
     let dtm = ground(dir.path());
-    let (plan, xml, report, key, bundle) =
-        (at("plan.json"), at("plan.xml"), at("report.json"), at("key.json"), at("bundle"));
+    let (plan, xml, report, key, bundle) = (
+        at("plan.json"),
+        at("plan.xml"),
+        at("report.json"),
+        at("key.json"),
+        at("bundle"),
+    );
     let planned = run_json(
-        sojourn().args(["plan", "--dtm", &dtm, "--body", "earth", "--start", "20,20", "--goal", "80,75"]).args([
-            "--out", &plan, "--xml", &xml, "--json",
-        ]),
+        sojourn()
+            .args([
+                "plan", "--dtm", &dtm, "--body", "earth", "--start", "20,20", "--goal", "80,75",
+            ])
+            .args(["--out", &plan, "--xml", &xml, "--json"]),
         LIMIT,
     )
     .unwrap();
@@ -56,30 +87,58 @@ fn plan_verify_approve_on_their_own() {
     let waypoints = document["waypoints"].as_array().unwrap();
     assert!(waypoints.len() >= 7);
     for w in waypoints {
-        for field in ["x_m", "y_m", "tolerance_m", "mode", "corridor", "limits", "timeout_s", "risk", "reasons"] {
+        for field in [
+            "x_m",
+            "y_m",
+            "tolerance_m",
+            "mode",
+            "corridor",
+            "limits",
+            "timeout_s",
+            "risk",
+            "reasons",
+        ] {
             assert!(!w[field].is_null(), "{field} is missing in {w}");
         }
     }
     let text = std::fs::read_to_string(&xml).unwrap();
-    assert!(text.contains(planned["digest"].as_str().unwrap()), "the XML carries the plan's digest");
+    assert!(
+        text.contains(planned["digest"].as_str().unwrap()),
+        "the XML carries the plan's digest"
+    );
 
     let verdict = run_json(
-        sojourn().args(["verify", "--dtm", &dtm, "--body", "earth", "--plan", &plan, "--out", &report, "--json"]),
-        LIMIT,
-    )
-    .unwrap();
-    assert_eq!(verdict["passed"], true, "{verdict}");
-    assert!(verdict["values_checked"].as_u64().unwrap() > 100_000, "{verdict}");
-
-    run_json(sojourn().args(["key", "new", "--out", &key, "--json"]), LIMIT).unwrap();
-    run_json(
-        sojourn().args(["approve", "--plan", &plan, "--report", &report, "--key", &key]).args([
-            "--out", &bundle, "--yes", "--json",
+        sojourn().args([
+            "verify", "--dtm", &dtm, "--body", "earth", "--plan", &plan, "--out", &report, "--json",
         ]),
         LIMIT,
     )
     .unwrap();
-    let checked = run_json(sojourn().args(["bundle", "check", &bundle, "--json"]), LIMIT).unwrap();
+    assert_eq!(verdict["passed"], true, "{verdict}");
+    assert!(
+        verdict["values_checked"].as_u64().unwrap() > 100_000,
+        "{verdict}"
+    );
+
+    run_json(
+        sojourn().args(["key", "new", "--out", &key, "--json"]),
+        LIMIT,
+    )
+    .unwrap();
+    run_json(
+        sojourn()
+            .args([
+                "approve", "--plan", &plan, "--report", &report, "--key", &key,
+            ])
+            .args(["--out", &bundle, "--yes", "--json"]),
+        LIMIT,
+    )
+    .unwrap();
+    let checked = run_json(
+        sojourn().args(["bundle", "check", &bundle, "--json"]),
+        LIMIT,
+    )
+    .unwrap();
     assert_eq!(checked["ok"], true, "{checked}");
 
     // One flipped bit in any file of the bundle.
@@ -91,10 +150,19 @@ fn plan_verify_approve_on_their_own() {
         spoilt[middle] ^= 4;
         std::fs::write(&path, spoilt).unwrap();
         let output = run(sojourn().args(["bundle", "check", &bundle]), LIMIT).unwrap();
-        assert!(!output.status.success(), "a flipped bit in {} went unnoticed", path.display());
+        assert!(
+            !output.status.success(),
+            "a flipped bit in {} went unnoticed",
+            path.display()
+        );
         std::fs::write(&path, whole).unwrap();
     }
-    assert!(run(sojourn().args(["bundle", "check", &bundle]), LIMIT).unwrap().status.success());
+    assert!(
+        run(sojourn().args(["bundle", "check", &bundle]), LIMIT)
+            .unwrap()
+            .status
+            .success()
+    );
 }
 
 #[test]
@@ -104,9 +172,11 @@ fn two_plans_of_one_seed_are_one_plan() {
     let digest = |name: &str| {
         let out = dir.path().join(name).display().to_string();
         let planned = run_json(
-            sojourn().args(["plan", "--dtm", &dtm, "--body", "earth", "--start", "20,20", "--goal", "80,75"]).args([
-                "--seed", "7", "--out", &out, "--json",
-            ]),
+            sojourn()
+                .args([
+                    "plan", "--dtm", &dtm, "--body", "earth", "--start", "20,20", "--goal", "80,75",
+                ])
+                .args(["--seed", "7", "--out", &out, "--json"]),
             LIMIT,
         );
         planned.unwrap()["digest"].as_str().unwrap().to_string()
@@ -120,40 +190,75 @@ fn a_plan_over_the_cliff_is_rejected_with_the_place() {
     let dtm = ground(dir.path());
     let plan = dir.path().join("plan.json");
     let report = dir.path().join("report.json");
-    let args = ["plan", "--dtm", &dtm, "--body", "earth", "--start", "20,50", "--goal", "80,50"];
-    run_json(sojourn().args(args).args(["--out", &plan.display().to_string(), "--json"]), LIMIT).unwrap();
+    let args = [
+        "plan", "--dtm", &dtm, "--body", "earth", "--start", "20,50", "--goal", "80,50",
+    ];
+    run_json(
+        sojourn()
+            .args(args)
+            .args(["--out", &plan.display().to_string(), "--json"]),
+        LIMIT,
+    )
+    .unwrap();
     // Move the whole end of the way onto the cliff.
     let mut document = read_json(&plan).unwrap();
     let waypoints = document["waypoints"].as_array_mut().unwrap();
     let n = waypoints.len();
     let last = &mut waypoints[n - 1];
     last["x_m"] = 110.0.into();
-    last["corridor"] = serde_json::json!([[60.0, 30.0], [118.0, 30.0], [118.0, 70.0], [60.0, 70.0]]);
+    last["corridor"] =
+        serde_json::json!([[60.0, 30.0], [118.0, 30.0], [118.0, 70.0], [60.0, 70.0]]);
     let y = last["y_m"].as_f64().unwrap();
     document["goal"]["x_m"] = 110.0.into();
     document["goal"]["y_m"] = y.into();
-    let points: Vec<(f64, f64)> = std::iter::once((document["start"]["x_m"].as_f64(), document["start"]["y_m"].as_f64()))
-        .chain(document["waypoints"].as_array().unwrap().iter().map(|w| (w["x_m"].as_f64(), w["y_m"].as_f64())))
-        .map(|(x, y)| (x.unwrap(), y.unwrap()))
-        .collect();
-    let length: f64 = points.windows(2).map(|w| (w[1].0 - w[0].0).hypot(w[1].1 - w[0].1)).sum();
+    let points: Vec<(f64, f64)> = std::iter::once((
+        document["start"]["x_m"].as_f64(),
+        document["start"]["y_m"].as_f64(),
+    ))
+    .chain(
+        document["waypoints"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|w| (w["x_m"].as_f64(), w["y_m"].as_f64())),
+    )
+    .map(|(x, y)| (x.unwrap(), y.unwrap()))
+    .collect();
+    let length: f64 = points
+        .windows(2)
+        .map(|w| (w[1].0 - w[0].0).hypot(w[1].1 - w[0].1))
+        .sum();
     document["distance_m"] = length.into();
     std::fs::write(&plan, document.to_string()).unwrap();
     let output = run(
-        sojourn().args(["verify", "--dtm", &dtm, "--body", "earth", "--plan", &plan.display().to_string()]).args([
-            "--out",
-            &report.display().to_string(),
-            "--json",
-        ]),
+        sojourn()
+            .args([
+                "verify",
+                "--dtm",
+                &dtm,
+                "--body",
+                "earth",
+                "--plan",
+                &plan.display().to_string(),
+            ])
+            .args(["--out", &report.display().to_string(), "--json"]),
         LIMIT,
     )
     .unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let verdict = parse_json(&String::from_utf8_lossy(&output.stdout)).unwrap();
     assert_eq!(verdict["passed"], false);
     let written = read_json(&report).unwrap();
     let finding = &written["findings"][0];
-    assert!(finding["x_m"].as_f64().unwrap() > 90.0, "the place is on the cliff: {finding}");
+    assert!(
+        finding["x_m"].as_f64().unwrap() > 90.0,
+        "the place is on the cliff: {finding}"
+    );
     assert!(!finding["reason"].as_str().unwrap().is_empty());
 }
 
@@ -172,16 +277,40 @@ fn bad_rasters_are_refused_in_one_sentence() {
     let cases = [
         (write("text.tif", b"this is not a raster\n"), "text.tif"),
         (write("empty.tif", b""), "empty.tif"),
-        (write("truncated.tif", &whole[..whole.len() / 2]), "truncated.tif"),
-        (write("nodata.tif", &float_tiff(60, 60, Crs::Utm34, |_, _| -9999.0)), "nodata.tif"),
-        (write("nan.tif", &float_tiff(60, 60, Crs::Utm34, |_, _| f32::NAN)), "nan.tif"),
-        (write("absurd.tif", &float_tiff(60, 60, Crs::Utm34, |_, _| 1.0e9)), "absurd.tif"),
-        (write("nocrs.tif", &float_tiff(60, 60, Crs::None, |_, _| 0.0)), "nocrs.tif"),
-        (dir.path().join("absent.tif").display().to_string(), "absent.tif"),
+        (
+            write("truncated.tif", &whole[..whole.len() / 2]),
+            "truncated.tif",
+        ),
+        (
+            write(
+                "nodata.tif",
+                &float_tiff(60, 60, Crs::Utm34, |_, _| -9999.0),
+            ),
+            "nodata.tif",
+        ),
+        (
+            write("nan.tif", &float_tiff(60, 60, Crs::Utm34, |_, _| f32::NAN)),
+            "nan.tif",
+        ),
+        (
+            write("absurd.tif", &float_tiff(60, 60, Crs::Utm34, |_, _| 1.0e9)),
+            "absurd.tif",
+        ),
+        (
+            write("nocrs.tif", &float_tiff(60, 60, Crs::None, |_, _| 0.0)),
+            "nocrs.tif",
+        ),
+        (
+            dir.path().join("absent.tif").display().to_string(),
+            "absent.tif",
+        ),
     ];
     for (dtm, name) in &cases {
         refused(
-            &["plan", "--dtm", dtm, "--body", "earth", "--start", "20,20", "--goal", "40,40", "--out", &out_text],
+            &[
+                "plan", "--dtm", dtm, "--body", "earth", "--start", "20,20", "--goal", "40,40",
+                "--out", &out_text,
+            ],
             &[name],
             &out,
         );
@@ -196,7 +325,10 @@ fn bad_places_and_files_are_refused_in_one_sentence() {
     let out_text = out.display().to_string();
     let plan = |start: &str, goal: &str, words: &[&str]| {
         refused(
-            &["plan", "--dtm", &dtm, "--body", "earth", "--start", start, "--goal", goal, "--out", &out_text],
+            &[
+                "plan", "--dtm", &dtm, "--body", "earth", "--start", start, "--goal", goal,
+                "--out", &out_text,
+            ],
             words,
             &out,
         );
@@ -208,22 +340,46 @@ fn bad_places_and_files_are_refused_in_one_sentence() {
     plan("20", "50,50", &["start"]);
 
     let mission = dir.path().join("mission.yaml");
-    let shipped = std::fs::read_to_string(sojourn_tests::root().join("config/mission.yaml")).unwrap();
+    let shipped =
+        std::fs::read_to_string(sojourn_tests::root().join("config/mission.yaml")).unwrap();
     let with_mission = |text: &str, words: &[&str]| {
         std::fs::write(&mission, text).unwrap();
         let mission = mission.display().to_string();
         refused(
             &[
-                "plan", "--dtm", &dtm, "--body", "earth", "--start", "20,20", "--goal", "60,60", "--mission", &mission,
-                "--out", &out_text,
+                "plan",
+                "--dtm",
+                &dtm,
+                "--body",
+                "earth",
+                "--start",
+                "20,20",
+                "--goal",
+                "60,60",
+                "--mission",
+                &mission,
+                "--out",
+                &out_text,
             ],
             words,
             &out,
         );
     };
-    with_mission(&format!("{shipped}\ncolour: red\n"), &["mission.yaml", "colour"]);
-    with_mission(&shipped.replace("max_slope_deg: 15.0", "max_slope_deg: .nan"), &["mission.yaml", "max_slope_deg"]);
-    with_mission(&shipped.replace("keep_out: []", "keep_out: [[[40, -10], [50, -10], [50, 200], [40, 200]]]"), &["goal"]);
+    with_mission(
+        &format!("{shipped}\ncolour: red\n"),
+        &["mission.yaml", "colour"],
+    );
+    with_mission(
+        &shipped.replace("max_slope_deg: 15.0", "max_slope_deg: .nan"),
+        &["mission.yaml", "max_slope_deg"],
+    );
+    with_mission(
+        &shipped.replace(
+            "keep_out: []",
+            "keep_out: [[[40, -10], [50, -10], [50, 200], [40, 200]]]",
+        ),
+        &["goal"],
+    );
     with_mission("", &["mission.yaml"]);
 }
 
@@ -234,7 +390,12 @@ fn an_unwritable_place_is_refused_before_the_work() {
     // Root may write anywhere, so the place is made impossible instead of forbidden: a folder below a file.
     let out = dir.path().join("ground.tif").join("plan.json");
     let output = run(
-        sojourn().args(["plan", "--dtm", &dtm, "--body", "earth", "--start", "20,20", "--goal", "40,40", "--out"]).arg(&out),
+        sojourn()
+            .args([
+                "plan", "--dtm", &dtm, "--body", "earth", "--start", "20,20", "--goal", "40,40",
+                "--out",
+            ])
+            .arg(&out),
         LIMIT,
     )
     .unwrap();
@@ -249,7 +410,11 @@ fn the_doctor_answers_in_json() {
     let checks = said["checks"].as_array().unwrap();
     assert!(checks.len() >= 5, "{said}");
     let all_ok = checks.iter().all(|c| c["ok"] == true);
-    assert_eq!(output.status.code(), Some(i32::from(!(said["ok"] == true))), "{said}");
+    assert_eq!(
+        output.status.code(),
+        Some(i32::from(!(said["ok"] == true))),
+        "{said}"
+    );
     if said["ok"] == true {
         assert!(all_ok || checks.iter().any(|c| c["ok"] == false));
     }
@@ -257,19 +422,42 @@ fn the_doctor_answers_in_json() {
 
 #[test]
 fn real_terrain_is_planned_and_verified() {
-    let Some(dtm) = data("hirise_dtm_crops/jezero_neretva_neretva_center_2m.tif") else { return };
+    let Some(dtm) = data("hirise_dtm_crops/jezero_neretva_neretva_center_2m.tif") else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let (plan, report) = (dir.path().join("plan.json"), dir.path().join("report.json"));
     let dtm = dtm.display().to_string();
     let planned = run_json(
-        sojourn().args(["plan", "--dtm", &dtm, "--start", "300,300", "--goal", "480,420", "--json", "--out"]).arg(&plan),
+        sojourn()
+            .args([
+                "plan", "--dtm", &dtm, "--start", "300,300", "--goal", "480,420", "--json", "--out",
+            ])
+            .arg(&plan),
         LIMIT,
     )
     .unwrap();
-    assert!(planned["distance_m"].as_f64().unwrap() >= 216.0, "{planned}");
-    let output =
-        run(sojourn().args(["verify", "--dtm", &dtm, "--json", "--plan"]).arg(&plan).arg("--out").arg(&report), LIMIT).unwrap();
+    assert!(
+        planned["distance_m"].as_f64().unwrap() >= 216.0,
+        "{planned}"
+    );
+    let output = run(
+        sojourn()
+            .args(["verify", "--dtm", &dtm, "--json", "--plan"])
+            .arg(&plan)
+            .arg("--out")
+            .arg(&report),
+        LIMIT,
+    )
+    .unwrap();
     let written = read_json(&report).unwrap();
-    assert_eq!(output.status.code(), Some(if written["passed"] == true { 0 } else { 3 }));
-    assert!(written["values_checked"].as_u64().unwrap() > 500_000, "{}", written["values_checked"]);
+    assert_eq!(
+        output.status.code(),
+        Some(if written["passed"] == true { 0 } else { 3 })
+    );
+    assert!(
+        written["values_checked"].as_u64().unwrap() > 500_000,
+        "{}",
+        written["values_checked"]
+    );
 }

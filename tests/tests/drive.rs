@@ -1,0 +1,137 @@
+//! A drive of 30 m over the generated world through the real nodes, in lockstep.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use serde_json::Value;
+use sojourn_tests::{Domain, read_json, run, sojourn};
+use std::path::Path;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(600);
+const NODES: [&str; 10] = [
+    "simulator",
+    "perception",
+    "localization",
+    "autonav",
+    "guard",
+    "executive",
+    "planner",
+    "twin",
+    "ground",
+    "recorder",
+];
+
+fn drive(out: &Path, domain: &Domain) -> Value {
+    let mut command = sojourn();
+    command
+        .args(["demo", "--yes", "--seed", "3", "--distance", "30", "--out"])
+        .arg(out);
+    domain.apply(&mut command);
+    let output = run(&mut command, LIMIT).unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    read_json(&out.join("summary.json")).unwrap()
+}
+
+/// The summary without what depends on the machine's speed.
+fn timeless(summary: &Value) -> Value {
+    let mut s = summary.clone();
+    for key in ["wall_s", "times"] {
+        s.as_object_mut().unwrap().remove(key);
+    }
+    s
+}
+
+#[test]
+fn a_drive_arrives_and_its_twin_is_the_same_drive() {
+    let dir = tempfile::tempdir().unwrap();
+    let domain = Domain::take().unwrap();
+    let first = drive(&dir.path().join("a"), &domain);
+
+    assert_eq!(first["reached"], true, "{first}");
+    assert_eq!(first["unsafe_events"], 0, "{first}");
+    assert!(
+        first["distance_driven_m"].as_f64().unwrap() >= 25.0,
+        "{first}"
+    );
+    assert!(
+        first["distance_planned_m"].as_f64().unwrap() >= 28.0,
+        "{first}"
+    );
+    // Wheels and inertial unit alone: up to a tenth of the way, and the goal's tolerance.
+    let planned = first["distance_planned_m"].as_f64().unwrap();
+    assert!(
+        first["goal_error_m"].as_f64().unwrap() <= 0.1 * planned + 1.0,
+        "{first}"
+    );
+    assert!(
+        first["localization_error_end_m"].as_f64().unwrap() <= 0.1 * planned,
+        "{first}"
+    );
+    assert!(first["max_tilt_deg"].as_f64().unwrap() <= 25.0, "{first}");
+    assert!(
+        first["min_clearance_m"].as_f64().unwrap() >= 0.05,
+        "{first}"
+    );
+    assert!(
+        first["telemetry_values_checked"].as_u64().unwrap() > 50_000,
+        "{first}"
+    );
+    assert_eq!(first["seed"], 3);
+    for field in ["autonav_stops", "sim_s", "wall_s", "versions"] {
+        assert!(!first[field].is_null(), "{field} is missing in {first}");
+    }
+    let seen: Vec<&str> = first["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    for node in NODES {
+        assert!(
+            seen.iter().any(|s| s.trim_start_matches('/') == node),
+            "{node} is not among {seen:?}"
+        );
+    }
+    let out = dir.path().join("a");
+    for file in [
+        "plan.json",
+        "plan.xml",
+        "verification.json",
+        "bundle/manifest.json",
+        "bundle/approval.json",
+        "recording.mcap",
+        "report.html",
+        "map.png",
+    ] {
+        let path = out.join(file);
+        assert!(
+            path.metadata().is_ok_and(|m| m.len() > 100),
+            "{} is missing or empty",
+            path.display()
+        );
+    }
+    let report = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(
+        !report.contains("src=\"http") && !report.contains("href=\"http"),
+        "the report is self-contained"
+    );
+    let checked = run(
+        sojourn().args(["bundle", "check"]).arg(out.join("bundle")),
+        LIMIT,
+    )
+    .unwrap();
+    assert!(checked.status.success());
+
+    let second = drive(&dir.path().join("b"), &domain);
+    assert_eq!(
+        timeless(&first),
+        timeless(&second),
+        "two lockstep runs of one seed are one run"
+    );
+}

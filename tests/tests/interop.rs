@@ -1,0 +1,386 @@
+//! The suite beside ordinary ROS tools: rclpy peers list, read, call, drive, cancel and kill, while it runs free.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+use serde_json::Value;
+use sojourn_tests::{Domain, Running, parse_json, programs, root, run, run_json, signal, sojourn};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(180);
+/// Simulated seconds per second; slow enough that half a second of simulated time is noticed on a busy machine.
+const RATE: &str = "2.0";
+
+/// A simulated rover with an accepted bundle, standing at the start.
+struct Suite {
+    launcher: Running,
+    domain: Domain,
+    bundle: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Suite {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let domain = Domain::take().unwrap();
+        run_json(
+            sojourn().args(["world", "--seed", "3", "--out", &at("site"), "--json"]),
+            LIMIT,
+        )
+        .unwrap();
+        run_json(
+            sojourn().args(["key", "new", "--out", &at("key.json"), "--json"]),
+            LIMIT,
+        )
+        .unwrap();
+        let arg = |name: &str, value: &str| format!("{name}:={value}");
+        let log = std::fs::File::create(dir.path().join("launch.log")).unwrap();
+        let mut command = sojourn();
+        command
+            .args(["launch", "launch/demo.launch.xml"])
+            .args([
+                arg("site_dir", &at("site")),
+                arg("run_dir", &at("run")),
+                arg("key_file", &at("key.json")),
+            ])
+            .args([
+                arg("start_x_m", "100.0"),
+                arg("start_y_m", "100.0"),
+                arg("start_yaw_rad", "0.0"),
+            ])
+            .args([arg("goal_x_m", "130.0"), arg("goal_y_m", "100.0")])
+            .args([
+                arg("lockstep", "false"),
+                arg("rate_factor", RATE),
+                arg("execute", "false"),
+            ])
+            .stdout(Stdio::from(log.try_clone().unwrap()))
+            .stderr(Stdio::from(log));
+        domain.apply(&mut command);
+        let launcher = Running::start(&mut command).unwrap();
+        // The ground leaves when the rover has the bundle.
+        let bundle = dir.path().join("run/bundle/manifest.json");
+        let accepted = dir.path().join("run/rover");
+        let end = Instant::now() + LIMIT;
+        while !(bundle.exists() && accepted.read_dir().is_ok_and(|mut d| d.next().is_some())) {
+            let said =
+                || std::fs::read_to_string(dir.path().join("launch.log")).unwrap_or_default();
+            assert!(Instant::now() < end, "the rover has no bundle:\n{}", said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let checked = run_json(
+            sojourn()
+                .args(["bundle", "check", "--json"])
+                .arg(dir.path().join("run/bundle")),
+            LIMIT,
+        )
+        .unwrap();
+        let bundle = checked["bundle_id"].as_str().unwrap().to_string();
+        Self {
+            launcher,
+            domain,
+            bundle,
+            _dir: dir,
+        }
+    }
+
+    fn peer(&self, args: &[&str]) -> Value {
+        let output = run(&mut self.domain.peer(args), LIMIT).unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        parse_json(&text).unwrap_or_else(|e| {
+            panic!(
+                "{args:?}: {e}\n{text}\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })
+    }
+
+    /// The process of a node that the launcher started.
+    fn pid(&self, node: &str) -> u32 {
+        let program = programs().join(node);
+        let children = std::fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .filter_map(|entry| {
+                let pid: u32 = entry.file_name().to_string_lossy().parse().ok()?;
+                let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+                let parent: u32 = stat
+                    .rsplit_once(')')?
+                    .1
+                    .split_whitespace()
+                    .nth(1)?
+                    .parse()
+                    .ok()?;
+                let exe = std::fs::read_link(entry.path().join("exe")).ok()?;
+                (parent == self.launcher.pid() && exe == program).then_some(pid)
+            });
+        let found: Vec<u32> = children.collect();
+        assert_eq!(
+            found.len(),
+            1,
+            "processes of {node} ({}) under {}",
+            program.display(),
+            self.launcher.pid()
+        );
+        found[0]
+    }
+
+    /// Starts the drive as an action client that stays.
+    fn drive(&self) -> Running {
+        let mut client = self
+            .domain
+            .peer(&["--timeout", "150", "drive", "--bundle", &self.bundle]);
+        Running::start(client.stdout(Stdio::null()).stderr(Stdio::null())).unwrap()
+    }
+}
+
+#[test]
+fn a_plain_rclpy_peer_finds_what_it_expects() {
+    let suite = Suite::start();
+    let nodes = "simulator,perception,localization,autonav,guard,executive,planner,twin,recorder";
+    let listed = suite.peer(&["nodes", "--expect", nodes]);
+    assert_eq!(listed["ok"], true, "{listed}");
+    assert!(listed["nodes"].as_array().unwrap().len() >= 8, "{listed}");
+
+    let params = suite.peer(&["params", "--node", "guard", "--name", "command_timeout_s"]);
+    assert_eq!(params["ok"], true, "{params}");
+
+    let planned = suite.peer(&["plan", "--start", "100,100", "--goal", "130,120"]);
+    assert_eq!(planned["ok"], true, "{planned}");
+    assert!(planned["waypoints"].as_u64().unwrap() >= 3, "{planned}");
+    let refused = suite.peer(&["plan", "--start", "100,100", "--goal", "9000,120"]);
+    assert_eq!(refused["ok"], false, "{refused}");
+    assert!(
+        refused["message"].as_str().unwrap().contains("goal"),
+        "{refused}"
+    );
+
+    let unknown = suite.peer(&["drive", "--bundle", "no-such-bundle"]);
+    assert_eq!(unknown["accepted"], false, "{unknown}");
+
+    let drive = suite.drive();
+    let grid = suite.peer(&["grid"]);
+    assert_eq!(grid["ok"], true, "{grid}");
+    drop(drive);
+}
+
+#[test]
+fn a_drive_is_cancelled_by_its_client() {
+    let suite = Suite::start();
+    let result = suite.peer(&[
+        "--timeout",
+        "120",
+        "drive",
+        "--bundle",
+        &suite.bundle,
+        "--cancel-after-m",
+        "0.5",
+    ]);
+    assert_eq!(result["cancelled"], true, "{result}");
+    assert_eq!(result["reached"], false, "{result}");
+    assert_eq!(result["status"], 5, "action status CANCELED: {result}");
+    assert!(result["feedbacks"].as_u64().unwrap() >= 1, "{result}");
+    assert!(result["driven_m"].as_f64().unwrap() < 5.0, "{result}");
+}
+
+fn killed(node: &str) {
+    let suite = Suite::start();
+    let _drive = suite.drive();
+    let pid = suite.pid(node).to_string();
+    let seen = suite.peer(&[
+        "--timeout",
+        "60",
+        "kill",
+        "--pid",
+        &pid,
+        "--signal",
+        "SIGKILL",
+    ]);
+    assert_eq!(seen["ok"], true, "{node}: {seen}");
+    let stopped_after_s = seen["stopped_after_s"].as_f64().unwrap();
+    assert!(
+        stopped_after_s <= 1.0,
+        "{node}: stood after {stopped_after_s} s of simulated time: {seen}"
+    );
+    assert!(seen["watched_s"].as_f64().unwrap() > 2.0, "{node}: {seen}");
+    let status = suite.peer(&["--timeout", "20", "status", "--state", "STOPPED"]);
+    assert_eq!(
+        status["ok"], true,
+        "{node}: the executive reports the stop: {status}"
+    );
+    assert!(
+        status["reason"].as_str().unwrap().contains(node),
+        "{node}: {status}"
+    );
+}
+
+#[test]
+fn perception_killed_in_mid_drive_stops_the_rover() {
+    killed("perception");
+}
+
+#[test]
+fn localization_killed_in_mid_drive_stops_the_rover() {
+    killed("localization");
+}
+
+#[test]
+fn autonav_killed_in_mid_drive_stops_the_rover() {
+    killed("autonav");
+}
+
+#[test]
+fn the_guard_leaves_a_stop_behind() {
+    let suite = Suite::start();
+    let _drive = suite.drive();
+    let pid = suite.pid("guard").to_string();
+    let seen = suite.peer(&[
+        "--timeout",
+        "60",
+        "kill",
+        "--pid",
+        &pid,
+        "--signal",
+        "SIGTERM",
+    ]);
+    assert_eq!(seen["ok"], true, "the last command is a stop: {seen}");
+    assert!(seen["gone_after_s"].as_f64().unwrap() <= 2.0, "{seen}");
+}
+
+/// The parameters that a run has to give each node so that it starts on its own.
+fn alone(node: &str, site: &str, scratch: &str) -> Vec<String> {
+    let rover = root()
+        .join("config/rovers/perseverance.yaml")
+        .display()
+        .to_string();
+    let mut given = vec![];
+    let mut give =
+        |name: &str, value: &str| given.extend(["-p".to_string(), format!("{name}:={value}")]);
+    match node {
+        "simulator" => {
+            give("site_dir", site);
+            give("rover_file", &rover);
+        }
+        "perception" | "autonav" | "guard" | "base" => give("rover_file", &rover),
+        "localization" => {
+            give("rover_file", &rover);
+            give(
+                "body_file",
+                &root().join("config/bodies/mars.yaml").display().to_string(),
+            );
+        }
+        "executive" => {
+            give("rover_file", &rover);
+            give("bundle_dir", &format!("{scratch}/rover"));
+        }
+        "recorder" => give("path", &format!("{scratch}/recording.mcap")),
+        "planner" => {
+            give("site_dir", site);
+            give("rover_file", &rover);
+            give(
+                "mission_file",
+                &root().join("config/mission.yaml").display().to_string(),
+            );
+        }
+        "twin" => {
+            give("site_dir", site);
+            give("rover_file", &rover);
+        }
+        "ground" => give("out_dir", &format!("{scratch}/ground")),
+        other => panic!("no parameters known for {other}"),
+    }
+    given
+}
+
+#[test]
+fn every_node_ends_with_code_0_on_sigterm() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = dir.path().join("site").display().to_string();
+    let scratch = dir.path().display().to_string();
+    run_json(
+        sojourn().args(["world", "--seed", "3", "--out", &site, "--json"]),
+        LIMIT,
+    )
+    .unwrap();
+    let nodes = [
+        "simulator",
+        "perception",
+        "localization",
+        "autonav",
+        "guard",
+        "executive",
+        "recorder",
+        "planner",
+        "twin",
+        "base",
+    ];
+    for node in nodes {
+        let domain = Domain::take().unwrap();
+        let file: PathBuf = root().join(format!("config/{node}.param.yaml"));
+        let mut command = std::process::Command::new(programs().join(node));
+        command
+            .current_dir(root())
+            .args(["--ros-args", "--params-file"])
+            .arg(file)
+            .args(alone(node, &site, &scratch));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        domain.apply(&mut command);
+        let mut running = Running::start(&mut command).unwrap();
+        let peer = run(&mut domain.peer(&["nodes", "--expect", node]), LIMIT).unwrap();
+        assert!(
+            peer.status.success(),
+            "{node} did not come up: {}",
+            String::from_utf8_lossy(&peer.stdout)
+        );
+        signal(running.pid(), "TERM").unwrap();
+        let begin = Instant::now();
+        let status = running.wait(Duration::from_secs(5)).unwrap();
+        assert_eq!(status.code(), Some(0), "{node}");
+        assert!(
+            begin.elapsed() <= Duration::from_secs(2),
+            "{node} took {:?}",
+            begin.elapsed()
+        );
+    }
+}
+
+#[test]
+fn a_node_refuses_a_wrong_parameter_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let domain = Domain::take().unwrap();
+    let shipped = std::fs::read_to_string(root().join("config/guard.param.yaml")).unwrap();
+    let file = dir.path().join("guard.param.yaml");
+    let start = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let mut command = std::process::Command::new(programs().join("guard"));
+        command
+            .current_dir(root())
+            .args(["--ros-args", "--params-file"])
+            .arg(&file);
+        domain.apply(&mut command);
+        let output = run(&mut command, Duration::from_secs(20)).unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let (code, said) = start(&shipped.replace("command_timeout_s", "comand_timeout_s"));
+    assert!(
+        code.is_some_and(|c| c != 0 && c != 101) && said.contains("command_timeout_s"),
+        "{code:?} {said}"
+    );
+    let (code, said) = start(&format!("{}\n    colour: red\n", shipped.trim_end()));
+    assert!(
+        code.is_some_and(|c| c != 0 && c != 101) && said.contains("colour"),
+        "{code:?} {said}"
+    );
+}

@@ -38,7 +38,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let made = plan(&request, &site, &rover, &constraints, None)?;
     let plan_s = t.elapsed().as_secs_f64();
     let p = &made.plan;
-    println!("import {import_s:.2} s, plan {plan_s:.2} s, {:?}", made.stats);
+    println!(
+        "import {import_s:.2} s, plan {plan_s:.2} s, {:?}",
+        made.stats
+    );
     println!("{:.1} m in {} segments", p.distance_m, p.waypoints.len());
     for w in &p.waypoints {
         println!(

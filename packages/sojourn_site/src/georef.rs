@@ -308,3 +308,46 @@ fn projected_scale(
     }
     Ok([mx, my])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scale_of(definition: &str, centre: [f64; 2]) -> Result<[f64; 2], String> {
+        let srs = spatial_ref(definition).unwrap();
+        scale(Path::new("f.tif"), &srs, centre, None).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_unit_is_taken_at_its_word_or_missed() {
+        let feet = "LOCAL_CS[\"yard\",UNIT[\"foot\",0.3048]]";
+        assert_eq!(scale_of(feet, [0.0, 0.0]).unwrap(), [0.3048, 0.3048]);
+        let none = "LOCAL_CS[\"yard\",UNIT[\"unknown\",1]]";
+        let message = scale_of(none, [0.0, 0.0]).unwrap_err();
+        assert!(message.contains("without a unit"), "{message}");
+    }
+
+    #[test]
+    fn projections_have_their_own_scale() {
+        // Universal transverse Mercator has 0.9996 on its central meridian.
+        let [mx, my] = scale_of("EPSG:32634", [500_000.0, 5_600_000.0]).unwrap();
+        assert!((mx * 0.9996 - 1.0).abs() < 1e-5 && (my * 0.9996 - 1.0).abs() < 1e-5);
+        // Polar stereographic is true at the pole and has one scale in all directions.
+        let polar = "+proj=stere +lat_0=-90 +lat_ts=-90 +R=3396190 +units=m";
+        let [mx, my] = scale_of(polar, [200_000.0, 100_000.0]).unwrap();
+        assert!(
+            (mx / my - 1.0).abs() < 1e-5 && mx < 1.0 && mx > 0.99,
+            "{mx} {my}"
+        );
+        // Far from its centre a sinusoidal projection is sheared.
+        let sinusoidal = "+proj=sinu +lon_0=0 +R=3396190 +units=m";
+        let message = scale_of(sinusoidal, [2_000_000.0, 2_000_000.0]).unwrap_err();
+        assert!(message.contains("sheared"), "{message}");
+        let disc = "+proj=ortho +lat_0=0 +lon_0=0 +R=3396190 +units=m";
+        let message = scale_of(disc, [9e6, 0.0]).unwrap_err();
+        assert!(
+            message.contains("does not place on the ground"),
+            "{message}"
+        );
+    }
+}

@@ -108,7 +108,7 @@ fn elevation_band<'a>(file: &'a Path, dataset: &'a gdal::Dataset) -> Result<Band
         return Err(SiteError::refused(
             file,
             format!(
-                "looks like a picture ({bands} bands of {}), expected one band of heights in metres",
+                "looks like a picture (number of bands {bands}, type {}), expected one band of heights in metres",
                 band.kind().name()
             ),
         ));

@@ -56,6 +56,14 @@ pub(crate) fn open(file: &Path) -> Result<Dataset, SiteError> {
     Ok(dataset)
 }
 
+/// GDAL's own words for an error, without the numbers around them.
+fn words(error: &gdal::errors::GdalError) -> String {
+    match error {
+        gdal::errors::GdalError::CplError { msg, .. } => msg.trim().replace('\n', " "),
+        other => other.to_string(),
+    }
+}
+
 /// A band that gives numbers: no-data as not-a-number, scale and offset applied.
 pub(crate) struct Band<'a> {
     file: &'a Path,
@@ -140,8 +148,9 @@ impl<'a> Band<'a> {
             SiteError::refused(
                 self.file,
                 format!(
-                    "cannot be read from row {row} to {}, expected a whole file; it may be cut short ({e})",
-                    row + rows
+                    "cannot be read from row {row} to {}, expected a whole file; it may be cut short ({})",
+                    row + rows,
+                    words(&e)
                 ),
             )
         };

@@ -1,0 +1,121 @@
+//! Routes over real ground, which is no part of this repository: skipped with a word when it is not at hand.
+
+#![allow(clippy::unwrap_used)]
+
+use sojourn_core::body::Body;
+use sojourn_core::constraints::Constraints;
+use sojourn_core::rover::Rover;
+use sojourn_planner::{PlanError, PlanOutcome, PlanRequest, plan, validate};
+use sojourn_site::{ImportRequest, import};
+use std::path::{Path, PathBuf};
+
+fn real(path: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("SOJOURN_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
+        PathBuf::from,
+    );
+    let file = root.join(path);
+    if !file.exists() {
+        eprintln!("skipped: {} is not here (set SOJOURN_DATA)", file.display());
+        return None;
+    }
+    Some(file)
+}
+
+struct Case {
+    dtm: &'static str,
+    ortho: Option<&'static str>,
+    body: &'static str,
+    rover: &'static str,
+    mission: &'static str,
+}
+
+/// Plans and validates; `None` when the data are not at hand.
+fn route(case: &Case, start: [f64; 2], goal: [f64; 2]) -> Option<Result<PlanOutcome, PlanError>> {
+    let dtm = real(case.dtm)?;
+    let ortho = match case.ortho {
+        Some(path) => Some(real(path)?),
+        None => None,
+    };
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+    let rover = Rover::load(&config.join(format!("rovers/{}.yaml", case.rover))).unwrap();
+    let mission = Constraints::load(&config.join(case.mission)).unwrap();
+    let site = import(&ImportRequest {
+        dtm,
+        ortho,
+        body: Body::load(&config.join(format!("bodies/{}.yaml", case.body))).unwrap(),
+        name: "real".into(),
+        footprint_m: rover.footprint_radius_m(),
+        window: None,
+    })
+    .unwrap();
+    let request = PlanRequest {
+        name: "real".into(),
+        start_m: start,
+        goal_m: goal,
+        seed: 1,
+    };
+    let result = plan(&request, &site, &rover, &mission, None);
+    if let Ok(made) = &result {
+        let wrong = validate(&made.plan, &site, &rover, &mission).unwrap();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+    Some(result)
+}
+
+const JEZERO: Case = Case {
+    dtm: "hirise_dtm_crops/jezero_neretva_neretva_center_2m.tif",
+    ortho: None,
+    body: "mars",
+    rover: "perseverance",
+    mission: "mission.yaml",
+};
+const GALE: Case = Case {
+    dtm: "gale_hirise_mmgis/gale_hirise_dtm_1m.tif",
+    ortho: Some("gale_hirise_mmgis/gale_hirise_ortho_0p5m_coreg.tif"),
+    ..JEZERO
+};
+const YARD: Case = Case {
+    dtm: "erc_marsyard_dem/marsyard_terrain_hm.tif",
+    ortho: None,
+    body: "earth",
+    rover: "testbed",
+    mission: "mission_yard.yaml",
+};
+
+#[test]
+fn two_hundred_metres_of_jezero() {
+    let Some(made) = route(&JEZERO, [400.0, 400.0], [600.0, 520.0]) else {
+        return;
+    };
+    let d = made.unwrap().plan.distance_m;
+    assert!(d > 230.0 && d < 260.0, "{d}");
+    // The rim of the valley is steeper than the mission allows; which place it is stands in the sentence.
+    let cliff = route(&JEZERO, [400.0, 400.0], [419.0, 427.1])
+        .unwrap()
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        cliff.contains("goal") && cliff.contains("slope of 22.") && cliff.contains("limit 15.0°"),
+        "{cliff}"
+    );
+}
+
+#[test]
+fn two_hundred_metres_of_gale() {
+    let Some(made) = route(&GALE, [80.0, 150.0], [280.0, 260.0]) else {
+        return;
+    };
+    let d = made.unwrap().plan.distance_m;
+    assert!(d > 228.0 && d < 275.0, "{d}");
+}
+
+#[test]
+fn thirty_metres_of_the_mars_yard() {
+    let Some(made) = route(&YARD, [20.0, 40.0], [36.0, 16.0]) else {
+        return;
+    };
+    let d = made.unwrap().plan.distance_m;
+    assert!(d > 28.0 && d < 36.0, "{d}");
+}

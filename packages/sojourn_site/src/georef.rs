@@ -53,6 +53,7 @@ impl Georef {
 
 /// The reference system of a text, with x east and y north whatever the authority says.
 pub(crate) fn spatial_ref(text: &str) -> Option<SpatialRef> {
+    crate::read::quiet();
     let mut srs = SpatialRef::from_definition(text).ok()?;
     srs.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
     Some(srs)

@@ -12,10 +12,15 @@ pub(crate) const ABSURD_M: f64 = 30_000.0;
 /// Cells read at once.
 const STRIP_CELLS: usize = 1 << 20;
 
-/// Opens a raster. GDAL's own messages are kept off standard error: what matters of them is in the sentence.
-pub(crate) fn open(file: &Path) -> Result<Dataset, SiteError> {
+/// Keeps GDAL's own messages off standard error: what matters of them is in our sentences.
+pub(crate) fn quiet() {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| gdal::config::set_error_handler(|_, _, _| {}));
+}
+
+/// Opens a raster.
+pub(crate) fn open(file: &Path) -> Result<Dataset, SiteError> {
+    quiet();
     let io = |source| SiteError::Io {
         path: file.to_path_buf(),
         source,

@@ -138,7 +138,7 @@ pub fn svg(chart: &Chart<'_>) -> String {
 }
 
 fn ticks(low: f64, high: f64) -> Vec<f64> {
-    let rough = (high - low) / 5.0;
+    let rough = (high - low) / 7.0;
     if !(rough > 0.0 && rough.is_finite()) {
         return vec![low];
     }

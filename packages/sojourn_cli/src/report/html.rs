@@ -2,7 +2,7 @@
 
 use super::{
     chart::{Chart, Series, svg},
-    recording::{Deed, Recording},
+    recording::{Deed, Point, Recording, at_time},
 };
 use base64::Engine;
 use serde_json::Value;
@@ -128,13 +128,18 @@ pub fn page(p: &Page<'_>) -> String {
 }
 
 fn charts(out: &mut String, p: &Page<'_>) {
-    let over_distance = |track: &[super::recording::Point]| -> Vec<[f64; 2]> {
-        track.iter().map(|q| [q.distance_m, q.tilt_deg]).collect()
+    let r = p.recording;
+    let over_true_distance = |track: &[Point]| -> Vec<[f64; 2]> {
+        track
+            .iter()
+            .map(|q| {
+                // The estimate's own distance holds the slip; drawn over the true one, the two curves compare.
+                let distance_m = at_time(&r.truth, q.time_s).map_or(q.distance_m, |t| t.distance_m);
+                [distance_m, q.tilt_deg]
+            })
+            .collect()
     };
-    let (truth, estimate) = (
-        over_distance(&p.recording.truth),
-        over_distance(&p.recording.estimate),
-    );
+    let (truth, estimate) = (over_true_distance(&r.truth), over_true_distance(&r.estimate));
     let x_label = "distance driven, m";
     *out += "<h2>Tilt and slip</h2>\n";
     *out += &svg(&Chart {

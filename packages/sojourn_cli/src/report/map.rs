@@ -2,7 +2,7 @@
 
 use super::{
     ReportError,
-    canvas::{Canvas, Rgba},
+    canvas::{Canvas, Rgba, width_px},
     recording::{Deed, Event},
 };
 use sojourn_core::{geometry::Xy, plan::Plan, raster::Raster};
@@ -13,7 +13,7 @@ const LONG_SIDE_PX: f64 = 1150.0;
 const BAND_PX: u32 = 78;
 
 const PLANNED: Rgba = [20, 90, 200, 255];
-const CORRIDOR: Rgba = [60, 140, 255, 38];
+const CORRIDOR: Rgba = [70, 140, 255, 60];
 const TRUTH: Rgba = [230, 60, 10, 255];
 const ESTIMATE: Rgba = [255, 255, 255, 235];
 const STOP: Rgba = [200, 0, 30, 255];
@@ -111,9 +111,13 @@ pub fn draw(input: &MapInput<'_>) -> Result<Vec<u8>, ReportError> {
     let view = View::around(&points);
     let mut canvas = Canvas::new(view.width_px, view.height_px + BAND_PX, PAPER)?;
     ground(&mut canvas, &view, input);
-    for w in &input.plan.waypoints {
-        canvas.polygon(&view.line(&w.corridor), CORRIDOR);
-    }
+    let corridors: Vec<_> = input
+        .plan
+        .waypoints
+        .iter()
+        .map(|w| view.line(&w.corridor))
+        .collect();
+    canvas.area(&corridors, CORRIDOR);
     for f in &input.plan.features {
         let colour = if f.forbids { FORBIDDEN } else { LABEL };
         canvas.polygon(&view.line(&f.polygon), colour);
@@ -212,7 +216,7 @@ fn ends(canvas: &mut Canvas, view: &View, plan: &Plan) {
         canvas.disc(p, 8.0, white, INK);
         canvas.disc(p, 4.0, PLANNED, PLANNED);
         let (x, y) = (p[0] + 13.0, p[1] - 6.0);
-        canvas.rectangle(x - 3.0, y - 3.0, word.len() as f32 * 16.0 + 6.0, 20.0, [255, 255, 255, 200]);
+        canvas.rectangle(x - 3.0, y - 3.0, width_px(2, word) + 6.0, 22.0, [255, 255, 255, 200]);
         canvas.words(x, y, 2, INK, word);
     }
 }
@@ -236,7 +240,7 @@ fn furniture(canvas: &mut Canvas, view: &View, input: &MapInput<'_>) {
         &[[width - 31.0, 16.0], [width - 41.0, 46.0], [width - 31.0, 40.0], [width - 21.0, 46.0]],
         INK,
     );
-    canvas.words(width - 39.0, 52.0, 2, INK, "N");
+    canvas.words(width - 31.0 - width_px(2, "N") / 2.0, 52.0, 2, INK, "N");
     let bar_m = nice(f64::from(view.width_px) * view.m_per_px / 4.0);
     let bar_px = (bar_m / view.m_per_px) as f32;
     canvas.rectangle(12.0, top - 42.0, bar_px.max(80.0) + 20.0, 34.0, white);
@@ -260,8 +264,7 @@ fn furniture(canvas: &mut Canvas, view: &View, input: &MapInput<'_>) {
         } else {
             canvas.disc([x + 12.0, y + 8.0], 5.5, colour, INK);
         }
-        canvas.words(x + 32.0, y + 1.0, 2, INK, word);
-        x += 32.0 + word.len() as f32 * 16.0 + 18.0;
+        x = canvas.words(x + 32.0, y + 1.0, 2, INK, word) + 18.0;
     }
 }
 

@@ -137,21 +137,26 @@ impl Run {
         Ok((map_png, page))
     }
 
-    /// Slip over distance from the simulator's score, when it tells it.
+    /// Slip over distance from the simulator's score, when it tells it; only where the rover moves.
     fn true_slip(&self) -> Vec<[f64; 2]> {
-        self.score
+        const MOVING_M: f64 = 0.002;
+        let track = self
+            .score
             .as_ref()
             .and_then(|s| s.get("track"))
-            .and_then(Value::as_array)
-            .map(|track| {
-                track
-                    .iter()
-                    .filter_map(|p| {
-                        Some([p.get("distance_m")?.as_f64()?, p.get("slip")?.as_f64()?])
-                    })
-                    .collect()
-            })
-            .unwrap_or_default()
+            .and_then(Value::as_array);
+        let mut out: Vec<[f64; 2]> = Vec::new();
+        let mut before_m = f64::NEG_INFINITY;
+        for p in track.into_iter().flatten() {
+            let number = |key: &str| p.get(key).and_then(Value::as_f64);
+            if let (Some(distance_m), Some(slip)) = (number("distance_m"), number("slip")) {
+                if distance_m - before_m > MOVING_M && slip > 0.0 {
+                    out.push([distance_m, slip]);
+                }
+                before_m = distance_m;
+            }
+        }
+        out
     }
 }
 

@@ -186,7 +186,8 @@ fn track(
 }
 
 /// The point of a track at a time, or the nearest end.
-fn at_time(track: &[Point], time_s: f64) -> Option<Point> {
+#[must_use]
+pub fn at_time(track: &[Point], time_s: f64) -> Option<Point> {
     let i = track.partition_point(|p| p.time_s <= time_s);
     track.get(i.saturating_sub(1)).copied()
 }

@@ -92,7 +92,7 @@ async fn recorder(mut kit: NodeKit<Taken>) -> anyhow::Result<()> {
             let keep = (count - 1) % every == 0;
             RawInput {
                 stamp: published.unwrap_or_default(),
-                input: keep.then(|| Taken { channel: index, published, cdr }),
+                input: keep.then_some(Taken { channel: index, published, cdr }),
             }
         })?;
     }

@@ -457,7 +457,8 @@ fn tick_parameters(node: &str, values: &BTreeMap<String, ParamValue>) -> Result<
     if !(0.001..=60.0).contains(&period_s) {
         return Err(bad(&format!("parameter `tick.period_s` is {period_s}, expected 0.001 to 60 seconds")));
     }
-    Ok((mode, Duration::from_secs_f64(period_s)))
+    let period = Duration::try_from_secs_f64(period_s).map_err(|e| bad(&format!("parameter `tick.period_s`: {e}")))?;
+    Ok((mode, period))
 }
 
 /// Puts the namespace in front of a relative name.

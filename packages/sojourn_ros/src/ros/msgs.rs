@@ -3,7 +3,7 @@
 //!
 //! Staleness is the core's business where it depends on the tick: see [`fresh`].
 
-use crate::Refused;
+use crate::{FrameTree, Refused};
 use crate::ros::meta::{header, stamp_from_msg};
 use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion, Vector3};
 use r2r::geometry_msgs::msg as geometry;
@@ -154,6 +154,23 @@ pub fn isometry_to_transform_msg(
             rotation: rotation_to_msg(&target_from_source.rotation),
         },
     }
+}
+
+/// Feeds a tree with `/tf` (`fixed` false) or `/tf_static` (`fixed` true).
+///
+/// # Errors
+/// The first transform that is refused; the others are taken all the same.
+pub fn feed_tree(tree: &mut FrameTree, m: &r2r::tf2_msgs::msg::TFMessage, fixed: bool) -> Result<(), Refused> {
+    let mut outcome = Ok(());
+    for t in &m.transforms {
+        let v = &t.transform.translation;
+        let one = rotation(&t.transform.rotation).and_then(|rotation| {
+            let iso = Isometry3::from_parts(Translation3::from(vector("translation", v.x, v.y, v.z)?), rotation);
+            tree.insert(&t.header.frame_id, &t.child_frame_id, stamp_from_msg(&t.header.stamp), iso, fixed)
+        });
+        outcome = outcome.and(one);
+    }
+    outcome
 }
 
 /// Forward speed (m/s) and yaw rate (rad/s, counter-clockwise) of a command in `base_link`.
@@ -446,8 +463,7 @@ pub fn grid_layers<const N: usize>(
 #[must_use]
 pub fn grid_to_msg(stamp: Stamp, frame: &str, layers: &[(&str, &Raster)]) -> r2r::grid_map_msgs::msg::GridMap {
     use r2r::std_msgs::msg::{Float32MultiArray, MultiArrayDimension, MultiArrayLayout};
-    let mut m = r2r::grid_map_msgs::msg::GridMap::default();
-    m.header = header(stamp, frame);
+    let mut m = r2r::grid_map_msgs::msg::GridMap { header: header(stamp, frame), ..Default::default() };
     let Some((basic, first)) = layers.first() else { return m };
     let [x_m, y_m] = gridmap::centre_m(first);
     let [length_x, length_y] = first.size_m();
@@ -512,6 +528,18 @@ mod tests {
         assert!(fresh(at(), Stamp::from_secs(13.0), 0.4, 0.1).unwrap_err().0.contains("0.500 s old"));
         assert!(fresh(at(), Stamp::from_secs(12.0), 0.4, 0.1).unwrap_err().0.contains("future"));
         assert!(fresh(at(), at(), 0.4, 0.1).is_ok());
+    }
+
+    #[test]
+    fn a_tree_is_fed_from_messages() {
+        let mut tree = FrameTree::new(10.0);
+        let map_from_odom: Transform<Map, Odom> = Transform::from_xyz_rpy([1.0, 2.0, 0.0], 0.0, 0.0, 0.5);
+        let mut bad = transform_to_msg(at(), &map_from_odom);
+        bad.transform.rotation.w = f64::NAN;
+        let transforms = vec![bad, transform_to_msg(at(), &map_from_odom)];
+        let m = r2r::tf2_msgs::msg::TFMessage { transforms };
+        assert!(feed_tree(&mut tree, &m, false).is_err());
+        assert!((tree.lookup("map", "odom", at()).unwrap().translation.x - 1.0).abs() < 1e-12);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Starting nodes and rclpy peers, each test in its own ROS domain.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "helpers of tests, each test uses some")]
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};

@@ -4,9 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test may stop at the first surprise
 
+use ed25519_dalek::Signer;
 use sojourn_core::plan::digest_of;
 use sojourn_core::rover::Rover;
-use sojourn_mission::keys::{KeyFile, Purpose, generate};
+use sojourn_mission::gate::Approval;
+use sojourn_mission::keys::{KeyFile, Purpose, generate, to_hex};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -78,6 +80,15 @@ struct Stage {
 impl Stage {
     /// `None` when there is no rclpy here.
     fn new(factor: f64, silent_after: u32, verdict: &str) -> Option<Self> {
+        Self::with(factor, silent_after, verdict, &[])
+    }
+
+    fn with(
+        factor: f64,
+        silent_after: u32,
+        verdict: &str,
+        executive_parameters: &[&str],
+    ) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let domain = 10 + (std::process::id() * 7 + NEXT.fetch_add(1, Ordering::SeqCst)) % 90;
         let rover = Rover::load(&root().join("config/rovers/perseverance.yaml")).unwrap();
@@ -109,11 +120,13 @@ impl Stage {
             })
             .unwrap();
         let store = format!("bundle_dir:={}", dir.path().join("rover").display());
+        let mut parameters = vec![store.as_str()];
+        parameters.extend(executive_parameters);
         let executive = node(
             "executive",
             env!("CARGO_BIN_EXE_executive"),
             domain,
-            &[&store],
+            &parameters,
         )
         .spawn()
         .unwrap();
@@ -301,6 +314,58 @@ fn what_the_twin_rejects_or_a_person_declines_is_not_sent() {
             .contains("too risky")
     );
     assert!(!stage.dir.path().join("out/bundle").exists());
+    stage.end();
+}
+
+#[test]
+fn a_signature_made_elsewhere_with_a_trusted_flight_key() {
+    let key = generate(Purpose::Flight, "2026-01-01T00:00:00Z").unwrap();
+    let trusted = format!("trusted_keys:='{}'", key.public_key);
+    let Some(stage) = Stage::with(20.0, 0, "pass", &[&trusted, "allow_simulation_keys:=false"])
+    else {
+        return;
+    };
+    let mut ground = stage.ground(&["approval:=service"]);
+    let mut lines = BufReader::new(ground.get().stdout.take().unwrap()).lines();
+    let asked: serde_json::Value = lines
+        .by_ref()
+        .map(|l| serde_json::from_str::<serde_json::Value>(&l.unwrap()).unwrap())
+        .find(|e| e["event"] == "awaiting_approval")
+        .unwrap();
+    let mut approval: Approval = serde_json::from_value(asked["approval"].clone()).unwrap();
+    approval.signer = "Ada".into();
+    let signature = key
+        .signing_key("key")
+        .unwrap()
+        .sign(&approval.message().unwrap());
+    let hand_in = |signature: &[u8]| -> serde_json::Value {
+        let output = python(stage.domain)
+            .unwrap()
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/sign.py"))
+            .args([
+                &approval.plan_digest,
+                &approval.report_digest,
+                "Ada",
+                &key.public_key,
+                &to_hex(signature),
+            ])
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let mut forged = signature.to_bytes();
+    forged[7] ^= 1;
+    let answer = hand_in(&forged);
+    assert!(
+        answer["accepted"] == false && answer["message"].as_str().unwrap().contains("signature"),
+        "{answer}"
+    );
+    let answer = hand_in(&signature.to_bytes());
+    assert_eq!(answer["accepted"], true, "{answer}");
+    let last: serde_json::Value =
+        serde_json::from_str(&lines.map_while(Result::ok).last().unwrap()).unwrap();
+    assert_eq!(last["reached"], true, "{last}");
+    assert_eq!(ground.ends_within(Duration::from_secs(5)), Some(0));
     stage.end();
 }
 

@@ -247,11 +247,15 @@ impl CostMap {
     }
 
     fn label(&mut self, features: &[Feature]) {
+        // Every cell that the label touches, so that one narrower than a cell counts too.
+        let margin_m = 0.71 * self.cell_m();
         for (k, f) in features.iter().enumerate() {
             // Only ever dearer, whatever the document says.
             let added = f.added_cost.max(0.0) as f32;
-            self.around(&f.polygon, 0.0, |map, i, p| {
-                if map.block[i] == Block::Free && in_polygon(p, &f.polygon) {
+            self.around(&f.polygon, margin_m, |map, i, p| {
+                if map.block[i] == Block::Free
+                    && (in_polygon(p, &f.polygon) || distance_to_edge_m(p, &f.polygon) < margin_m)
+                {
                     map.cost[i] += added;
                     if f.forbids {
                         map.block[i] = Block::Label(k.min(usize::from(u16::MAX)) as u16);
@@ -346,7 +350,7 @@ impl CostMap {
                 || format!("lies in label {k}, which forbids it"),
                 |f| {
                     format!(
-                        "lies in the model's label {k} \"{}\" (confidence {:.2}), which forbids it",
+                        "lies in or beside the model's label {k} \"{}\" (confidence {:.2}), which forbids it",
                         f.class.traits().name,
                         f.confidence
                     )

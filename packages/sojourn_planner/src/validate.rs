@@ -5,7 +5,7 @@ use crate::cost::Ground;
 use crate::error::PlanError;
 use crate::waypoints::distance_to_polygon_m;
 use sojourn_core::constraints::Constraints;
-use sojourn_core::geometry::{Xy, distance_m, in_polygon};
+use sojourn_core::geometry::{Xy, distance_m};
 use sojourn_core::plan::{Plan, digest_of};
 use sojourn_core::rover::Rover;
 use sojourn_core::site::Site;
@@ -142,18 +142,12 @@ impl Checker<'_> {
             .enumerate()
             .filter(|(_, f)| f.forbids)
         {
-            // The search looks at the middle of its cells, so a cell's corner may reach into a label.
-            let n = (length_m / STEP_M).ceil().max(1.0) as usize;
-            let inside = (0..=n)
-                .filter(|&s| in_polygon(between(a, b, s as f64 / n as f64), &f.polygon))
-                .count();
-            if inside as f64 * STEP_M > 2.0 {
+            if distance_to_polygon_m(a, b, &f.polygon) <= 0.0 {
                 wrong(
                     None,
                     "label",
                     format!(
-                        "its segment runs {:.1} m through label {k} \"{}\", which forbids it",
-                        inside as f64 * STEP_M,
+                        "its segment enters label {k} \"{}\", which forbids it",
                         f.class.traits().name
                     ),
                 );

@@ -41,7 +41,7 @@ impl<E: Into<anyhow::Error>> From<E> for CliError {
         // The causes belong to the sentence; line ends do not.
         let mut text = String::new();
         for cause in e.into().chain() {
-            let words = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            let words = one_line(&cause.to_string());
             if text.is_empty() {
                 text = words;
             } else if !text.contains(&words) {
@@ -52,12 +52,47 @@ impl<E: Into<anyhow::Error>> From<E> for CliError {
     }
 }
 
+/// Longest message of one cause; a parser may quote a whole file.
+const LONGEST: usize = 400;
+
+/// A message without line ends, cut where it becomes unreadable.
+fn one_line(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.chars().count() <= LONGEST {
+        return words;
+    }
+    let half = LONGEST / 2;
+    let head: String = words.chars().take(half).collect();
+    let skipped = words.chars().count() - half;
+    let tail: String = words.chars().skip(skipped).collect();
+    format!("{head} … {tail}")
+}
+
+/// What clap says of a wrong command line, without its page of usage.
+#[must_use]
+pub fn one_sentence(text: &str) -> String {
+    let said = text
+        .split("\n\nUsage:")
+        .next()
+        .and_then(|t| t.split("\n\nFor more").next())
+        .unwrap_or(text);
+    format!("{} (--help tells the options)", one_line(said))
+}
+
 /// What every command returns.
 pub type CliResult = Result<(), CliError>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_command_line_is_one_sentence() {
+        let said = one_sentence("error: missing:\n  --goal <PLACE>\n\nUsage: sojourn demo\n\nFor more");
+        assert_eq!(said, "error: missing: --goal <PLACE> (--help tells the options)");
+        let long = one_line(&"x ".repeat(5000));
+        assert!(long.len() < 500, "{}", long.len());
+    }
 
     #[test]
     fn causes_are_told_once_and_in_one_line() {

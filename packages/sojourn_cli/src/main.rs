@@ -2,11 +2,30 @@
 
 use clap::Parser;
 use sojourn_cli::args::{BundleCommand, Cli, Command, KeyCommand};
-use sojourn_cli::commands;
+use sojourn_cli::{cli_error, commands};
 use std::process::ExitCode;
 
+/// Help goes out as it is; a wrong command line is one sentence.
+fn usage(e: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
+    };
+    if matches!(
+        e.kind(),
+        DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        let _ = e.print();
+        return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+    }
+    eprintln!("{}", cli_error::one_sentence(&e.to_string()));
+    ExitCode::from(2)
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => return usage(&e),
+    };
     let result = match &cli.command {
         Command::Demo(args) => sojourn_cli::demo::demo(args),
         Command::Site(args) => commands::plan::site(args),

@@ -332,7 +332,11 @@ impl LockstepServer {
             stamp: Stamp(self.config.start.0.saturating_add(elapsed_ns)),
             tick: self.tick,
             lockstep: self.config.lockstep,
-            hold: self.config.lockstep && self.config.hold_until_active.is_some() && !self.active,
+            // Also while the executive is ACTIVE early: a drive begins right after this tick, however soon it was asked
+            // for, so that two runs begin alike.
+            hold: self.config.lockstep
+                && self.config.hold_until_active.is_some()
+                && (!self.active || self.tick <= self.config.hold_at_tick),
             counts,
         }
     }
@@ -458,6 +462,21 @@ mod tests {
         assert!(third.tick == 3 && !third.hold);
         answer(&mut server, 3, NodeState::Idle);
         assert!(matches!(server.poll(Duration::from_secs(100)), Step::Wait(_)));
+    }
+
+    #[test]
+    fn a_drive_asked_for_early_begins_at_the_same_tick() {
+        let mut server =
+            called(ClockConfig { hold_until_active: Some("executive".into()), hold_at_tick: 3, ..config(true) });
+        server.on_beat(&beat("executive", 0, NodeState::Active, 0));
+        let mut holds = vec![first_tick(&mut server).hold];
+        for tick in 1..5 {
+            server.own_done(Announced::new());
+            server.on_beat(&beat("a", tick, NodeState::Active, tick));
+            server.on_beat(&beat("executive", tick, NodeState::Active, tick));
+            holds.push(tick_of(server.poll(SETTLE + MS)).hold);
+        }
+        assert_eq!(holds, [true, true, true, false, false]);
     }
 
     #[test]

@@ -420,7 +420,12 @@ impl<'a, 'w> Drive<'a, 'w> {
             settled,
             before: self.settled.unwrap_or(settled),
             pose_before: self.pose_before,
-            dt_s: if dt_s > 0.0 { dt_s } else { self.dt_s },
+            // A last step of a millisecond would make a rate of settling's tolerance.
+            dt_s: if dt_s > 0.0 {
+                dt_s.max(0.25 * self.dt_s)
+            } else {
+                self.dt_s
+            },
             command,
             motion,
             motion_before: self.motion,

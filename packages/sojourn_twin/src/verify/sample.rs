@@ -74,7 +74,7 @@ pub struct Sample<'a> {
     pub before: Settled,
     /// Pose one sample ago.
     pub pose_before: Pose2,
-    /// Time between the two, seconds.
+    /// Time between the two, seconds; at least a quarter of the sampling time.
     pub dt_s: f64,
     /// Velocity commanded to the wheels.
     pub command: Velocity,

@@ -60,6 +60,12 @@ fn plus_minus(value: f64, limit: f64) -> Value {
     within(value, -limit, limit)
 }
 
+/// Greatest turning speed of the wheels, deg/s: what climbs over the ground cannot swing faster than it rolls.
+fn wheel_dps(s: &Sample) -> f64 {
+    let rover = s.env.rover;
+    (rover.limits.wheel_speed_mps / rover.wheel.radius_m).to_degrees()
+}
+
 macro_rules! table {
     ($vis:vis $id:ident: $kind:ident = $( $name:literal [$unit:literal] $formula:literal => $value:expr; )*) => {
         /// The table.
@@ -107,8 +113,8 @@ table! { pub WHOLE: BodyChannel =
     "attitude.roll_deg" ["deg"] "from settling; right side down positive" => |s| plus_minus(s.settled.roll_rad.to_degrees(), s.limits.tilt_deg);
     "attitude.pitch_deg" ["deg"] "from settling; nose down positive" => |s| plus_minus(s.settled.pitch_rad.to_degrees(), s.limits.tilt_deg);
     "attitude.yaw_deg" ["deg"] "heading, counter-clockwise from east" => |s| plus_minus(s.pose.yaw_rad.to_degrees(), 180.0 * ROUNDING);
-    "rate.roll_dps" ["deg/s"] "change of roll; at most 5 deg/s" => |s| plus_minus(s.rate_dps(s.settled.roll_rad, s.before.roll_rad), 5.0);
-    "rate.pitch_dps" ["deg/s"] "change of pitch; at most 5 deg/s" => |s| plus_minus(s.rate_dps(s.settled.pitch_rad, s.before.pitch_rad), 5.0);
+    "rate.roll_dps" ["deg/s"] "change of roll; at most half the wheels' greatest turning speed" => |s| plus_minus(s.rate_dps(s.settled.roll_rad, s.before.roll_rad), 0.5 * wheel_dps(s));
+    "rate.pitch_dps" ["deg/s"] "change of pitch; at most half the wheels' greatest turning speed" => |s| plus_minus(s.rate_dps(s.settled.pitch_rad, s.before.pitch_rad), 0.5 * wheel_dps(s));
     "rate.yaw_dps" ["deg/s"] "change of heading; the rover's greatest turn rate" =>
         |s| plus_minus(s.rate_dps(s.pose.yaw_rad, s.pose_before.yaw_rad), s.env.rover.drive.turn_rate_radps.to_degrees() * (1.0 + 1e-6));
     "suspension.differential_deg" ["deg"] "half the difference of the rockers' angles, from settling" =>
@@ -117,12 +123,12 @@ table! { pub WHOLE: BodyChannel =
         |s| plus_minus(s.settled.bogie_rad[0].to_degrees(), s.env.rover.limits.bogie_deg);
     "suspension.bogie_right_deg" ["deg"] "bogie against rocker, from settling" =>
         |s| plus_minus(s.settled.bogie_rad[1].to_degrees(), s.env.rover.limits.bogie_deg);
-    "suspension.differential_rate_dps" ["deg/s"] "change of the differential; at most 5 deg/s" =>
-        |s| plus_minus(s.rate_dps(s.settled.differential_rad, s.before.differential_rad), 5.0);
-    "suspension.bogie_left_rate_dps" ["deg/s"] "change of the bogie; at most 10 deg/s" =>
-        |s| plus_minus(s.rate_dps(s.settled.bogie_rad[0], s.before.bogie_rad[0]), 10.0);
-    "suspension.bogie_right_rate_dps" ["deg/s"] "change of the bogie; at most 10 deg/s" =>
-        |s| plus_minus(s.rate_dps(s.settled.bogie_rad[1], s.before.bogie_rad[1]), 10.0);
+    "suspension.differential_rate_dps" ["deg/s"] "change of the differential; at most half the wheels' greatest turning speed" =>
+        |s| plus_minus(s.rate_dps(s.settled.differential_rad, s.before.differential_rad), 0.5 * wheel_dps(s));
+    "suspension.bogie_left_rate_dps" ["deg/s"] "change of the bogie; at most the wheels' greatest turning speed" =>
+        |s| plus_minus(s.rate_dps(s.settled.bogie_rad[0], s.before.bogie_rad[0]), wheel_dps(s));
+    "suspension.bogie_right_rate_dps" ["deg/s"] "change of the bogie; at most the wheels' greatest turning speed" =>
+        |s| plus_minus(s.rate_dps(s.settled.bogie_rad[1], s.before.bogie_rad[1]), wheel_dps(s));
     "belly.clearance_m" ["m"] "least distance from belly pan to ground, from settling" =>
         |s| at_least(s.settled.clearance_m, s.env.rover.limits.clearance_m);
     "settling.converged" ["1"] "1 when the search for the wheels' contacts converged" =>

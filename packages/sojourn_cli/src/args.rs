@@ -266,7 +266,7 @@ pub struct ApproveArgs {
 /// `sojourn key`
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
-    /// Makes a key: the secret in FILE, the public part in FILE with .pub.json at the end.
+    /// Makes a key: the secret in FILE, the public half in FILE.pub.json.
     #[command(after_help = "Example:\n  sojourn key new --out key.json --purpose simulation")]
     New(KeyNewArgs),
 }

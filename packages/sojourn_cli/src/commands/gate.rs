@@ -196,10 +196,12 @@ pub fn approve(args: &ApproveArgs) -> CliResult {
     Ok(())
 }
 
-/// The public half beside a secret key's file.
+/// The public half beside a secret key's file: its name with `.pub.json` behind, as `demo.launch.xml` expects.
 #[must_use]
 pub fn public_file(secret: &Path) -> PathBuf {
-    secret.with_extension("pub.json")
+    let mut name = secret.as_os_str().to_os_string();
+    name.push(".pub.json");
+    PathBuf::from(name)
 }
 
 /// Makes a key.

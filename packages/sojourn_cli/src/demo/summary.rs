@@ -116,7 +116,7 @@ pub fn summary(f: &Facts<'_>) -> Value {
     put("nodes", json!(f.nodes));
     put("sim_s", score_number(f.score, "sim_s"));
     put("wall_s", round(f.wall_s));
-    put("drive_wall_s", round(f.drive_wall_s));
+    put("times", json!({"drive_wall_s": round(f.drive_wall_s)}));
     put("seed", json!(f.seed));
     put("versions", f.versions.clone());
     Value::Object(out)

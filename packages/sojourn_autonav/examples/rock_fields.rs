@@ -1,11 +1,13 @@
 //! Drives AutoNav through seeded rock fields in the tests' double and prints what came of it.
 //!
-//!     cargo run -p sojourn_autonav --example rock_fields -- [seeds] [length_m] [rover]
+//!     cargo run -p sojourn_autonav --example rock_fields -- [seeds] [length_m] [rover] [perfect|camera]
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test tool may end on bad data
 
 #[path = "../tests/double/mod.rs"]
 mod double;
 
-use double::{World, drive, rover};
+use double::{Senses, World, drive, rover};
 use sojourn_core::plan::Mode;
 
 fn percentile(values: &mut [f64], share: f64) -> f64 {
@@ -20,6 +22,7 @@ fn main() {
     let length_m: f64 = arg(2, "60").parse().expect("length is a number of metres");
     let name = arg(3, "perseverance");
     let r = rover(&name);
+    let camera = arg(4, "perfect") == "camera";
     let scale = if name == "testbed" { 0.25 } else { 1.0 };
     println!(
         "| CFA | slope | reached | unsafe events | mean stops | driven / straight | plannings | p50 ms | p99 ms | max ms | max settled |"
@@ -38,7 +41,12 @@ fn main() {
         let mut settled = 0;
         for seed in 1..=seeds {
             let world = World::new(seed, cfa, slope_deg, length_m, scale);
-            let o = drive(&world, &r, 5.0 * scale, scale, Mode::AvoidAll);
+            let senses = if camera {
+                Senses::Camera { seed, slip: 0.08 }
+            } else {
+                Senses::Perfect
+            };
+            let o = drive(&world, &r, 5.0 * scale, scale, Mode::AvoidAll, senses);
             unsafe_events += o.unsafe_events.len();
             stops += o.stops;
             if o.reached {

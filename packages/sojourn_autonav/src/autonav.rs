@@ -181,6 +181,8 @@ pub struct AutoNav {
     rover: Rover,
     checker: Checker,
     grid_stamp: Option<Stamp>,
+    /// The newest grid as it came, until the next tick: the starting place may come after it.
+    unprepared: Option<Raster>,
     ground: Option<Ground>,
     grid_is_new: bool,
     patch: Option<StartPatch>,
@@ -246,6 +248,7 @@ impl AutoNav {
             rover,
             checker,
             grid_stamp: None,
+            unprepared: None,
             ground: None,
             grid_is_new: false,
             patch: None,
@@ -271,7 +274,7 @@ impl AutoNav {
     /// Takes an input; a tick gives a decision, everything else gives nothing.
     pub fn step(&mut self, now: Stamp, input: Input) -> Option<Decision> {
         match input {
-            Input::Grid { stamp, elevation } => self.take_grid(stamp, &elevation),
+            Input::Grid { stamp, elevation } => self.take_grid(stamp, elevation),
             Input::Pose {
                 stamp,
                 odom_from_base_link,
@@ -292,7 +295,7 @@ impl AutoNav {
         None
     }
 
-    fn take_grid(&mut self, stamp: Stamp, elevation: &Raster) {
+    fn take_grid(&mut self, stamp: Stamp, elevation: Raster) {
         if elevation.cols().saturating_mul(elevation.rows()) > MAX_GRID_CELLS {
             self.refused = Some(format!(
                 "terrain grid refused: {} x {} cells, expected at most {MAX_GRID_CELLS}",
@@ -305,11 +308,7 @@ impl AutoNav {
             self.refused = Some("terrain grid refused: it is older than the one before".into());
             return;
         }
-        self.ground = Some(Ground::prepare(
-            elevation,
-            self.patch.as_ref(),
-            self.config.inflate_m,
-        ));
+        self.unprepared = Some(elevation);
         self.grid_stamp = Some(stamp);
         self.grid_is_new = true;
         self.driven_since_grid_m = 0.0;
@@ -350,6 +349,15 @@ impl AutoNav {
     }
 
     fn tick(&mut self, now: Stamp) -> Decision {
+        if self.patch.is_some()
+            && let Some(elevation) = self.unprepared.take()
+        {
+            self.ground = Some(Ground::prepare(
+                &elevation,
+                self.patch.as_ref(),
+                self.config.inflate_m,
+            ));
+        }
         let (velocity, state, reason, warn, distance_m) = match self.scope(now) {
             Err(halt) => {
                 // Whatever was under way has to be looked at afresh when the inputs are back.

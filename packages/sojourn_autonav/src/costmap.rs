@@ -474,6 +474,6 @@ mod tests {
     #[test]
     fn uphill_is_dearer_than_downhill() {
         let m = scene_costs(|x, _| (x * 0.2) as f32, [8.0, 0.0]);
-        assert!(m.way_s([1.0, 0.0], 0.0, 1.0, 2.0) > m.way_s([1.0, 0.0], 3.14, 1.0, 2.0));
+        assert!(m.way_s([1.0, 0.0], 0.0, 1.0, 2.0) > m.way_s([1.0, 0.0], 3.0, 1.0, 2.0));
     }
 }

@@ -168,6 +168,92 @@ impl World {
     }
 }
 
+/// How the double sees.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Senses {
+    /// All ground around the rover, as it is.
+    Perfect,
+    /// What a camera on the mast sees: within its angle of view, not behind rocks, not under the rover, with noise; and
+    /// odometry that does not know of slip (this share of the way is lost).
+    Camera {
+        /// Seed of the noise.
+        seed: u64,
+        /// Share of the way that is lost.
+        slip: f64,
+    },
+}
+
+/// The map that a camera builds, in the rover's own (drifting) `odom`.
+struct Seen {
+    raster: Raster,
+    sigma_m: Raster,
+    rng: ChaCha8Rng,
+}
+
+impl Seen {
+    fn new(seed: u64, resolution_m: f64, length_m: f64) -> Self {
+        let cols = ((length_m + 2.0 * WORLD_MARGIN_M) / resolution_m) as usize;
+        let rows = (2.0 * WORLD_MARGIN_M / resolution_m) as usize;
+        let origin = [-WORLD_MARGIN_M, -WORLD_MARGIN_M];
+        let blank = |v| Raster::filled(cols, rows, resolution_m, origin, v).unwrap();
+        Self {
+            raster: blank(f32::NAN),
+            sigma_m: blank(f32::MAX),
+            rng: ChaCha8Rng::seed_from_u64(seed),
+        }
+    }
+
+    /// One image with the mast turned by `pan_rad`.
+    fn look(&mut self, world: &World, rover: &Rover, truth: &Pose2, odom: &Pose2, pan_rad: f64) {
+        let cam = rover.navcam.position_m;
+        let half = 0.5 * rover.navcam.hfov_deg.to_radians();
+        let lowest = rover.navcam.down_deg.to_radians() + 0.5 * rover.navcam.vfov_deg.to_radians();
+        let base_z = world.height_m(truth.x_m, truth.y_m);
+        let step = 0.5 * self.raster.resolution_m();
+        let reach = rover.navcam.range_max_m;
+        let rays = (2.0 * half * reach / step).ceil() as usize;
+        for ray in 0..=rays {
+            let azimuth = pan_rad - half + 2.0 * half * ray as f64 / rays as f64;
+            let mut highest = -lowest.tan();
+            let mut d = step;
+            while d < reach {
+                let (fx, fy) = (cam[0] + d * azimuth.cos(), cam[1] + d * azimuth.sin());
+                let [wx, wy] = truth.point(fx, fy);
+                let h = world.height_m(wx, wy);
+                let slope = (h - base_z - cam[2]) / d;
+                if slope >= highest {
+                    highest = slope;
+                    let [ox, oy] = odom.point(fx, fy);
+                    let sigma = (0.004 + 0.0004 * d * d) as f32;
+                    if let Some((c, r)) = self.raster.cell_of(ox, oy)
+                        && sigma <= self.sigma_m.get(c, r)
+                    {
+                        // twelve evenly drawn numbers make a normal one
+                        let normal: f64 = (0..12).map(|_| self.rng.random_range(-0.5..0.5)).sum();
+                        self.raster.set(c, r, h as f32 + sigma * normal as f32);
+                        self.sigma_m.set(c, r, sigma);
+                    }
+                }
+                d += step;
+            }
+        }
+    }
+
+    fn window(&self, at: Xy, half_m: f64) -> Raster {
+        let res = self.raster.resolution_m();
+        let n = (2.0 * half_m / res).round() as usize;
+        let [x0, y0] = self.raster.origin_m();
+        let snap = |v: f64, o: f64| o + ((v - half_m - o) / res).round() * res;
+        let blank = Raster::filled(n, n, res, [snap(at[0], x0), snap(at[1], y0)], 0.0).unwrap();
+        blank.like(|c, r| {
+            let [x, y] = blank.centre_m(c, r);
+            self.raster
+                .cell_of(x, y)
+                .map_or(f32::NAN, |(c, r)| self.raster.get(c, r))
+        })
+    }
+}
+
 /// What came of a drive.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -191,7 +277,20 @@ pub struct Outcome {
 }
 
 /// Drives from (0, 0) to (`length_m`, 0) over waypoints 10 m (times the scale) apart.
-pub fn drive(world: &World, rover: &Rover, half_width_m: f64, scale: f64, mode: Mode) -> Outcome {
+pub fn drive(
+    world: &World,
+    rover: &Rover,
+    half_width_m: f64,
+    scale: f64,
+    mode: Mode,
+    senses: Senses,
+) -> Outcome {
+    let (seed, slip) = match senses {
+        Senses::Perfect => (0, 0.0),
+        Senses::Camera { seed, slip } => (seed, slip),
+    };
+    let resolution_m = 0.1 * scale.max(0.5);
+    let mut seen = Seen::new(seed, resolution_m, world.length_m);
     let config = Config::new(&params(), rover).unwrap();
     let mut nav = AutoNav::new(config, rover.clone()).unwrap();
     let settler = Settler::new(rover, 0.025 * rover.footprint_radius_m());
@@ -206,7 +305,8 @@ pub fn drive(world: &World, rover: &Rover, half_width_m: f64, scale: f64, mode: 
     let tick_s = rover.cadence.control_period_s;
     let tolerance_m = scale;
     let truth = |x: f64, y: f64| Some(world.height_m(x, y));
-    let (mut pose, mut index) = (Pose2::default(), 0);
+    // where the rover is, and where it thinks it is
+    let (mut pose, mut odom, mut index) = (Pose2::default(), Pose2::default(), 0);
     let mut out = Outcome {
         min_clearance_m: f64::INFINITY,
         ..Outcome::default()
@@ -215,7 +315,9 @@ pub fn drive(world: &World, rover: &Rover, half_width_m: f64, scale: f64, mode: 
     let mut grid_time = f64::NEG_INFINITY;
     let mut checked_m = f64::NEG_INFINITY;
     let mut turned = 0.0;
+    let mut turned_since_image = 0.0;
     let mut in_excess = false;
+    let (mut roll, mut pitch) = (0.0, 0.0);
     let mut planning = 0;
     let z = |p: &Pose2| world.height_m(p.x_m, p.y_m);
     // without slip the drive takes length / speed; four times that is enough
@@ -225,9 +327,21 @@ pub fn drive(world: &World, rover: &Rover, half_width_m: f64, scale: f64, mode: 
         let now = Stamp::from_secs(t);
         let here = [pose.x_m, pose.y_m];
         if grid_at.is_none_or(|g| distance_m(g, here) >= rover.cadence.image_every_m)
+            || turned_since_image >= 20f64.to_radians()
             || t - grid_time >= rover.cadence.image_every_s.max(1.0)
         {
-            let elevation = world.grid(here, 10.0 * scale.max(0.5), 0.1 * scale.max(0.5));
+            let half_m = 10.0 * scale.max(0.5);
+            let elevation = if senses == Senses::Perfect {
+                world.grid(here, half_m, resolution_m)
+            } else {
+                // a look around where the drive begins, then ahead
+                let pans = if tick == 0 { 6 } else { 1 };
+                for i in 0..pans {
+                    let pan_rad = f64::from(i) * std::f64::consts::TAU / 6.0;
+                    seen.look(world, rover, &pose, &odom, pan_rad);
+                }
+                seen.window([odom.x_m, odom.y_m], half_m)
+            };
             nav.step(
                 now,
                 Input::Grid {
@@ -237,6 +351,12 @@ pub fn drive(world: &World, rover: &Rover, half_width_m: f64, scale: f64, mode: 
             );
             grid_at = Some(here);
             grid_time = t;
+            turned_since_image = 0.0;
+        }
+        if senses != Senses::Perfect
+            && let Some(s) = settler.settle(&truth, pose)
+        {
+            (roll, pitch) = (s.roll_rad, s.pitch_rad);
         }
         // truth: settle the rover every tenth of a metre (times the scale) or every few degrees of a turn
         if out.driven_m - checked_m >= 0.1 * scale || turned > 0.05 {
@@ -256,7 +376,7 @@ pub fn drive(world: &World, rover: &Rover, half_width_m: f64, scale: f64, mode: 
             }
         }
         let odom_from_base_link =
-            Transform::from_xyz_rpy([pose.x_m, pose.y_m, z(&pose)], 0.0, 0.0, pose.yaw_rad);
+            Transform::from_xyz_rpy([odom.x_m, odom.y_m, z(&pose)], roll, pitch, odom.yaw_rad);
         nav.step(
             now,
             Input::Pose {
@@ -325,10 +445,12 @@ pub fn drive(world: &World, rover: &Rover, half_width_m: f64, scale: f64, mode: 
         if gave_up {
             break;
         }
-        pose = pose.moved(v.speed_mps * tick_s, v.turn_radps * tick_s);
+        odom = odom.moved(v.speed_mps * tick_s, v.turn_radps * tick_s);
+        pose = pose.moved(v.speed_mps * tick_s * (1.0 - slip), v.turn_radps * tick_s);
         out.driven_m += v.speed_mps.abs() * tick_s;
+        turned_since_image += v.turn_radps.abs() * tick_s;
         turned += v.turn_radps.abs() * tick_s * f64::from(u8::from(v.speed_mps == 0.0));
-        out.outside_m = out.outside_m.max(pose.y_m.abs() - half_width_m);
+        out.outside_m = out.outside_m.max(odom.y_m.abs() - half_width_m);
     }
     out.outside_m = out.outside_m.max(0.0);
     out

@@ -29,7 +29,11 @@ const PACKAGES: &[(&str, &str)] = &[
 ];
 
 /// Interface packages of this repository, in building order. `true`: built only where ROS lacks it.
-const INTERFACES: &[(&str, bool)] = &[("tf2_msgs", true), ("grid_map_msgs", true), ("sojourn_msgs", false)];
+const INTERFACES: &[(&str, bool)] = &[
+    ("tf2_msgs", true),
+    ("grid_map_msgs", true),
+    ("sojourn_msgs", false),
+];
 
 /// Interface packages that get Rust bindings. r2r resolves no dependencies, so nested ones stand here too.
 const BOUND: &[&str] = &[
@@ -73,7 +77,11 @@ impl Source {
     /// entry says nothing.
     fn from_environment(root: &Path) -> Result<Self> {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
-        Self::decide(&variable("ROS_DISTRO"), &variable("AMENT_PREFIX_PATH"), root)
+        Self::decide(
+            &variable("ROS_DISTRO"),
+            &variable("AMENT_PREFIX_PATH"),
+            root,
+        )
     }
 
     fn decide(distro: &str, ament: &str, root: &Path) -> Result<Self> {
@@ -96,9 +104,9 @@ impl Source {
     fn lacks(&self, package: &str) -> bool {
         match self {
             Self::Wheels => true,
-            Self::Sourced(prefixes) => {
-                !prefixes.iter().any(|p| p.join("share").join(package).join("package.xml").is_file())
-            }
+            Self::Sourced(prefixes) => !prefixes
+                .iter()
+                .any(|p| p.join("share").join(package).join("package.xml").is_file()),
         }
     }
 
@@ -116,7 +124,10 @@ type Stamp = BTreeMap<String, String>;
 
 fn read_stamp(ros: &Path) -> Stamp {
     let text = std::fs::read_to_string(ros.join("stamp")).unwrap_or_default();
-    text.lines().filter_map(|l| l.split_once('=')).map(|(k, v)| (k.to_string(), v.to_string())).collect()
+    text.lines()
+        .filter_map(|l| l.split_once('='))
+        .map(|(k, v)| (k.to_string(), v.to_string()))
+        .collect()
 }
 
 fn wanted_stamp(root: &Path, source: &Source) -> Result<Stamp> {
@@ -130,8 +141,14 @@ fn wanted_stamp(root: &Path, source: &Source) -> Result<Stamp> {
     }
     base.update(read(&profile_file(root))?);
     let mut stamp = Stamp::from([("base".to_string(), short(base))]);
-    for (package, _) in INTERFACES.iter().filter(|(p, optional)| !optional || source.lacks(p)) {
-        stamp.insert((*package).to_string(), hash_folder(&root.join("packages").join(package))?);
+    for (package, _) in INTERFACES
+        .iter()
+        .filter(|(p, optional)| !optional || source.lacks(p))
+    {
+        stamp.insert(
+            (*package).to_string(),
+            hash_folder(&root.join("packages").join(package))?,
+        );
     }
     Ok(stamp)
 }
@@ -149,18 +166,30 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn short(hash: Sha256) -> String {
-    hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .take(8)
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 /// Hash of the files that make an interface package.
 fn hash_folder(folder: &Path) -> Result<String> {
     let mut files = Vec::new();
     for part in ["", "msg", "srv", "action"] {
-        let Ok(entries) = std::fs::read_dir(folder.join(part)) else { continue };
+        let Ok(entries) = std::fs::read_dir(folder.join(part)) else {
+            continue;
+        };
         for entry in entries {
-            let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
+            let path = entry
+                .with_context(|| format!("cannot list {}", folder.display()))?
+                .path();
             let known = ["msg", "srv", "action", "xml", "txt"];
-            if path.extension().and_then(OsStr::to_str).is_some_and(|e| known.contains(&e)) {
+            if path
+                .extension()
+                .and_then(OsStr::to_str)
+                .is_some_and(|e| known.contains(&e))
+            {
                 files.push(path);
             }
         }
@@ -168,7 +197,12 @@ fn hash_folder(folder: &Path) -> Result<String> {
     files.sort();
     let mut hash = Sha256::new();
     for file in &files {
-        hash.update(file.strip_prefix(folder).unwrap_or(file).as_os_str().as_encoded_bytes());
+        hash.update(
+            file.strip_prefix(folder)
+                .unwrap_or(file)
+                .as_os_str()
+                .as_encoded_bytes(),
+        );
         hash.update([0]);
         hash.update(read(file)?);
         hash.update([0]);
@@ -209,7 +243,10 @@ pub fn run(check_only: bool) -> Result<()> {
     let ros_ready = have == wanted;
     if missing.is_empty() && ros_ready {
         if check_only {
-            eprintln!("set-up: all is there (ROS 2 Jazzy: {})", describe(&source, &ros));
+            eprintln!(
+                "set-up: all is there (ROS 2 Jazzy: {})",
+                describe(&source, &ros)
+            );
         }
         return Ok(());
     }
@@ -219,11 +256,21 @@ pub fn run(check_only: bool) -> Result<()> {
             lines.push(format!("Debian packages: {}", missing.join(" ")));
         }
         if !ros_ready {
-            let parts: Vec<&str> =
-                wanted.iter().filter(|(k, v)| have.get(*k) != Some(v)).map(|(k, _)| k.as_str()).collect();
-            lines.push(format!("ROS 2 Jazzy from {}: {}", describe(&source, &ros), parts.join(" ")));
+            let parts: Vec<&str> = wanted
+                .iter()
+                .filter(|(k, v)| have.get(*k) != Some(v))
+                .map(|(k, _)| k.as_str())
+                .collect();
+            lines.push(format!(
+                "ROS 2 Jazzy from {}: {}",
+                describe(&source, &ros),
+                parts.join(" ")
+            ));
         }
-        bail!("set-up is incomplete; `cargo xtask setup` would install:\n  {}", lines.join("\n  "));
+        bail!(
+            "set-up is incomplete; `cargo xtask setup` would install:\n  {}",
+            lines.join("\n  ")
+        );
     }
     if !missing.is_empty() {
         install_packages(&missing, &say)?;
@@ -253,23 +300,44 @@ fn missing_packages() -> Vec<&'static str> {
             .output()
             .is_ok_and(|o| o.stdout == b"installed")
     };
-    PACKAGES.iter().map(|(name, _)| *name).filter(|name| !installed(name)).collect()
+    PACKAGES
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| !installed(name))
+        .collect()
 }
 
 fn install_packages(missing: &[&str], say: &Say) -> Result<()> {
-    let reasons: Vec<String> =
-        PACKAGES.iter().filter(|(p, _)| missing.contains(p)).map(|(p, why)| format!("{p} ({why})")).collect();
+    let reasons: Vec<String> = PACKAGES
+        .iter()
+        .filter(|(p, _)| missing.contains(p))
+        .map(|(p, why)| format!("{p} ({why})"))
+        .collect();
     say.step(&format!("installing with apt-get: {}", reasons.join(", ")));
-    let is_root = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.trim_ascii() == b"0");
+    let is_root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|o| o.stdout.trim_ascii() == b"0");
     let apt = |arguments: &[&str]| -> Result<()> {
-        let mut command = if is_root { Command::new("env") } else { Command::new("sudo") };
-        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(arguments).stdin(Stdio::inherit());
+        let mut command = if is_root {
+            Command::new("env")
+        } else {
+            Command::new("sudo")
+        };
+        command
+            .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
+            .args(arguments)
+            .stdin(Stdio::inherit());
         command.stdout(Stdio::null());
         let status = command.status().context(
             "cannot start apt-get: this set-up knows Debian 12 and Ubuntu 24.04; elsewhere install the packages by hand",
         )?;
         if !status.success() {
-            bail!("apt-get {} failed ({status}); needed: {}", arguments.join(" "), missing.join(" "));
+            bail!(
+                "apt-get {} failed ({status}); needed: {}",
+                arguments.join(" "),
+                missing.join(" ")
+            );
         }
         Ok(())
     };
@@ -300,9 +368,16 @@ impl RosEnv {
         let source = Source::from_environment(&root)?;
         let wanted = wanted_stamp(&root, &source)?;
         if read_stamp(&ros) != wanted {
-            bail!("the ROS prefix {} is not ready: run `cargo xtask setup`", ros.display());
+            bail!(
+                "the ROS prefix {} is not ready: run `cargo xtask setup`",
+                ros.display()
+            );
         }
-        Ok(Self { ros, source, hash: interfaces_hash(&wanted) })
+        Ok(Self {
+            ros,
+            source,
+            hash: interfaces_hash(&wanted),
+        })
     }
 
     /// The Python that has rclpy and the suite's interfaces.
@@ -328,15 +403,25 @@ impl RosEnv {
         variables.retain(|(name, _)| name != "IDL_PACKAGE_FILTER");
         let before = |name: &str, value: String| {
             let old = std::env::var(name).unwrap_or_default();
-            let value = if old.is_empty() || old == value { value } else { format!("{value}:{old}") };
+            let value = if old.is_empty() || old == value {
+                value
+            } else {
+                format!("{value}:{old}")
+            };
             (name.to_string(), value)
         };
-        variables.push(before("LD_LIBRARY_PATH", self.ros.join("lib").display().to_string()));
+        variables.push(before(
+            "LD_LIBRARY_PATH",
+            self.ros.join("lib").display().to_string(),
+        ));
         match self.source {
             Source::Wheels => {
                 variables.push(before("PATH", self.ros.join("bin").display().to_string()));
                 // Stops the wheels from starting every Python a second time.
-                variables.push(("_ROS_WHEELS_BOOTSTRAP_COMPLETE".to_string(), "1".to_string()));
+                variables.push((
+                    "_ROS_WHEELS_BOOTSTRAP_COMPLETE".to_string(),
+                    "1".to_string(),
+                ));
             }
             Source::Sourced(_) => {
                 for site in prefix::site_packages(&self.ros) {
@@ -357,7 +442,10 @@ fn cargo_variables(ros: &Path, source: &Source, hash: &str) -> Vec<(String, Stri
         ("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp".to_string()),
         ("AMENT_PREFIX_PATH", source.ament_prefix_path(ros)),
         ("IDL_PACKAGE_FILTER", filter.join(";")),
-        ("FASTRTPS_DEFAULT_PROFILES_FILE", ros.join("etc/sojourn_dds.xml").display().to_string()),
+        (
+            "FASTRTPS_DEFAULT_PROFILES_FILE",
+            ros.join("etc/sojourn_dds.xml").display().to_string(),
+        ),
     ]
     .map(|(k, v)| (k.to_string(), v))
     .to_vec()
@@ -370,7 +458,10 @@ mod tests {
     #[test]
     fn cargos_own_variable_is_not_a_sourced_ros() {
         let root = Path::new("/nowhere/sojourn");
-        assert_eq!(Source::decide("jazzy", "/nowhere/sojourn/.ros", root).unwrap(), Source::Wheels);
+        assert_eq!(
+            Source::decide("jazzy", "/nowhere/sojourn/.ros", root).unwrap(),
+            Source::Wheels
+        );
         assert_eq!(Source::decide("", "", root).unwrap(), Source::Wheels);
     }
 
@@ -380,12 +471,21 @@ mod tests {
         std::fs::create_dir_all(base.join("share")).unwrap();
         let root = Path::new("/nowhere/sojourn");
         let ament = base.display().to_string();
-        let error = Source::decide("humble", &ament, root).unwrap_err().to_string();
-        assert!(error.contains("humble") && error.contains("jazzy"), "{error}");
+        let error = Source::decide("humble", &ament, root)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("humble") && error.contains("jazzy"),
+            "{error}"
+        );
         let sourced = Source::decide("jazzy", &ament, root).unwrap();
         assert_eq!(sourced, Source::Sourced(vec![base.clone()]));
         assert!(sourced.lacks("tf2_msgs"));
-        assert!(sourced.ament_prefix_path(Path::new("/r/.ros")).starts_with("/r/.ros:"));
+        assert!(
+            sourced
+                .ament_prefix_path(Path::new("/r/.ros"))
+                .starts_with("/r/.ros:")
+        );
         std::fs::remove_dir_all(&base).unwrap();
     }
 
@@ -396,7 +496,11 @@ mod tests {
         std::fs::write(folder.join("msg/A.msg"), "uint8 a\n").unwrap();
         let before = hash_folder(&folder).unwrap();
         std::fs::write(folder.join("README.md"), "words").unwrap();
-        assert_eq!(hash_folder(&folder).unwrap(), before, "documentation does not matter");
+        assert_eq!(
+            hash_folder(&folder).unwrap(),
+            before,
+            "documentation does not matter"
+        );
         std::fs::write(folder.join("msg/A.msg"), "uint16 a\n").unwrap();
         assert_ne!(hash_folder(&folder).unwrap(), before);
         std::fs::remove_dir_all(&folder).unwrap();

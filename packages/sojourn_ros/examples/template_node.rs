@@ -32,7 +32,13 @@ struct Params {
 impl Params {
     fn check(&self) -> Result<(), String> {
         let in_range = |name: &str, v: f64, max: f64| {
-            if v > 0.0 && v <= max { Ok(()) } else { Err(format!("{name} is {v}, expected more than 0 and at most {max}")) }
+            if v > 0.0 && v <= max {
+                Ok(())
+            } else {
+                Err(format!(
+                    "{name} is {v}, expected more than 0 and at most {max}"
+                ))
+            }
         };
         in_range("max_speed_mps", self.max_speed_mps, 5.0)?;
         in_range("command_timeout_s", self.command_timeout_s, 10.0)
@@ -54,8 +60,14 @@ impl Limiter {
     }
 
     fn step(&self, now: Stamp) -> (f64, Health) {
-        match self.command.filter(|(at, _)| now.since(*at) <= self.params.command_timeout_s) {
-            Some((_, speed_mps)) => (speed_mps.min(self.params.max_speed_mps), Health::ok(NodeState::Active)),
+        match self
+            .command
+            .filter(|(at, _)| now.since(*at) <= self.params.command_timeout_s)
+        {
+            Some((_, speed_mps)) => (
+                speed_mps.min(self.params.max_speed_mps),
+                Health::ok(NodeState::Active),
+            ),
             None => (0.0, Health::ok(NodeState::Idle)),
         }
     }
@@ -70,8 +82,13 @@ fn main() -> ExitCode {
 async fn limiter(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     // 1. Parameters. `params` where nothing may change at run time.
     let params: Params = kit.params_settable(&["max_speed_mps"], Params::check)?;
-    params.check().map_err(|e| anyhow::anyhow!("node {}: {e}", kit.name()))?;
-    let mut core = Limiter { params, command: None };
+    params
+        .check()
+        .map_err(|e| anyhow::anyhow!("node {}: {e}", kit.name()))?;
+    let mut core = Limiter {
+        params,
+        command: None,
+    };
 
     // 2. Topics from the table. The closure refuses what the core must never see.
     kit.subscribe(&topics::CMD_VEL_NAV, |m: TwistStamped| {
@@ -79,17 +96,25 @@ async fn limiter(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         if !speed_mps.is_finite() {
             return Err(Refused::from("speed is not a number"));
         }
-        Ok(Some(Input::Command { at: stamp_from_msg(&m.header.stamp), speed_mps }))
+        Ok(Some(Input::Command {
+            at: stamp_from_msg(&m.header.stamp),
+            speed_mps,
+        }))
     })?;
     let cmd_vel = kit.publisher::<TwistStamped>(&topics::CMD_VEL)?;
 
     // 3. Services, clients and actions straight from r2r, before `run`.
-    let mut resets = kit.node().create_service::<Trigger::Service>("reset", r2r::QosProfile::services_default())?;
+    let mut resets = kit
+        .node()
+        .create_service::<Trigger::Service>("reset", r2r::QosProfile::services_default())?;
 
     // 4. What must be said last, however the node ends.
     let last = cmd_vel.clone();
     kit.on_stop(move || {
-        let stop = TwistStamped { header: header(Stamp::default(), "base_link"), ..Default::default() };
+        let stop = TwistStamped {
+            header: header(Stamp::default(), "base_link"),
+            ..Default::default()
+        };
         if let Err(e) = last.publish(&stop) {
             tracing::error!("{e}");
         }
@@ -112,7 +137,10 @@ async fn limiter(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                     core.input(input);
                 }
                 let (speed_mps, health) = core.step(tick.now);
-                let mut out = TwistStamped { header: header(tick.now, "base_link"), ..Default::default() };
+                let mut out = TwistStamped {
+                    header: header(tick.now, "base_link"),
+                    ..Default::default()
+                };
                 out.twist.linear.x = speed_mps;
                 cmd_vel.publish(&out)?;
                 node.diagnostic("speed_mps", speed_mps);

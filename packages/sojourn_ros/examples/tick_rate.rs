@@ -12,7 +12,9 @@ use sojourn_ros::{Event, NodeKit, run_node};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-const NAMES: [&str; 8] = ["chain_0", "chain_1", "chain_2", "chain_3", "chain_4", "chain_5", "chain_6", "chain_7"];
+const NAMES: [&str; 8] = [
+    "chain_0", "chain_1", "chain_2", "chain_3", "chain_4", "chain_5", "chain_6", "chain_7",
+];
 
 const fn topic(name: &'static str) -> Topic {
     Topic {
@@ -27,33 +29,58 @@ const fn topic(name: &'static str) -> Topic {
 }
 
 fn main() -> ExitCode {
-    let argument = |i: usize, default: u64| std::env::args().nth(i).and_then(|a| a.parse().ok()).unwrap_or(default);
+    let argument = |i: usize, default: u64| {
+        std::env::args()
+            .nth(i)
+            .and_then(|a| a.parse().ok())
+            .unwrap_or(default)
+    };
     match std::env::var("TICK_RATE_ROLE").ok().as_deref() {
         Some("simulator") => run_node("simulator", simulator),
         Some(role) => match NAMES.iter().find(|n| **n == role) {
             Some(name) => run_node(name, chain),
             None => ExitCode::FAILURE,
         },
-        None => start_all(argument(1, 6).clamp(1, 8), argument(2, 1000), std::env::args().nth(3)),
+        None => start_all(
+            argument(1, 6).clamp(1, 8),
+            argument(2, 1000),
+            std::env::args().nth(3),
+        ),
     }
 }
 
 fn start_all(nodes: u64, ticks: u64, absent: Option<String>) -> ExitCode {
-    let Ok(exe) = std::env::current_exe() else { return ExitCode::FAILURE };
+    let Ok(exe) = std::env::current_exe() else {
+        return ExitCode::FAILURE;
+    };
     let spawn = |role: &str, mode: &str| {
         Command::new(&exe)
             .env("TICK_RATE_ROLE", role)
             .env("TICK_RATE_NODES", nodes.to_string())
             .env("TICK_RATE_TICKS", ticks.to_string())
             // One that is known to stay away need not be waited for long.
-            .env("TICK_RATE_PATIENCE_S", if absent.is_some() { "6" } else { "30" })
+            .env(
+                "TICK_RATE_PATIENCE_S",
+                if absent.is_some() { "6" } else { "30" },
+            )
             .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-            .args(["--ros-args", "-p", &format!("tick.mode:={mode}"), "-p", "tick.period_s:=0.1"])
+            .args([
+                "--ros-args",
+                "-p",
+                &format!("tick.mode:={mode}"),
+                "-p",
+                "tick.period_s:=0.1",
+            ])
             .spawn()
     };
-    let present = NAMES.iter().take(nodes as usize).filter(|n| Some(**n) != absent.as_deref());
+    let present = NAMES
+        .iter()
+        .take(nodes as usize)
+        .filter(|n| Some(**n) != absent.as_deref());
     let mut children: Vec<_> = present.filter_map(|n| spawn(n, "sim").ok()).collect();
-    let code = spawn("simulator", "server").and_then(|mut s| s.wait()).is_ok_and(|s| s.success());
+    let code = spawn("simulator", "server")
+        .and_then(|mut s| s.wait())
+        .is_ok_and(|s| s.success());
     for child in &mut children {
         let _gone = Command::new("kill").arg(child.id().to_string()).status();
         match child.wait() {
@@ -61,17 +88,27 @@ fn start_all(nodes: u64, ticks: u64, absent: Option<String>) -> ExitCode {
             other => eprintln!("a node ended with {other:?}"),
         }
     }
-    if code { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if code {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn from_environment(name: &str) -> u64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(1)
+    std::env::var(name)
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(1)
 }
 
 async fn simulator(mut kit: NodeKit<f64>) -> anyhow::Result<()> {
     let nodes = from_environment("TICK_RATE_NODES") as usize;
     let ticks = from_environment("TICK_RATE_TICKS");
-    kit.subscribe(&topic(NAMES.get(nodes - 1).copied().unwrap_or("chain_0")), |m: Float64| Ok(Some(m.data)))?;
+    kit.subscribe(
+        &topic(NAMES.get(nodes - 1).copied().unwrap_or("chain_0")),
+        |m: Float64| Ok(Some(m.data)),
+    )?;
     let out = kit.publisher::<Float64>(&topic("start"))?;
     let period = kit.period();
     let mut simulator = kit.run_simulator(ClockConfig {
@@ -97,13 +134,16 @@ async fn simulator(mut kit: NodeKit<f64>) -> anyhow::Result<()> {
                 let expected = tick.number.saturating_sub(nodes as u64 + 1) as f64;
                 let got = tick.inputs.first().copied().unwrap_or(-1.0);
                 anyhow::ensure!(
-                    tick.inputs.len() <= 1 && (got - expected).abs() < 1e-9 || tick.number <= nodes as u64 + 1,
+                    tick.inputs.len() <= 1 && (got - expected).abs() < 1e-9
+                        || tick.number <= nodes as u64 + 1,
                     "tick {}: expected {expected}, got {:?}",
                     tick.number,
                     tick.inputs
                 );
                 sum += got;
-                out.publish(&Float64 { data: tick.number as f64 })?;
+                out.publish(&Float64 {
+                    data: tick.number as f64,
+                })?;
                 simulator.done(Health::ok(NodeState::Active))?;
                 if tick.number >= ticks {
                     let rate = ticks as f64 / began.elapsed().as_secs_f64();
@@ -119,7 +159,11 @@ async fn simulator(mut kit: NodeKit<f64>) -> anyhow::Result<()> {
 
 async fn chain(mut kit: NodeKit<f64>) -> anyhow::Result<()> {
     let index = NAMES.iter().position(|n| *n == kit.name()).unwrap_or(0);
-    let from = if index == 0 { "start" } else { NAMES.get(index - 1).copied().unwrap_or("start") };
+    let from = if index == 0 {
+        "start"
+    } else {
+        NAMES.get(index - 1).copied().unwrap_or("start")
+    };
     kit.subscribe(&topic(from), |m: Float64| Ok(Some(m.data)))?;
     let out = kit.publisher::<Float64>(&topic(NAMES.get(index).copied().unwrap_or("chain_0")))?;
     let mut node = kit.run()?;

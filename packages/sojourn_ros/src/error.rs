@@ -40,6 +40,10 @@ pub enum KitError {
 impl KitError {
     /// From any error of r2r.
     pub fn ros(action: &'static str, what: &str, error: &dyn std::fmt::Display) -> Self {
-        Self::Ros { action, what: what.to_string(), reason: error.to_string() }
+        Self::Ros {
+            action,
+            what: what.to_string(),
+            reason: error.to_string(),
+        }
     }
 }

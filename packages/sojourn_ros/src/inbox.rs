@@ -93,7 +93,9 @@ impl<I> Inbox<I> {
     /// A message has arrived. `input` is what it means to the node, `None` when it means nothing; `refused` when it was
     /// bad. `tick` is the number of the tick it was sent in, 0 when it carries none.
     pub fn push(&mut self, topic: usize, tick: u64, stamp: Stamp, input: Option<I>, refused: bool) {
-        let Some(queue) = self.queues.get_mut(topic) else { return };
+        let Some(queue) = self.queues.get_mut(topic) else {
+            return;
+        };
         queue.counts.received += 1;
         queue.counts.refused += u64::from(refused);
         if queue.by_tick && tick > 0 {
@@ -104,7 +106,12 @@ impl<I> Inbox<I> {
             queue.entries.pop_front();
             queue.counts.dropped += 1;
         }
-        queue.entries.push_back(Entry { sequence: queue.counts.received, tick, stamp, input });
+        queue.entries.push_back(Entry {
+            sequence: queue.counts.received,
+            tick,
+            stamp,
+            input,
+        });
     }
 
     /// The first topic that has not yet carried what was announced for this tick, with (received, announced).
@@ -124,7 +131,12 @@ impl<I> Inbox<I> {
     /// everything that is there is taken.
     pub fn take(&mut self, tick: u64, announced: Option<&Announced>) -> Vec<I> {
         let mut order: Vec<usize> = (0..self.queues.len()).collect();
-        order.sort_by(|a, b| self.queues[*a].name.cmp(&self.queues[*b].name).then(a.cmp(b)));
+        order.sort_by(|a, b| {
+            self.queues[*a]
+                .name
+                .cmp(&self.queues[*b].name)
+                .then(a.cmp(b))
+        });
         let mut taken: Vec<Entry<I>> = Vec::new();
         for index in order {
             let queue = &mut self.queues[index];
@@ -150,7 +162,11 @@ impl<I> Inbox<I> {
                     (Some(_), Some(limit)) => entry.sequence <= limit,
                     (Some(_), None) => true,
                 };
-                if due { mine.push(entry) } else { rest.push_back(entry) }
+                if due {
+                    mine.push(entry)
+                } else {
+                    rest.push_back(entry)
+                }
             }
             queue.entries = rest;
             if queue.by_tick {
@@ -185,7 +201,10 @@ mod tests {
         let mut inbox = Inbox::default();
         let a = inbox.add("/a", Keep::All, false, 100);
         inbox.push(a, 0, at(1.0), Some(1), false);
-        assert_eq!(inbox.missing(2, &announced(&[("/a", 2)])), Some(("/a", 1, 2)));
+        assert_eq!(
+            inbox.missing(2, &announced(&[("/a", 2)])),
+            Some(("/a", 1, 2))
+        );
         inbox.push(a, 0, at(1.1), Some(2), false);
         inbox.push(a, 0, at(1.2), Some(3), false);
         assert_eq!(inbox.missing(2, &announced(&[("/a", 2)])), None);
@@ -223,9 +242,15 @@ mod tests {
         assert!(inbox.missing(2, &announced(&[("/heartbeat", 2)])).is_some());
         inbox.push(h, 1, at(1.0), Some("slow 1"), false);
         assert_eq!(inbox.missing(2, &announced(&[("/heartbeat", 2)])), None);
-        assert_eq!(inbox.take(2, Some(&announced(&[("/heartbeat", 2)]))).len(), 2);
+        assert_eq!(
+            inbox.take(2, Some(&announced(&[("/heartbeat", 2)]))).len(),
+            2
+        );
         assert_eq!(inbox.missing(3, &announced(&[("/heartbeat", 3)])), None);
-        assert_eq!(inbox.take(3, Some(&announced(&[("/heartbeat", 3)]))), vec!["fast 2"]);
+        assert_eq!(
+            inbox.take(3, Some(&announced(&[("/heartbeat", 3)]))),
+            vec!["fast 2"]
+        );
     }
 
     #[test]

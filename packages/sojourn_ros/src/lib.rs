@@ -10,9 +10,9 @@ pub mod inbox;
 pub mod lockstep;
 pub mod msgdef;
 pub mod params;
-pub mod tree;
 #[cfg(feature = "ros")]
 pub mod ros;
+pub mod tree;
 
 pub use convert::Refused;
 pub use error::KitError;

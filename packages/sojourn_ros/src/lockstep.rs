@@ -131,7 +131,11 @@ impl LockstepServer {
     }
 
     /// What the simulator itself publishes and subscribes to.
-    pub fn own_interfaces(&mut self, topics: impl IntoIterator<Item = String>, subscriptions: Vec<String>) {
+    pub fn own_interfaces(
+        &mut self,
+        topics: impl IntoIterator<Item = String>,
+        subscriptions: Vec<String>,
+    ) {
         self.own_topics = topics.into_iter().collect();
         self.own_subscriptions = subscriptions;
     }
@@ -173,10 +177,19 @@ impl LockstepServer {
     #[must_use]
     pub fn subscriber_counts(&self) -> Announced {
         let mut counts = Announced::new();
-        if self.config.participants.iter().any(|p| !self.heard.contains_key(p)) {
+        if self
+            .config
+            .participants
+            .iter()
+            .any(|p| !self.heard.contains_key(p))
+        {
             return counts;
         }
-        let all = self.heard.values().flat_map(|b| &b.subscriptions).chain(&self.own_subscriptions);
+        let all = self
+            .heard
+            .values()
+            .flat_map(|b| &b.subscriptions)
+            .chain(&self.own_subscriptions);
         for topic in all {
             *counts.entry(topic.clone()).or_default() += 1;
         }
@@ -193,12 +206,20 @@ impl LockstepServer {
                 !self.done.contains(*p)
             }
         };
-        self.config.participants.iter().filter(absent).map(String::as_str).collect()
+        self.config
+            .participants
+            .iter()
+            .filter(absent)
+            .map(String::as_str)
+            .collect()
     }
 
     fn twice_published(&self) -> Option<String> {
-        let mut owner: BTreeMap<&str, &str> =
-            self.own_topics.iter().map(|t| (t.as_str(), self.own_name.as_str())).collect();
+        let mut owner: BTreeMap<&str, &str> = self
+            .own_topics
+            .iter()
+            .map(|t| (t.as_str(), self.own_name.as_str()))
+            .collect();
         for beat in self.heard.values() {
             for topic in beat.counts.keys().filter(|t| **t != self.heartbeat_topic) {
                 if let Some(other) = owner.insert(topic, &beat.node) {
@@ -230,7 +251,12 @@ impl LockstepServer {
                         self.missing().join(", ")
                     ));
                 }
-                return Step::Wait(self.config.heartbeat_limit.saturating_sub(waited).max(Duration::from_millis(20)));
+                return Step::Wait(
+                    self.config
+                        .heartbeat_limit
+                        .saturating_sub(waited)
+                        .max(Duration::from_millis(20)),
+                );
             }
             if self.must_hold() {
                 self.holding = true;
@@ -250,7 +276,9 @@ impl LockstepServer {
     }
 
     fn must_hold(&self) -> bool {
-        self.config.hold_until_active.is_some() && !self.active && self.tick >= self.config.hold_at_tick.max(1)
+        self.config.hold_until_active.is_some()
+            && !self.active
+            && self.tick >= self.config.hold_at_tick.max(1)
     }
 
     /// Whether time stands still for want of an ACTIVE executive.
@@ -275,14 +303,24 @@ impl LockstepServer {
             // Every counted topic is announced from the first tick on, if only with 0: what is not announced is taken
             // as it comes.
             let own = self.own_topics.iter().map(|t| (t.clone(), 0)).collect();
-            self.counts = self.heard.values().map(|b| (b.node.clone(), b.counts.clone())).collect();
+            self.counts = self
+                .heard
+                .values()
+                .map(|b| (b.node.clone(), b.counts.clone()))
+                .collect();
             self.counts.insert(self.own_name.clone(), own);
             return Step::Send(self.next_tick(wall));
         }
         if self.ready_since.is_none() && wall.saturating_sub(began) >= self.config.roll_call_limit {
-            let who = if missing.is_empty() { vec![self.own_name.as_str()] } else { missing };
-            let (absent, unready): (Vec<&str>, Vec<&str>) =
-                who.iter().copied().partition(|p| *p != self.own_name && !self.heard.contains_key(*p));
+            let who = if missing.is_empty() {
+                vec![self.own_name.as_str()]
+            } else {
+                missing
+            };
+            let (absent, unready): (Vec<&str>, Vec<&str>) = who
+                .iter()
+                .copied()
+                .partition(|p| *p != self.own_name && !self.heard.contains_key(*p));
             return Step::Fail(format!(
                 "roll call failed after {} s; not heard: [{}], heard but not connected with all others: [{}]",
                 self.config.roll_call_limit.as_secs_f64(),
@@ -307,9 +345,13 @@ impl LockstepServer {
 
     fn due_at(&mut self, wall: Duration) -> Option<Duration> {
         let factor = self.config.factor?;
-        let (from_tick, from_wall) = *self.pace_from.get_or_insert((self.tick, self.sent_at.unwrap_or(wall)));
+        let (from_tick, from_wall) = *self
+            .pace_from
+            .get_or_insert((self.tick, self.sent_at.unwrap_or(wall)));
         let ticks = (self.tick + 1).saturating_sub(from_tick) as f64;
-        let due = from_wall + Duration::try_from_secs_f64(self.config.period.as_secs_f64() * ticks / factor).ok()?;
+        let due = from_wall
+            + Duration::try_from_secs_f64(self.config.period.as_secs_f64() * ticks / factor)
+                .ok()?;
         if wall > due + self.config.period {
             // Late: go on from here instead of catching up in a burst.
             self.pace_from = Some((self.tick + 1, wall));
@@ -327,7 +369,8 @@ impl LockstepServer {
                 *counts.entry(topic.clone()).or_default() += n;
             }
         }
-        let elapsed_ns = (self.config.period.as_nanos() as i64).saturating_mul(self.tick as i64 - 1);
+        let elapsed_ns =
+            (self.config.period.as_nanos() as i64).saturating_mul(self.tick as i64 - 1);
         TickOut {
             stamp: Stamp(self.config.start.0.saturating_add(elapsed_ns)),
             tick: self.tick,
@@ -367,7 +410,11 @@ mod tests {
             node: node.into(),
             tick,
             state,
-            counts: [(format!("/{node}_out"), published), ("/heartbeat".into(), published)].into(),
+            counts: [
+                (format!("/{node}_out"), published),
+                ("/heartbeat".into(), published),
+            ]
+            .into(),
             subscriptions: vec!["/sim_tick".into(), "/a_out".into()],
             ready: true,
         }
@@ -375,7 +422,10 @@ mod tests {
 
     fn called(config: ClockConfig) -> LockstepServer {
         let mut server = LockstepServer::new(config, "simulator", "/heartbeat");
-        assert!(matches!(server.poll(Duration::ZERO), Step::Send(TickOut { tick: 0, .. })));
+        assert!(matches!(
+            server.poll(Duration::ZERO),
+            Step::Send(TickOut { tick: 0, .. })
+        ));
         server.own_ready(true);
         server.on_beat(&beat("a", 0, NodeState::Starting, 0));
         assert!(server.subscriber_counts().is_empty());
@@ -386,7 +436,10 @@ mod tests {
 
     /// The first tick, after everybody has been ready for long enough.
     fn first_tick(server: &mut LockstepServer) -> TickOut {
-        assert!(matches!(server.poll(MS), Step::Wait(_) | Step::Send(TickOut { tick: 0, .. })));
+        assert!(matches!(
+            server.poll(MS),
+            Step::Wait(_) | Step::Send(TickOut { tick: 0, .. })
+        ));
         tick_of(server.poll(SETTLE + MS))
     }
 
@@ -402,7 +455,11 @@ mod tests {
         let mut server = called(config(true));
         let first = first_tick(&mut server);
         assert_eq!((first.tick, first.stamp), (1, Stamp::from_secs(1.0)));
-        assert_eq!(first.counts.get("/a_out"), Some(&0), "announced before anybody has published");
+        assert_eq!(
+            first.counts.get("/a_out"),
+            Some(&0),
+            "announced before anybody has published"
+        );
         server.own_done([("/clock".to_string(), 1)].into());
         server.on_beat(&beat("a", 1, NodeState::Idle, 1));
         assert!(matches!(server.poll(MS), Step::Wait(_)));
@@ -420,7 +477,9 @@ mod tests {
         first_tick(&mut server);
         server.own_done(Announced::new());
         server.on_beat(&beat("a", 1, NodeState::Idle, 1));
-        let Step::Fail(why) = server.poll(Duration::from_secs(11)) else { panic!("should have failed") };
+        let Step::Fail(why) = server.poll(Duration::from_secs(11)) else {
+            panic!("should have failed")
+        };
         assert!(why.contains("executive") && !why.contains("a,"), "{why}");
     }
 
@@ -429,7 +488,9 @@ mod tests {
         let mut server = LockstepServer::new(config(true), "simulator", "/heartbeat");
         server.poll(Duration::ZERO);
         server.on_beat(&beat("a", 0, NodeState::Starting, 0));
-        let Step::Fail(why) = server.poll(Duration::from_secs(31)) else { panic!("should have failed") };
+        let Step::Fail(why) = server.poll(Duration::from_secs(31)) else {
+            panic!("should have failed")
+        };
         assert!(why.contains("not heard: [executive]"), "{why}");
     }
 
@@ -437,14 +498,19 @@ mod tests {
     fn a_topic_has_one_publisher() {
         let mut server = called(config(true));
         server.own_interfaces(["/a_out".to_string()], Vec::new());
-        let Step::Fail(why) = server.poll(MS) else { panic!("should have failed") };
+        let Step::Fail(why) = server.poll(MS) else {
+            panic!("should have failed")
+        };
         assert!(why.contains("/a_out") && why.contains("simulator"), "{why}");
     }
 
     #[test]
     fn time_stands_still_until_the_executive_is_active_and_again_afterwards() {
-        let mut server =
-            called(ClockConfig { hold_until_active: Some("executive".into()), hold_at_tick: 2, ..config(true) });
+        let mut server = called(ClockConfig {
+            hold_until_active: Some("executive".into()),
+            hold_at_tick: 2,
+            ..config(true)
+        });
         let answer = |server: &mut LockstepServer, tick, state| {
             server.own_done(Announced::new());
             server.on_beat(&beat("a", tick, NodeState::Active, tick));
@@ -455,19 +521,28 @@ mod tests {
         assert_eq!(tick_of(server.poll(MS)).tick, 2);
         answer(&mut server, 2, NodeState::Idle);
         assert!(matches!(server.poll(MS), Step::Wait(_)));
-        assert!(matches!(server.poll(Duration::from_secs(100)), Step::Wait(_)), "holding has no time limit");
+        assert!(
+            matches!(server.poll(Duration::from_secs(100)), Step::Wait(_)),
+            "holding has no time limit"
+        );
         assert!(server.holding());
         server.on_beat(&beat("executive", 0, NodeState::Active, 2));
         let third = tick_of(server.poll(Duration::from_secs(100)));
         assert!(third.tick == 3 && !third.hold);
         answer(&mut server, 3, NodeState::Idle);
-        assert!(matches!(server.poll(Duration::from_secs(100)), Step::Wait(_)));
+        assert!(matches!(
+            server.poll(Duration::from_secs(100)),
+            Step::Wait(_)
+        ));
     }
 
     #[test]
     fn a_drive_asked_for_early_begins_at_the_same_tick() {
-        let mut server =
-            called(ClockConfig { hold_until_active: Some("executive".into()), hold_at_tick: 3, ..config(true) });
+        let mut server = called(ClockConfig {
+            hold_until_active: Some("executive".into()),
+            hold_at_tick: 3,
+            ..config(true)
+        });
         server.on_beat(&beat("executive", 0, NodeState::Active, 0));
         let mut holds = vec![first_tick(&mut server).hold];
         for tick in 1..5 {
@@ -481,7 +556,10 @@ mod tests {
 
     #[test]
     fn free_running_waits_for_the_wall_clock_only() {
-        let mut server = called(ClockConfig { factor: Some(2.0), ..config(false) });
+        let mut server = called(ClockConfig {
+            factor: Some(2.0),
+            ..config(false)
+        });
         assert_eq!(first_tick(&mut server).tick, 1);
         server.own_done(Announced::new());
         assert!(matches!(server.poll(SETTLE + 20 * MS), Step::Wait(_)));

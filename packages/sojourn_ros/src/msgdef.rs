@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const PRIMITIVES: &[&str] = &[
-    "bool", "byte", "char", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
-    "string", "wstring",
+    "bool", "byte", "char", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32",
+    "uint32", "int64", "uint64", "string", "wstring",
 ];
 
 /// The types that a definition names, as (package, name).
@@ -16,7 +16,9 @@ pub fn nested_types(text: &str, own_package: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for line in text.lines() {
         let line = line.split('#').next().unwrap_or_default().trim();
-        let Some(token) = line.split_whitespace().next() else { continue };
+        let Some(token) = line.split_whitespace().next() else {
+            continue;
+        };
         let token = token.split(['[', '<']).next().unwrap_or_default();
         if token.is_empty() || PRIMITIVES.contains(&token) {
             continue;
@@ -41,15 +43,29 @@ pub fn starts_with_stamp(text: &str) -> bool {
         .map(|l| l.split('#').next().unwrap_or_default().trim())
         .find(|l| !l.is_empty() && !l.contains('='))
         .and_then(|l| l.split_whitespace().next().map(str::to_string))
-        .is_some_and(|t| matches!(t.as_str(), "std_msgs/Header" | "builtin_interfaces/Time" | "Header"))
+        .is_some_and(|t| {
+            matches!(
+                t.as_str(),
+                "std_msgs/Header" | "builtin_interfaces/Time" | "Header"
+            )
+        })
 }
 
 /// The seconds and nanoseconds at the start of a message in CDR, as nanoseconds.
 #[must_use]
 pub fn leading_stamp(cdr: &[u8]) -> Option<i64> {
-    let word = |at: usize| cdr.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok());
+    let word = |at: usize| {
+        cdr.get(at..at + 4)
+            .and_then(|b| <[u8; 4]>::try_from(b).ok())
+    };
     let little = cdr.get(1)? & 1 == 1;
-    let read = |b: [u8; 4]| if little { u32::from_le_bytes(b) } else { u32::from_be_bytes(b) };
+    let read = |b: [u8; 4]| {
+        if little {
+            u32::from_le_bytes(b)
+        } else {
+            u32::from_be_bytes(b)
+        }
+    };
     let (sec, nanosec) = (read(word(4)?) as i32, read(word(8)?));
     Some(i64::from(sec) * 1_000_000_000 + i64::from(nanosec))
 }
@@ -76,9 +92,15 @@ impl Definitions {
     #[must_use]
     pub fn find() -> Self {
         let variable = std::env::var_os("AMENT_PREFIX_PATH").unwrap_or_default();
-        let mut prefixes: Vec<PathBuf> = std::env::split_paths(&variable).filter(|p| p.is_dir()).collect();
+        let mut prefixes: Vec<PathBuf> = std::env::split_paths(&variable)
+            .filter(|p| p.is_dir())
+            .collect();
         if let Ok(exe) = std::env::current_exe() {
-            prefixes.extend(exe.ancestors().map(|a| a.join(".ros")).filter(|p| p.is_dir()));
+            prefixes.extend(
+                exe.ancestors()
+                    .map(|a| a.join(".ros"))
+                    .filter(|p| p.is_dir()),
+            );
         }
         Self { prefixes }
     }
@@ -90,8 +112,14 @@ impl Definitions {
     }
 
     fn file(&self, package: &str, name: &str, extension: &str) -> Option<PathBuf> {
-        let tail = Path::new("share").join(package).join("msg").join(format!("{name}.{extension}"));
-        self.prefixes.iter().map(|p| p.join(&tail)).find(|p| p.is_file())
+        let tail = Path::new("share")
+            .join(package)
+            .join("msg")
+            .join(format!("{name}.{extension}"));
+        self.prefixes
+            .iter()
+            .map(|p| p.join(&tail))
+            .find(|p| p.is_file())
     }
 
     /// The definition of `package/msg/Name`.
@@ -99,20 +127,30 @@ impl Definitions {
     /// # Errors
     /// [`KitError::File`] naming the type whose definition is not installed.
     pub fn of(&self, kind: &str) -> Result<Definition, KitError> {
-        let missing = |what: &str, reason: &str| KitError::File { path: what.to_string(), reason: reason.to_string() };
+        let missing = |what: &str, reason: &str| KitError::File {
+            path: what.to_string(),
+            reason: reason.to_string(),
+        };
         let mut parts = kind.split('/');
-        let (Some(package), Some("msg"), Some(name), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(package), Some("msg"), Some(name), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(missing(kind, "expected a message type such as std_msgs/msg/String"));
+            return Err(missing(
+                kind,
+                "expected a message type such as std_msgs/msg/String",
+            ));
         };
         let mut texts: BTreeMap<(String, String), String> = BTreeMap::new();
         let mut order = vec![(package.to_string(), name.to_string())];
         let mut at = 0;
         while let Some((package, name)) = order.get(at).cloned() {
             at += 1;
-            let path = self
-                .file(&package, &name, "msg")
-                .ok_or_else(|| missing(&format!("{package}/msg/{name}"), "definition not found (is ROS set up?)"))?;
+            let path = self.file(&package, &name, "msg").ok_or_else(|| {
+                missing(
+                    &format!("{package}/msg/{name}"),
+                    "definition not found (is ROS set up?)",
+                )
+            })?;
             let text = std::fs::read_to_string(&path)
                 .map_err(|e| missing(&path.display().to_string(), &e.to_string()))?;
             for nested in nested_types(&text, &package) {
@@ -144,7 +182,9 @@ impl Definitions {
         let json: serde_json::Value = serde_json::from_str(&text).ok()?;
         let full = format!("{package}/msg/{name}");
         let hashes = json.get("type_hashes")?.as_array()?;
-        let entry = hashes.iter().find(|h| h.get("type_name").and_then(|n| n.as_str()) == Some(&full))?;
+        let entry = hashes
+            .iter()
+            .find(|h| h.get("type_name").and_then(|n| n.as_str()) == Some(&full))?;
         Some(entry.get("hash_string")?.as_str()?.to_string())
     }
 }
@@ -160,7 +200,11 @@ mod tests {
         let own = |p: &str, n: &str| (p.to_string(), n.to_string());
         assert_eq!(
             nested_types(TEXT, "geometry_msgs"),
-            [own("std_msgs", "Header"), own("geometry_msgs", "Point"), own("geometry_msgs", "Pose")]
+            [
+                own("std_msgs", "Header"),
+                own("geometry_msgs", "Point"),
+                own("geometry_msgs", "Pose")
+            ]
         );
         assert!(starts_with_stamp(TEXT) && !starts_with_stamp("uint8 A = 1\nfloat64 x\n"));
     }
@@ -190,7 +234,13 @@ mod tests {
         let text = definitions.of("a_msgs/msg/A").unwrap().text;
         assert_eq!(text.matches("MSG: ").count(), 2);
         assert!(text.contains("MSG: b_msgs/B\n") && text.contains("MSG: a_msgs/C\n"));
-        assert!(definitions.of("a_msgs/msg/D").unwrap_err().to_string().contains("a_msgs/msg/D"));
+        assert!(
+            definitions
+                .of("a_msgs/msg/D")
+                .unwrap_err()
+                .to_string()
+                .contains("a_msgs/msg/D")
+        );
         assert!(definitions.of("A").is_err());
     }
 }

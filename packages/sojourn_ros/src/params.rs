@@ -83,14 +83,22 @@ pub fn is_shell_key(key: &str) -> bool {
 ///
 /// # Errors
 /// A sentence that names the node and the key: missing, unknown, of the wrong type, or not a finite number.
-pub fn build<P: DeserializeOwned>(node: &str, values: &BTreeMap<String, ParamValue>) -> Result<P, ParamError> {
+pub fn build<P: DeserializeOwned>(
+    node: &str,
+    values: &BTreeMap<String, ParamValue>,
+) -> Result<P, ParamError> {
     let mut root = Map::new();
     for (key, value) in values.iter().filter(|(k, _)| !is_shell_key(k)) {
         if !value.is_finite() {
-            return Err(ParamError(format!("node {node}: parameter `{key}` is not a finite number")));
+            return Err(ParamError(format!(
+                "node {node}: parameter `{key}` is not a finite number"
+            )));
         }
-        insert(&mut root, key, value.to_json())
-            .map_err(|_| ParamError(format!("node {node}: parameter `{key}` is both a value and a group")))?;
+        insert(&mut root, key, value.to_json()).map_err(|_| {
+            ParamError(format!(
+                "node {node}: parameter `{key}` is both a value and a group"
+            ))
+        })?;
     }
     serde_path_to_error::deserialize(Value::Object(root)).map_err(|e| {
         let path = e.path().to_string();
@@ -113,7 +121,9 @@ fn insert(map: &mut Map<String, Value>, key: &str, value: Value) -> Result<(), (
             Ok(())
         }
         Some((head, rest)) => {
-            let group = map.entry(head.to_string()).or_insert_with(|| Value::Object(Map::new()));
+            let group = map
+                .entry(head.to_string())
+                .or_insert_with(|| Value::Object(Map::new()));
             insert(group.as_object_mut().ok_or(())?, rest, value)
         }
     }
@@ -132,7 +142,10 @@ pub struct ParamStore {
 
 impl fmt::Debug for ParamStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ParamStore").field("values", &self.values).field("settable", &self.settable).finish()
+        f.debug_struct("ParamStore")
+            .field("values", &self.values)
+            .field("settable", &self.settable)
+            .finish()
     }
 }
 
@@ -140,7 +153,10 @@ impl ParamStore {
     /// With the values that the node was started with.
     #[must_use]
     pub fn new(values: BTreeMap<String, ParamValue>) -> Self {
-        Self { values, ..Self::default() }
+        Self {
+            values,
+            ..Self::default()
+        }
     }
 
     /// Lets these keys be set while the node runs; `check` sees all values as they would be.
@@ -191,7 +207,9 @@ impl ParamStore {
                 )));
             }
             if !value.is_finite() {
-                return Err(ParamError(format!("parameter `{key}` is not a finite number")));
+                return Err(ParamError(format!(
+                    "parameter `{key}` is not a finite number"
+                )));
             }
             next.insert(key.clone(), value.clone());
         }
@@ -229,7 +247,10 @@ mod tests {
     }
 
     fn values(pairs: &[(&str, ParamValue)]) -> BTreeMap<String, ParamValue> {
-        pairs.iter().map(|(k, v)| ((*k).to_string(), v.clone())).collect()
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_string(), v.clone()))
+            .collect()
     }
 
     fn good() -> BTreeMap<String, ParamValue> {
@@ -264,7 +285,9 @@ mod tests {
         v.insert("gains".into(), ParamValue::Doubles(vec![1.0, f64::NAN]));
         let e = build::<P>("guard", &v).unwrap_err().to_string();
         assert!(e.contains("`gains`") && e.contains("finite"), "{e}");
-        let e = build::<P>("guard", &BTreeMap::new()).unwrap_err().to_string();
+        let e = build::<P>("guard", &BTreeMap::new())
+            .unwrap_err()
+            .to_string();
         assert!(e.contains("--params-file"), "{e}");
     }
 
@@ -273,10 +296,34 @@ mod tests {
         let mut store = ParamStore::new(good());
         store.allow(&["limits.max_tilt_rad"], None);
         let set = |store: &mut ParamStore, k: &str, v: ParamValue| store.set(&[(k.to_string(), v)]);
-        assert!(set(&mut store, "rover", ParamValue::String("x".into())).unwrap_err().0.contains("read-only"));
-        assert!(set(&mut store, "nope", ParamValue::Bool(true)).unwrap_err().0.contains("does not exist"));
-        assert!(set(&mut store, "limits.max_tilt_rad", ParamValue::String("x".into())).is_err());
-        assert!(set(&mut store, "limits.max_tilt_rad", ParamValue::Double(f64::NAN)).is_err());
+        assert!(
+            set(&mut store, "rover", ParamValue::String("x".into()))
+                .unwrap_err()
+                .0
+                .contains("read-only")
+        );
+        assert!(
+            set(&mut store, "nope", ParamValue::Bool(true))
+                .unwrap_err()
+                .0
+                .contains("does not exist")
+        );
+        assert!(
+            set(
+                &mut store,
+                "limits.max_tilt_rad",
+                ParamValue::String("x".into())
+            )
+            .is_err()
+        );
+        assert!(
+            set(
+                &mut store,
+                "limits.max_tilt_rad",
+                ParamValue::Double(f64::NAN)
+            )
+            .is_err()
+        );
         assert!(!store.take_changed());
         set(&mut store, "limits.max_tilt_rad", ParamValue::Double(0.3)).unwrap();
         assert!(store.take_changed() && !store.take_changed());
@@ -291,6 +338,9 @@ mod tests {
             ("rover".to_string(), ParamValue::String("x".into())),
         ];
         assert!(store.set(&changes).is_err());
-        assert_eq!(store.values().get("limits.max_tilt_rad"), Some(&ParamValue::Double(0.4)));
+        assert_eq!(
+            store.values().get("limits.max_tilt_rad"),
+            Some(&ParamValue::Double(0.4))
+        );
     }
 }

@@ -31,7 +31,12 @@ impl FrameTree {
     /// Keeps this many seconds of each moving frame.
     #[must_use]
     pub fn new(keep_s: f64) -> Self {
-        Self { edges: BTreeMap::new(), keep_s, refused: 0, missed: 0 }
+        Self {
+            edges: BTreeMap::new(),
+            keep_s,
+            refused: 0,
+            missed: 0,
+        }
     }
 
     /// A frame's place in its parent. `fixed`: from `/tf_static`, true for all time.
@@ -75,9 +80,16 @@ impl FrameTree {
     }
 
     fn check(&self, parent: &str, child: &str, iso: &Isometry3<f64>) -> Result<(), Refused> {
-        let finite = iso.translation.vector.iter().chain(iso.rotation.coords.iter()).all(|v| v.is_finite());
+        let finite = iso
+            .translation
+            .vector
+            .iter()
+            .chain(iso.rotation.coords.iter())
+            .all(|v| v.is_finite());
         if !finite {
-            return Err(Refused(format!("transform {parent} from {child} is not a number")));
+            return Err(Refused(format!(
+                "transform {parent} from {child} is not a number"
+            )));
         }
         if parent == child || self.chain(parent).iter().any(|f| f == child) {
             return Err(Refused(format!("frame {child} would hang under itself")));
@@ -104,12 +116,19 @@ impl FrameTree {
     }
 
     fn parent_from_child_at(&self, child: &str, stamp: Stamp) -> Result<Isometry3<f64>, Refused> {
-        let edge = self.edges.get(child).ok_or_else(|| Refused(format!("frame {child} is not known")))?;
+        let edge = self
+            .edges
+            .get(child)
+            .ok_or_else(|| Refused(format!("frame {child} is not known")))?;
         let missing = || Refused(format!("frame {child} has no place yet"));
         if edge.fixed {
             return edge.history.back().map(|(_, iso)| *iso).ok_or_else(missing);
         }
-        let (first, last) = edge.history.front().zip(edge.history.back()).ok_or_else(missing)?;
+        let (first, last) = edge
+            .history
+            .front()
+            .zip(edge.history.back())
+            .ok_or_else(missing)?;
         if stamp < first.0 || stamp > last.0 {
             return Err(Refused(format!(
                 "frame {child} is known from {:.3} s to {:.3} s, asked for {:.3} s",
@@ -120,11 +139,26 @@ impl FrameTree {
         }
         let at = edge.history.partition_point(|(s, _)| *s < stamp);
         let after = edge.history.get(at).unwrap_or(last);
-        let before = at.checked_sub(1).and_then(|i| edge.history.get(i)).unwrap_or(after);
+        let before = at
+            .checked_sub(1)
+            .and_then(|i| edge.history.get(i))
+            .unwrap_or(after);
         let span_s = after.0.since(before.0);
-        let part = if span_s > 0.0 { stamp.since(before.0) / span_s } else { 1.0 };
-        let rotation = before.1.rotation.try_slerp(&after.1.rotation, part, 1e-9).unwrap_or(after.1.rotation);
-        let translation = before.1.translation.vector.lerp(&after.1.translation.vector, part);
+        let part = if span_s > 0.0 {
+            stamp.since(before.0) / span_s
+        } else {
+            1.0
+        };
+        let rotation = before
+            .1
+            .rotation
+            .try_slerp(&after.1.rotation, part, 1e-9)
+            .unwrap_or(after.1.rotation);
+        let translation = before
+            .1
+            .translation
+            .vector
+            .lerp(&after.1.translation.vector, part);
         Ok(Isometry3::from_parts(translation.into(), rotation))
     }
 
@@ -132,7 +166,12 @@ impl FrameTree {
     ///
     /// # Errors
     /// A frame is unknown, the two are not connected, or the stamp lies outside what is kept.
-    pub fn lookup(&mut self, target: &str, source: &str, stamp: Stamp) -> Result<Isometry3<f64>, Refused> {
+    pub fn lookup(
+        &mut self,
+        target: &str,
+        source: &str,
+        stamp: Stamp,
+    ) -> Result<Isometry3<f64>, Refused> {
         let outcome = self.find(target, source, stamp);
         self.missed += u64::from(outcome.is_err());
         outcome
@@ -177,11 +216,16 @@ mod tests {
 
     fn tree() -> FrameTree {
         let mut tree = FrameTree::new(10.0);
-        tree.insert("map", "odom", at(1.0), shift(100.0), false).unwrap();
-        tree.insert("map", "odom", at(2.0), shift(100.0), false).unwrap();
-        tree.insert("odom", "base_link", at(1.0), shift(1.0), false).unwrap();
-        tree.insert("odom", "base_link", at(2.0), shift(2.0), false).unwrap();
-        tree.insert("base_link", "camera", at(0.0), shift(0.5), true).unwrap();
+        tree.insert("map", "odom", at(1.0), shift(100.0), false)
+            .unwrap();
+        tree.insert("map", "odom", at(2.0), shift(100.0), false)
+            .unwrap();
+        tree.insert("odom", "base_link", at(1.0), shift(1.0), false)
+            .unwrap();
+        tree.insert("odom", "base_link", at(2.0), shift(2.0), false)
+            .unwrap();
+        tree.insert("base_link", "camera", at(0.0), shift(0.5), true)
+            .unwrap();
         tree
     }
 
@@ -191,24 +235,51 @@ mod tests {
         let map_from_camera = tree.lookup("map", "camera", at(1.5)).unwrap();
         assert!((map_from_camera.translation.x - 102.0).abs() < 1e-12);
         let camera_from_map = tree.lookup("camera", "map", at(1.5)).unwrap();
-        assert!((camera_from_map * map_from_camera).translation.vector.norm() < 1e-12);
+        assert!(
+            (camera_from_map * map_from_camera)
+                .translation
+                .vector
+                .norm()
+                < 1e-12
+        );
     }
 
     #[test]
     fn neither_past_nor_future_is_invented() {
         let mut tree = tree();
-        assert!(tree.lookup("map", "base_link", at(2.1)).unwrap_err().0.contains("2.100"));
+        assert!(
+            tree.lookup("map", "base_link", at(2.1))
+                .unwrap_err()
+                .0
+                .contains("2.100")
+        );
         assert!(tree.lookup("map", "base_link", at(0.9)).is_err());
-        assert!(tree.lookup("map", "mars", at(1.5)).unwrap_err().0.contains("not connected"));
+        assert!(
+            tree.lookup("map", "mars", at(1.5))
+                .unwrap_err()
+                .0
+                .contains("not connected")
+        );
         assert_eq!(tree.missed, 3);
     }
 
     #[test]
     fn loops_second_parents_and_not_a_number_are_refused() {
         let mut tree = tree();
-        assert!(tree.insert("camera", "map", at(1.0), shift(0.0), false).is_err());
-        assert!(tree.insert("map", "camera", at(1.0), shift(0.0), false).unwrap_err().0.contains("base_link"));
-        assert!(tree.insert("map", "odom", at(3.0), shift(f64::NAN), false).is_err());
+        assert!(
+            tree.insert("camera", "map", at(1.0), shift(0.0), false)
+                .is_err()
+        );
+        assert!(
+            tree.insert("map", "camera", at(1.0), shift(0.0), false)
+                .unwrap_err()
+                .0
+                .contains("base_link")
+        );
+        assert!(
+            tree.insert("map", "odom", at(3.0), shift(f64::NAN), false)
+                .is_err()
+        );
         assert_eq!(tree.refused, 3);
     }
 
@@ -216,7 +287,8 @@ mod tests {
     fn old_places_are_forgotten() {
         let mut tree = FrameTree::new(1.0);
         for i in 0..100 {
-            tree.insert("a", "b", at(f64::from(i) * 0.1), shift(0.0), false).unwrap();
+            tree.insert("a", "b", at(f64::from(i) * 0.1), shift(0.0), false)
+                .unwrap();
         }
         assert!(tree.lookup("a", "b", at(5.0)).is_err());
         assert!(tree.lookup("a", "b", at(9.5)).is_ok());

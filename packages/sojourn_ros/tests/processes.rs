@@ -7,16 +7,24 @@ use std::time::{Duration, Instant};
 use support::{Domain, both, example};
 
 fn template_parameters() -> String {
-    format!("{}/examples/template_node.param.yaml", env!("CARGO_MANIFEST_DIR"))
+    format!(
+        "{}/examples/template_node.param.yaml",
+        env!("CARGO_MANIFEST_DIR")
+    )
 }
 
 #[test]
 fn lockstep_delivers_each_message_in_its_tick() {
     // The example checks every value against the tick it belongs to.
     let domain = Domain::claim();
-    let output = domain.start(&example("tick_rate"), &["4", "300"]).wait(Duration::from_secs(60));
+    let output = domain
+        .start(&example("tick_rate"), &["4", "300"])
+        .wait(Duration::from_secs(60));
     let text = both(&output);
-    assert!(output.status.success() && text.contains("300 ticks, 4 nodes"), "{text}");
+    assert!(
+        output.status.success() && text.contains("300 ticks, 4 nodes"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -35,25 +43,68 @@ fn bad_arguments_and_parameters_end_with_one_sentence() {
     for (arguments, expected) in [
         (vec!["--ros-args", "-p", "nonsense"], "cannot start ROS"),
         (vec![], "`tick.mode` is missing"),
-        (vec!["--ros-args", "-p", "tick.mode:=sideways", "-p", "tick.period_s:=0.1"], "expected sim, wall or server"),
-        (vec!["--ros-args", "-p", "tick.mode:=wall", "-p", "tick.period_s:=.nan"], "`tick.period_s` is NaN"),
         (
-            vec!["--ros-args", "-p", "tick.mode:=wall", "-p", "tick.period_s:=0.1", "-p", "max_speed_mps:=1.0"],
+            vec![
+                "--ros-args",
+                "-p",
+                "tick.mode:=sideways",
+                "-p",
+                "tick.period_s:=0.1",
+            ],
+            "expected sim, wall or server",
+        ),
+        (
+            vec![
+                "--ros-args",
+                "-p",
+                "tick.mode:=wall",
+                "-p",
+                "tick.period_s:=.nan",
+            ],
+            "`tick.period_s` is NaN",
+        ),
+        (
+            vec![
+                "--ros-args",
+                "-p",
+                "tick.mode:=wall",
+                "-p",
+                "tick.period_s:=0.1",
+                "-p",
+                "max_speed_mps:=1.0",
+            ],
             "command_timeout_s",
         ),
     ] {
-        let output = domain.start(&example("template_node"), &arguments).wait(Duration::from_secs(20));
+        let output = domain
+            .start(&example("template_node"), &arguments)
+            .wait(Duration::from_secs(20));
         let text = both(&output);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
-        assert!(text.contains(expected), "{arguments:?}: expected {expected:?} in: {text}");
-        assert_eq!(text.lines().filter(|l| l.starts_with("[ERROR]") && l.contains("[limiter]:")).count(), 1, "{text}");
+        assert!(
+            text.contains(expected),
+            "{arguments:?}: expected {expected:?} in: {text}"
+        );
+        assert_eq!(
+            text.lines()
+                .filter(|l| l.starts_with("[ERROR]") && l.contains("[limiter]:"))
+                .count(),
+            1,
+            "{text}"
+        );
     }
     let parameters = template_parameters();
     let output = domain
-        .start(&example("template_node"), &["--ros-args", "--params-file", &parameters, "-p", "typo:=1"])
+        .start(
+            &example("template_node"),
+            &["--ros-args", "--params-file", &parameters, "-p", "typo:=1"],
+        )
         .wait(Duration::from_secs(20));
     let text = both(&output);
-    assert!(!output.status.success() && text.contains("limiter") && text.contains("typo"), "{text}");
+    assert!(
+        !output.status.success() && text.contains("limiter") && text.contains("typo"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -70,14 +121,21 @@ fn a_recording_is_complete_and_readable() {
     std::fs::write(&parameters, text).unwrap();
     let recorder = domain.start(
         std::path::Path::new(env!("CARGO_BIN_EXE_recorder")),
-        &["--ros-args", "--params-file", &parameters.display().to_string()],
+        &[
+            "--ros-args",
+            "--params-file",
+            &parameters.display().to_string(),
+        ],
     );
-    let node =
-        domain.start(&example("template_node"), &["--ros-args", "--params-file", &template_parameters()]);
+    let node = domain.start(
+        &example("template_node"),
+        &["--ros-args", "--params-file", &template_parameters()],
+    );
     let temporary = folder.path().join("recording.mcap.tmp");
     // Flushed once a second: when the file grows, messages are in it.
     let deadline = Instant::now() + Duration::from_secs(20);
-    while std::fs::metadata(&temporary).map_or(0, |m| m.len()) < 20_000 && Instant::now() < deadline {
+    while std::fs::metadata(&temporary).map_or(0, |m| m.len()) < 20_000 && Instant::now() < deadline
+    {
         let bytes = std::fs::read(&temporary).unwrap_or_default();
         if messages(&bytes) > 10 {
             break;
@@ -85,9 +143,15 @@ fn a_recording_is_complete_and_readable() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let (status, took, said) = node.terminate();
-    assert!(status.success() && took < Duration::from_secs(2), "{took:?} {said}");
+    assert!(
+        status.success() && took < Duration::from_secs(2),
+        "{took:?} {said}"
+    );
     let (status, took, said) = recorder.terminate();
-    assert!(status.success() && took < Duration::from_secs(2), "{took:?} {said}");
+    assert!(
+        status.success() && took < Duration::from_secs(2),
+        "{took:?} {said}"
+    );
     assert!(!temporary.exists());
     let bytes = std::fs::read(&path).unwrap();
     let mut topics = std::collections::BTreeMap::new();
@@ -98,11 +162,16 @@ fn a_recording_is_complete_and_readable() {
     }
     assert!(topics.get("/cmd_vel").is_some_and(|n| *n > 3), "{topics:?}");
     let summary = mcap::Summary::read(&bytes).unwrap().unwrap();
-    let schema = summary.schemas.values().find(|s| s.name == "sojourn_msgs/msg/Plan").unwrap();
+    let schema = summary
+        .schemas
+        .values()
+        .find(|s| s.name == "sojourn_msgs/msg/Plan")
+        .unwrap();
     assert!(String::from_utf8_lossy(&schema.data).contains("MSG: sojourn_msgs/Waypoint"));
 }
 
 fn messages(bytes: &[u8]) -> usize {
     let options = mcap::read::Options::IgnoreEndMagic;
-    mcap::MessageStream::new_with_options(bytes, options.into()).map_or(0, |m| m.filter(Result::is_ok).count())
+    mcap::MessageStream::new_with_options(bytes, options.into())
+        .map_or(0, |m| m.filter(Result::is_ok).count())
 }

@@ -61,16 +61,28 @@ fn channels(params: &Params) -> anyhow::Result<Vec<Channel>> {
                 "parameter `topics`: {name:?} is not in the table of topics; write \"{name} package/msg/Type\""
             ),
         };
-        anyhow::ensure!(all.iter().all(|c| c.name != name), "parameter `topics`: {name:?} stands there twice");
-        all.push(Channel { name, kind, qos: known.map(|t| t.qos), every: 1 });
+        anyhow::ensure!(
+            all.iter().all(|c| c.name != name),
+            "parameter `topics`: {name:?} stands there twice"
+        );
+        all.push(Channel {
+            name,
+            kind,
+            qos: known.map(|t| t.qos),
+            every: 1,
+        });
     }
     for entry in params.every.iter().filter(|t| !t.trim().is_empty()) {
         let (name, n) = entry.split_once(' ').unwrap_or((entry, ""));
         let n: u64 = n.trim().parse().ok().filter(|n| *n > 0).ok_or_else(|| {
-            anyhow::anyhow!("parameter `every`: {entry:?} is not of the form \"topic n\" with n of 1 or more")
+            anyhow::anyhow!(
+                "parameter `every`: {entry:?} is not of the form \"topic n\" with n of 1 or more"
+            )
         })?;
         let channel = all.iter_mut().find(|c| c.name == name);
-        channel.ok_or_else(|| anyhow::anyhow!("parameter `every`: {name:?} is not recorded"))?.every = n;
+        channel
+            .ok_or_else(|| anyhow::anyhow!("parameter `every`: {name:?} is not recorded"))?
+            .every = n;
     }
     Ok(all)
 }
@@ -83,23 +95,40 @@ async fn recorder(mut kit: NodeKit<Taken>) -> anyhow::Result<()> {
     let mut numbers = Vec::new();
     for (index, channel) in channels.iter().enumerate() {
         let definition = definitions.of(&channel.kind)?;
-        numbers.push(recording.add(&kit.resolved(&channel.name), &channel.kind, &definition, channel.qos)?);
-        let qos = channel.qos.map_or_else(QosProfile::default, subscription_qos);
+        numbers.push(recording.add(
+            &kit.resolved(&channel.name),
+            &channel.kind,
+            &definition,
+            channel.qos,
+        )?);
+        let qos = channel
+            .qos
+            .map_or_else(QosProfile::default, subscription_qos);
         let (stamped, every, mut count) = (definition.stamped, channel.every, 0u64);
         kit.subscribe_raw(&channel.name, &channel.kind, qos, move |cdr| {
-            let published = if stamped { leading_stamp(&cdr).map(Stamp) } else { None };
+            let published = if stamped {
+                leading_stamp(&cdr).map(Stamp)
+            } else {
+                None
+            };
             count += 1;
             let keep = (count - 1) % every == 0;
             RawInput {
                 stamp: published.unwrap_or_default(),
-                input: keep.then_some(Taken { channel: index, published, cdr }),
+                input: keep.then_some(Taken {
+                    channel: index,
+                    published,
+                    cdr,
+                }),
             }
         })?;
     }
     let mut node = kit.run()?;
     let mut flushed = Instant::now();
     let write = |recording: &mut Recording, now: Stamp, taken: &Taken| -> anyhow::Result<()> {
-        let Some(number) = numbers.get(taken.channel) else { return Ok(()) };
+        let Some(number) = numbers.get(taken.channel) else {
+            return Ok(());
+        };
         Ok(recording.write(*number, now, taken.published.unwrap_or(now), &taken.cdr)?)
     };
     loop {

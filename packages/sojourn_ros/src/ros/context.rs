@@ -18,11 +18,17 @@ pub fn ensure_dds_profile() {
     if std::env::var_os(PROFILE_VARIABLE).is_some() {
         return;
     }
-    let Some((exe, profile)) = std::env::current_exe().ok().zip(write_profile()) else { return };
+    let Some((exe, profile)) = std::env::current_exe().ok().zip(write_profile()) else {
+        return;
+    };
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_else(|| OsString::from("node"));
     // Returns only if it fails; the node then runs without the profile and says so.
-    let _error = Command::new(exe).arg0(name).args(arguments).env(PROFILE_VARIABLE, profile).exec();
+    let _error = Command::new(exe)
+        .arg0(name)
+        .args(arguments)
+        .env(PROFILE_VARIABLE, profile)
+        .exec();
 }
 
 fn write_profile() -> Option<PathBuf> {
@@ -44,13 +50,21 @@ fn write_profile() -> Option<PathBuf> {
 #[must_use]
 pub fn profile_warning() -> Option<String> {
     let Some(path) = std::env::var_os(PROFILE_VARIABLE) else {
-        return Some(format!("{PROFILE_VARIABLE} is not set: images may be lost and discovery may take seconds"));
+        return Some(format!(
+            "{PROFILE_VARIABLE} is not set: images may be lost and discovery may take seconds"
+        ));
     };
     let path = PathBuf::from(path);
     match std::fs::read_to_string(&path) {
         Ok(text) if text.contains("segment_size") => None,
-        Ok(_) => Some(format!("{}: sets no segment_size, images above 512 KB may be lost", path.display())),
-        Err(e) => Some(format!("{}: {e}; images may be lost and discovery may take seconds", path.display())),
+        Ok(_) => Some(format!(
+            "{}: sets no segment_size, images above 512 KB may be lost",
+            path.display()
+        )),
+        Err(e) => Some(format!(
+            "{}: {e}; images may be lost and discovery may take seconds",
+            path.display()
+        )),
     }
 }
 
@@ -78,5 +92,9 @@ pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .cloned()
         .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()))
         .unwrap_or_else(|| "panic".to_string());
-    text.split(", at ").next().unwrap_or_default().trim().to_string()
+    text.split(", at ")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_string()
 }

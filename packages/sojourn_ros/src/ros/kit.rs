@@ -65,7 +65,10 @@ where
 {
     context::ensure_dds_profile();
     logging::start(name);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(e) => {
             tracing::error!("cannot start the runtime: {e}");
@@ -106,12 +109,17 @@ impl<I: Send + 'static> NodeKit<I> {
     pub fn start(name: &str) -> Result<Self, KitError> {
         logging::start(name);
         let context = context::create_context()?;
-        let mut node =
-            r2r::Node::create(context, name, "").map_err(|e| KitError::ros("create the node", name, &e))?;
+        let mut node = r2r::Node::create(context, name, "")
+            .map_err(|e| KitError::ros("create the node", name, &e))?;
         let oops = |e: r2r::Error| KitError::ros("read the name of the node", name, &e);
         let (name, namespace) = (node.name().map_err(oops)?, node.namespace().map_err(oops)?);
         let mut values: BTreeMap<String, ParamValue> = BTreeMap::new();
-        for (key, parameter) in node.params.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
+        for (key, parameter) in node
+            .params
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .iter()
+        {
             if let Some(value) = param_services::from_r2r(&parameter.value) {
                 values.insert(key.clone(), value);
             }
@@ -120,11 +128,20 @@ impl<I: Send + 'static> NodeKit<I> {
         let mut store = ParamStore::new(values);
         store.declare("use_sim_time", ParamValue::Bool(false));
         store.allow(&["use_sim_time"], None);
-        if !matches!(store.values().get("use_sim_time"), Some(ParamValue::Bool(_))) {
-            return Err(ParamError(format!("node {name}: parameter `use_sim_time` must be true or false")).into());
+        if !matches!(
+            store.values().get("use_sim_time"),
+            Some(ParamValue::Bool(_))
+        ) {
+            return Err(ParamError(format!(
+                "node {name}: parameter `use_sim_time` must be true or false"
+            ))
+            .into());
         }
 
-        let rosout_qos = r2r::QosProfile::default().reliable().transient_local().keep_last(1000);
+        let rosout_qos = r2r::QosProfile::default()
+            .reliable()
+            .transient_local()
+            .keep_last(1000);
         let rosout = node
             .create_publisher("/rosout", rosout_qos)
             .map_err(|e| KitError::ros("create a publisher on", "/rosout", &e))?;
@@ -135,10 +152,16 @@ impl<I: Send + 'static> NodeKit<I> {
         let counts = Arc::new(Counts::default());
         let heartbeat_name = resolve(&namespace, topics::HEARTBEAT.name);
         let heartbeat = node
-            .create_publisher(topics::HEARTBEAT.name, crate::ros::publisher::qos_profile(topics::HEARTBEAT.qos))
+            .create_publisher(
+                topics::HEARTBEAT.name,
+                crate::ros::publisher::qos_profile(topics::HEARTBEAT.qos),
+            )
             .map_err(|e| KitError::ros("create a publisher on", &heartbeat_name, &e))?;
         let diagnostics = node
-            .create_publisher(topics::DIAGNOSTICS.name, crate::ros::publisher::qos_profile(topics::DIAGNOSTICS.qos))
+            .create_publisher(
+                topics::DIAGNOSTICS.name,
+                crate::ros::publisher::qos_profile(topics::DIAGNOSTICS.qos),
+            )
             .map_err(|e| KitError::ros("create a publisher on", "/diagnostics", &e))?;
         let heartbeat_count = counts.add(&heartbeat_name);
         let shared = Arc::new(Shared {
@@ -146,7 +169,12 @@ impl<I: Send + 'static> NodeKit<I> {
             name,
             params: Arc::new(Mutex::new(store)),
             notify: tokio::sync::Notify::new(),
-            state: Mutex::new(State { inbox: Inbox::default(), pending: None, skipped: 0, told: false }),
+            state: Mutex::new(State {
+                inbox: Inbox::default(),
+                pending: None,
+                skipped: 0,
+                told: false,
+            }),
             counts,
             mode,
             clock: Mutex::new(None),
@@ -169,7 +197,17 @@ impl<I: Send + 'static> NodeKit<I> {
             heartbeat_name,
             Box::new(move || probe.get_inter_process_subscription_count().unwrap_or(0)),
         )];
-        Ok(Self { node, shared, namespace, period, drainers, probes, heartbeat, heartbeat_count, diagnostics })
+        Ok(Self {
+            node,
+            shared,
+            namespace,
+            period,
+            drainers,
+            probes,
+            heartbeat,
+            heartbeat_count,
+            diagnostics,
+        })
     }
 
     /// The node's name, without namespace.
@@ -196,7 +234,10 @@ impl<I: Send + 'static> NodeKit<I> {
     /// # Errors
     /// A sentence that names the node and the key that is missing, unknown, of the wrong type or not a finite number.
     pub fn params<P: DeserializeOwned>(&self) -> Result<P, KitError> {
-        Ok(build(&self.shared.name, guard(&self.shared.params).values())?)
+        Ok(build(
+            &self.shared.name,
+            guard(&self.shared.params).values(),
+        )?)
     }
 
     /// As [`NodeKit::params`], but these keys can be set while the node runs. A set is refused when `check` refuses the
@@ -230,7 +271,8 @@ impl<I: Send + 'static> NodeKit<I> {
         let publisher = Publisher::create(&mut self.node, topic, &resolved, &self.shared.counts)?;
         if is_counted(topic.qos) {
             let probe = publisher.clone();
-            self.probes.push((resolved, Box::new(move || probe.subscribers())));
+            self.probes
+                .push((resolved, Box::new(move || probe.subscribers())));
         }
         Ok(publisher)
     }
@@ -260,7 +302,12 @@ impl<I: Send + 'static> NodeKit<I> {
         self.subscribe_keeping(topic, Keep::Latest, convert)
     }
 
-    fn subscribe_keeping<T, F>(&mut self, topic: &Topic, keep: Keep, mut convert: F) -> Result<(), KitError>
+    fn subscribe_keeping<T, F>(
+        &mut self,
+        topic: &Topic,
+        keep: Keep,
+        mut convert: F,
+    ) -> Result<(), KitError>
     where
         T: WrappedTypesupport + MsgMeta + Send + 'static,
         F: FnMut(T) -> Result<Option<I>, Refused> + Send + 'static,
@@ -271,13 +318,22 @@ impl<I: Send + 'static> NodeKit<I> {
             .subscribe::<T>(topic.name, subscription_qos(topic.qos))
             .map_err(|e| KitError::ros("subscribe to", &resolved, &e))?;
         let by_tick = topic.name == topics::HEARTBEAT.name;
-        let capacity = if topic.qos == QosClass::Sensor { SENSOR_QUEUE } else { QUEUE };
-        let number = guard(&self.shared.state).inbox.add(&resolved, keep, by_tick, capacity);
+        let capacity = if topic.qos == QosClass::Sensor {
+            SENSOR_QUEUE
+        } else {
+            QUEUE
+        };
+        let number = guard(&self.shared.state)
+            .inbox
+            .add(&resolved, keep, by_tick, capacity);
         let shared = self.shared.clone();
         let mut complaints = Complaints::default();
         self.drainers.push(Box::new(move || {
             drain(&mut stream, |message: T| {
-                let (stamp, tick) = (message.stamp().unwrap_or_default(), message.tick().unwrap_or(0));
+                let (stamp, tick) = (
+                    message.stamp().unwrap_or_default(),
+                    message.tick().unwrap_or(0),
+                );
                 let (input, refused) = match convert(message) {
                     Ok(input) => (input, false),
                     Err(why) => {
@@ -285,7 +341,9 @@ impl<I: Send + 'static> NodeKit<I> {
                         (None, true)
                     }
                 };
-                guard(&shared.state).inbox.push(number, tick, stamp, input, refused);
+                guard(&shared.state)
+                    .inbox
+                    .push(number, tick, stamp, input, refused);
             });
         }));
         Ok(())
@@ -321,12 +379,16 @@ impl<I: Send + 'static> NodeKit<I> {
             .node
             .subscribe_raw(name, kind, qos)
             .map_err(|e| KitError::ros("subscribe to", &resolved, &e))?;
-        let number = guard(&self.shared.state).inbox.add(&resolved, Keep::All, false, QUEUE);
+        let number = guard(&self.shared.state)
+            .inbox
+            .add(&resolved, Keep::All, false, QUEUE);
         let shared = self.shared.clone();
         self.drainers.push(Box::new(move || {
             drain(&mut stream, |bytes| {
                 let raw = convert(bytes);
-                guard(&shared.state).inbox.push(number, 0, raw.stamp, raw.input, false);
+                guard(&shared.state)
+                    .inbox
+                    .push(number, 0, raw.stamp, raw.input, false);
             });
         }));
         Ok(())
@@ -389,7 +451,11 @@ impl<I: Send + 'static> NodeKit<I> {
         let shared = self.shared.clone();
         let probes = std::mem::take(&mut self.probes);
         let heartbeats = self.heartbeat.clone();
-        let mut subscriptions: Vec<String> = guard(&shared.state).inbox.topics().map(str::to_string).collect();
+        let mut subscriptions: Vec<String> = guard(&shared.state)
+            .inbox
+            .topics()
+            .map(str::to_string)
+            .collect();
         subscriptions.push(resolved);
         let mut answered: Option<Instant> = None;
         self.drainers.push(Box::new(move || {
@@ -411,7 +477,8 @@ impl<I: Send + 'static> NodeKit<I> {
                     &Health::default(),
                     &shared.counts.snapshot(),
                 );
-                let wanted: BTreeMap<&String, &u64> = tick.topics.iter().zip(&tick.counts).collect();
+                let wanted: BTreeMap<&String, &u64> =
+                    tick.topics.iter().zip(&tick.counts).collect();
                 answer.ready = !wanted.is_empty()
                     && probes.iter().all(|(topic, found)| {
                         wanted.get(topic).is_none_or(|n| found() as u64 >= **n)
@@ -436,17 +503,28 @@ fn pending_from(tick: TickMsg) -> Pending {
     }
 }
 
-fn tick_parameters(node: &str, values: &BTreeMap<String, ParamValue>) -> Result<(TickMode, Duration), KitError> {
+fn tick_parameters(
+    node: &str,
+    values: &BTreeMap<String, ParamValue>,
+) -> Result<(TickMode, Duration), KitError> {
     let bad = |what: &str| KitError::from(ParamError(format!("node {node}: {what}")));
     let mode = match values.get("tick.mode") {
         Some(ParamValue::String(mode)) => match mode.as_str() {
             "sim" => TickMode::Sim,
             "wall" => TickMode::Wall,
             "server" => TickMode::Server,
-            other => return Err(bad(&format!("parameter `tick.mode` is {other:?}, expected sim, wall or server"))),
+            other => {
+                return Err(bad(&format!(
+                    "parameter `tick.mode` is {other:?}, expected sim, wall or server"
+                )));
+            }
         },
         Some(_) => return Err(bad("parameter `tick.mode` must be a string")),
-        None => return Err(bad("parameter `tick.mode` is missing (is --params-file given, with a section of this name?)")),
+        None => {
+            return Err(bad(
+                "parameter `tick.mode` is missing (is --params-file given, with a section of this name?)",
+            ));
+        }
     };
     let period_s = match values.get("tick.period_s") {
         Some(ParamValue::Double(v)) => *v,
@@ -455,9 +533,12 @@ fn tick_parameters(node: &str, values: &BTreeMap<String, ParamValue>) -> Result<
         None => return Err(bad("parameter `tick.period_s` is missing")),
     };
     if !(0.001..=60.0).contains(&period_s) {
-        return Err(bad(&format!("parameter `tick.period_s` is {period_s}, expected 0.001 to 60 seconds")));
+        return Err(bad(&format!(
+            "parameter `tick.period_s` is {period_s}, expected 0.001 to 60 seconds"
+        )));
     }
-    let period = Duration::try_from_secs_f64(period_s).map_err(|e| bad(&format!("parameter `tick.period_s`: {e}")))?;
+    let period = Duration::try_from_secs_f64(period_s)
+        .map_err(|e| bad(&format!("parameter `tick.period_s`: {e}")))?;
     Ok((mode, period))
 }
 
@@ -486,7 +567,10 @@ struct Complaints {
 impl Complaints {
     fn say(&mut self, topic: &str, why: &Refused) {
         self.since += 1;
-        if self.said.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
+        if self
+            .said
+            .is_none_or(|at| at.elapsed() >= Duration::from_secs(1))
+        {
             tracing::warn!("{topic}: refused {} message(s), newest: {why}", self.since);
             self.said = Some(Instant::now());
             self.since = 0;
@@ -547,7 +631,9 @@ fn follow_clock<I>(node: &mut r2r::Node, clock: &mut Option<ClockStream>, shared
         }
     }
     if let Some(stream) = clock {
-        drain(stream, |message| shared.on_clock(stamp_from_msg(&message.clock)));
+        drain(stream, |message| {
+            shared.on_clock(stamp_from_msg(&message.clock))
+        });
     }
 }
 
@@ -555,10 +641,16 @@ fn watch_signals<I: Send + 'static>(shared: &Arc<Shared<I>>) -> Result<(), KitEr
     use tokio::signal::unix::{SignalKind, signal};
     let shared = shared.clone();
     let oops = |e: &dyn std::fmt::Display| KitError::ros("watch", "signals", e);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| oops(&e))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| oops(&e))?;
     let (mut interrupt, mut terminate) = {
         let _entered = runtime.enter();
-        (signal(SignalKind::interrupt()).map_err(|e| oops(&e))?, signal(SignalKind::terminate()).map_err(|e| oops(&e))?)
+        (
+            signal(SignalKind::interrupt()).map_err(|e| oops(&e))?,
+            signal(SignalKind::terminate()).map_err(|e| oops(&e))?,
+        )
     };
     let body = move || {
         runtime.block_on(async {
@@ -575,5 +667,9 @@ fn watch_signals<I: Send + 'static>(shared: &Arc<Shared<I>>) -> Result<(), KitEr
             std::process::exit(0);
         }
     };
-    std::thread::Builder::new().name("signals".to_string()).spawn(body).map(|_| ()).map_err(|e| oops(&e))
+    std::thread::Builder::new()
+        .name("signals".to_string())
+        .spawn(body)
+        .map(|_| ())
+        .map_err(|e| oops(&e))
 }

@@ -35,14 +35,19 @@ pub(crate) fn set_now(now: Stamp) {
 /// Wall time as a stamp.
 #[must_use]
 pub fn wall_now() -> Stamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Stamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// Starts logging for this process; a second call changes nothing. The level comes from `--log-level`, else from
 /// `RUST_LOG`, else it is info.
 pub(crate) fn start(node: &str) {
-    let sink = Sink { node: node.to_string(), rosout: Mutex::new(None) };
+    let sink = Sink {
+        node: node.to_string(),
+        rosout: Mutex::new(None),
+    };
     if SINK.set(sink).is_err() {
         return;
     }
@@ -53,7 +58,10 @@ pub(crate) fn start(node: &str) {
         _ => EnvFilter::try_from_default_env().ok(),
     };
     let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
-    let _already = tracing_subscriber::registry().with(filter).with(RosLayer).try_init();
+    let _already = tracing_subscriber::registry()
+        .with(filter)
+        .with(RosLayer)
+        .try_init();
 }
 
 /// From now on log lines go to `/rosout` too.
@@ -96,11 +104,21 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RosLayer {
             ns => Stamp(ns),
         };
         // A closed stderr must not end a rover's node.
-        let _closed = writeln!(std::io::stderr(), "[{label}] [{:.3}] [{}]: {text}", now.as_secs(), sink.node);
+        let _closed = writeln!(
+            std::io::stderr(),
+            "[{label}] [{:.3}] [{}]: {text}",
+            now.as_secs(),
+            sink.node
+        );
         if INSIDE.replace(true) {
             return;
         }
-        if let Some(rosout) = sink.rosout.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        if let Some(rosout) = sink
+            .rosout
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
             let log = Log {
                 stamp: stamp_to_msg(now),
                 level,

@@ -29,7 +29,10 @@ pub fn stamp_to_msg(stamp: Stamp) -> Time {
 /// A header for a message.
 #[must_use]
 pub fn header(stamp: Stamp, frame: &str) -> r2r::std_msgs::msg::Header {
-    r2r::std_msgs::msg::Header { stamp: stamp_to_msg(stamp), frame_id: frame.to_string() }
+    r2r::std_msgs::msg::Header {
+        stamp: stamp_to_msg(stamp),
+        frame_id: frame.to_string(),
+    }
 }
 
 macro_rules! with_header {
@@ -97,12 +100,16 @@ impl MsgMeta for r2r::grid_map_msgs::msg::GridMap {
 
 impl MsgMeta for r2r::tf2_msgs::msg::TFMessage {
     fn stamp(&self) -> Option<Stamp> {
-        self.transforms.first().map(|t| stamp_from_msg(&t.header.stamp))
+        self.transforms
+            .first()
+            .map(|t| stamp_from_msg(&t.header.stamp))
     }
 }
 
 impl MsgMeta for r2r::visualization_msgs::msg::MarkerArray {
     fn stamp(&self) -> Option<Stamp> {
-        self.markers.first().map(|m| stamp_from_msg(&m.header.stamp))
+        self.markers
+            .first()
+            .map(|m| stamp_from_msg(&m.header.stamp))
     }
 }

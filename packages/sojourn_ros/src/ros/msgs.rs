@@ -3,8 +3,8 @@
 //!
 //! Staleness is the core's business where it depends on the tick: see [`fresh`].
 
-use crate::{FrameTree, Refused};
 use crate::ros::meta::{header, stamp_from_msg};
+use crate::{FrameTree, Refused};
 use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion, Vector3};
 use r2r::geometry_msgs::msg as geometry;
 use r2r::nav_msgs::msg::Odometry;
@@ -26,7 +26,11 @@ const NORM_TOLERANCE: f64 = 1e-3;
 /// # Errors
 /// Naming `what`.
 pub fn finite(what: &str, value: f64) -> Result<f64, Refused> {
-    if value.is_finite() { Ok(value) } else { Err(Refused(format!("{what} is {value}"))) }
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Refused(format!("{what} is {value}")))
+    }
 }
 
 /// The stamp of a header in this frame.
@@ -35,10 +39,17 @@ pub fn finite(what: &str, value: f64) -> Result<f64, Refused> {
 /// When the frame is another, naming both, or the stamp is zero.
 pub fn in_frame(header: &Header, frame: &str) -> Result<Stamp, Refused> {
     if header.frame_id != frame {
-        return Err(Refused(format!("frame_id is {:?}, expected {frame:?}", header.frame_id)));
+        return Err(Refused(format!(
+            "frame_id is {:?}, expected {frame:?}",
+            header.frame_id
+        )));
     }
     let stamp = stamp_from_msg(&header.stamp);
-    if stamp.0 <= 0 { Err(Refused::from("stamp is zero")) } else { Ok(stamp) }
+    if stamp.0 <= 0 {
+        Err(Refused::from("stamp is zero"))
+    } else {
+        Ok(stamp)
+    }
 }
 
 /// Whether a stamp is neither older than `max_age_s` nor more than `max_ahead_s` in the future.
@@ -48,10 +59,15 @@ pub fn in_frame(header: &Header, frame: &str) -> Result<Stamp, Refused> {
 pub fn fresh(stamp: Stamp, now: Stamp, max_age_s: f64, max_ahead_s: f64) -> Result<(), Refused> {
     let age_s = now.since(stamp);
     if age_s > max_age_s {
-        return Err(Refused(format!("stamp is {age_s:.3} s old, at most {max_age_s} s allowed")));
+        return Err(Refused(format!(
+            "stamp is {age_s:.3} s old, at most {max_age_s} s allowed"
+        )));
     }
     if -age_s > max_ahead_s {
-        return Err(Refused(format!("stamp is {:.3} s in the future, at most {max_ahead_s} s allowed", -age_s)));
+        return Err(Refused(format!(
+            "stamp is {:.3} s in the future, at most {max_ahead_s} s allowed",
+            -age_s
+        )));
     }
     Ok(())
 }
@@ -61,7 +77,11 @@ pub fn fresh(stamp: Stamp, now: Stamp, max_age_s: f64, max_ahead_s: f64) -> Resu
 /// # Errors
 /// When a component is not finite.
 pub fn vector(what: &str, x: f64, y: f64, z: f64) -> Result<Vector3<f64>, Refused> {
-    Ok(Vector3::new(finite(what, x)?, finite(what, y)?, finite(what, z)?))
+    Ok(Vector3::new(
+        finite(what, x)?,
+        finite(what, y)?,
+        finite(what, z)?,
+    ))
 }
 
 /// A rotation.
@@ -82,7 +102,12 @@ pub fn rotation(q: &geometry::Quaternion) -> Result<UnitQuaternion<f64>, Refused
 /// A rotation as a message.
 #[must_use]
 pub fn rotation_to_msg(rotation: &UnitQuaternion<f64>) -> geometry::Quaternion {
-    geometry::Quaternion { x: rotation.i, y: rotation.j, z: rotation.k, w: rotation.w }
+    geometry::Quaternion {
+        x: rotation.i,
+        y: rotation.j,
+        z: rotation.k,
+        w: rotation.w,
+    }
 }
 
 /// A pose.
@@ -91,7 +116,10 @@ pub fn rotation_to_msg(rotation: &UnitQuaternion<f64>) -> geometry::Quaternion {
 /// As [`rotation`] and [`vector`].
 pub fn isometry(pose: &geometry::Pose) -> Result<Isometry3<f64>, Refused> {
     let p = &pose.position;
-    Ok(Isometry3::from_parts(Translation3::from(vector("position", p.x, p.y, p.z)?), rotation(&pose.orientation)?))
+    Ok(Isometry3::from_parts(
+        Translation3::from(vector("position", p.x, p.y, p.z)?),
+        rotation(&pose.orientation)?,
+    ))
 }
 
 /// A pose as a message.
@@ -99,7 +127,11 @@ pub fn isometry(pose: &geometry::Pose) -> Result<Isometry3<f64>, Refused> {
 pub fn pose_to_msg(pose: &Isometry3<f64>) -> geometry::Pose {
     let t = pose.translation.vector;
     geometry::Pose {
-        position: geometry::Point { x: t.x, y: t.y, z: t.z },
+        position: geometry::Point {
+            x: t.x,
+            y: t.y,
+            z: t.z,
+        },
         orientation: rotation_to_msg(&pose.rotation),
     }
 }
@@ -108,7 +140,10 @@ pub fn pose_to_msg(pose: &Isometry3<f64>) -> geometry::Pose {
 ///
 /// # Errors
 /// Another frame, or as [`isometry`].
-pub fn pose_stamped(m: &geometry::PoseStamped, frame: &str) -> Result<(Stamp, Isometry3<f64>), Refused> {
+pub fn pose_stamped(
+    m: &geometry::PoseStamped,
+    frame: &str,
+) -> Result<(Stamp, Isometry3<f64>), Refused> {
     Ok((in_frame(&m.header, frame)?, isometry(&m.pose)?))
 }
 
@@ -121,11 +156,21 @@ pub fn transform<To: Frame, From: Frame>(
 ) -> Result<(Stamp, Transform<To, From>), Refused> {
     let stamp = in_frame(&m.header, To::NAME)?;
     if m.child_frame_id != From::NAME {
-        return Err(Refused(format!("child_frame_id is {:?}, expected {:?}", m.child_frame_id, From::NAME)));
+        return Err(Refused(format!(
+            "child_frame_id is {:?}, expected {:?}",
+            m.child_frame_id,
+            From::NAME
+        )));
     }
     let t = &m.transform.translation;
     let translation = Translation3::from(vector("translation", t.x, t.y, t.z)?);
-    Ok((stamp, Transform::new(Isometry3::from_parts(translation, rotation(&m.transform.rotation)?))))
+    Ok((
+        stamp,
+        Transform::new(Isometry3::from_parts(
+            translation,
+            rotation(&m.transform.rotation)?,
+        )),
+    ))
 }
 
 /// `To` from `From` as a message.
@@ -150,7 +195,11 @@ pub fn isometry_to_transform_msg(
         header: header(stamp, target),
         child_frame_id: source.to_string(),
         transform: geometry::Transform {
-            translation: geometry::Vector3 { x: t.x, y: t.y, z: t.z },
+            translation: geometry::Vector3 {
+                x: t.x,
+                y: t.y,
+                z: t.z,
+            },
             rotation: rotation_to_msg(&target_from_source.rotation),
         },
     }
@@ -160,13 +209,26 @@ pub fn isometry_to_transform_msg(
 ///
 /// # Errors
 /// The first transform that is refused; the others are taken all the same.
-pub fn feed_tree(tree: &mut FrameTree, m: &r2r::tf2_msgs::msg::TFMessage, fixed: bool) -> Result<(), Refused> {
+pub fn feed_tree(
+    tree: &mut FrameTree,
+    m: &r2r::tf2_msgs::msg::TFMessage,
+    fixed: bool,
+) -> Result<(), Refused> {
     let mut outcome = Ok(());
     for t in &m.transforms {
         let v = &t.transform.translation;
         let one = rotation(&t.transform.rotation).and_then(|rotation| {
-            let iso = Isometry3::from_parts(Translation3::from(vector("translation", v.x, v.y, v.z)?), rotation);
-            tree.insert(&t.header.frame_id, &t.child_frame_id, stamp_from_msg(&t.header.stamp), iso, fixed)
+            let iso = Isometry3::from_parts(
+                Translation3::from(vector("translation", v.x, v.y, v.z)?),
+                rotation,
+            );
+            tree.insert(
+                &t.header.frame_id,
+                &t.child_frame_id,
+                stamp_from_msg(&t.header.stamp),
+                iso,
+                fixed,
+            )
         });
         outcome = outcome.and(one);
     }
@@ -188,7 +250,10 @@ pub fn twist(m: &geometry::TwistStamped) -> Result<(Stamp, f64, f64), Refused> {
 /// A command in `base_link` as a message.
 #[must_use]
 pub fn twist_to_msg(stamp: Stamp, speed_mps: f64, yaw_rate_radps: f64) -> geometry::TwistStamped {
-    let mut m = geometry::TwistStamped { header: header(stamp, BaseLink::NAME), ..Default::default() };
+    let mut m = geometry::TwistStamped {
+        header: header(stamp, BaseLink::NAME),
+        ..Default::default()
+    };
     m.twist.linear.x = speed_mps;
     m.twist.angular.z = yaw_rate_radps;
     m
@@ -216,7 +281,10 @@ pub struct OdometryIn<To: Frame> {
 pub fn odometry<To: Frame>(m: &Odometry) -> Result<OdometryIn<To>, Refused> {
     let stamp = in_frame(&m.header, To::NAME)?;
     if m.child_frame_id != BaseLink::NAME {
-        return Err(Refused(format!("child_frame_id is {:?}, expected \"base_link\"", m.child_frame_id)));
+        return Err(Refused(format!(
+            "child_frame_id is {:?}, expected \"base_link\"",
+            m.child_frame_id
+        )));
     }
     let (l, a) = (&m.twist.twist.linear, &m.twist.twist.angular);
     let mut pose_covariance = [0.0; 36];
@@ -243,8 +311,16 @@ pub fn odometry_to_msg<To: Frame>(odometry: &OdometryIn<To>) -> Odometry {
     m.pose.pose = pose_to_msg(&odometry.to_from_base_link.iso);
     m.pose.covariance = odometry.pose_covariance.to_vec();
     let (l, a) = (odometry.linear_mps, odometry.angular_radps);
-    m.twist.twist.linear = geometry::Vector3 { x: l.x, y: l.y, z: l.z };
-    m.twist.twist.angular = geometry::Vector3 { x: a.x, y: a.y, z: a.z };
+    m.twist.twist.linear = geometry::Vector3 {
+        x: l.x,
+        y: l.y,
+        z: l.z,
+    };
+    m.twist.twist.angular = geometry::Vector3 {
+        x: a.x,
+        y: a.y,
+        z: a.z,
+    };
     m
 }
 
@@ -263,19 +339,39 @@ pub fn odometry_in_odom(m: &Odometry) -> Result<OdometryIn<Odom>, Refused> {
 pub fn imu(m: &Imu, frame: &str) -> Result<(Stamp, Vector3<f64>, Vector3<f64>), Refused> {
     let stamp = in_frame(&m.header, frame)?;
     let (w, f) = (&m.angular_velocity, &m.linear_acceleration);
-    Ok((stamp, vector("angular velocity", w.x, w.y, w.z)?, vector("linear acceleration", f.x, f.y, f.z)?))
+    Ok((
+        stamp,
+        vector("angular velocity", w.x, w.y, w.z)?,
+        vector("linear acceleration", f.x, f.y, f.z)?,
+    ))
 }
 
 /// To `sensor_msgs/Imu` without orientation.
 #[must_use]
-pub fn imu_to_msg(stamp: Stamp, frame: &str, rate_radps: Vector3<f64>, force_mps2: Vector3<f64>) -> Imu {
-    let mut m = Imu { header: header(stamp, frame), ..Default::default() };
+pub fn imu_to_msg(
+    stamp: Stamp,
+    frame: &str,
+    rate_radps: Vector3<f64>,
+    force_mps2: Vector3<f64>,
+) -> Imu {
+    let mut m = Imu {
+        header: header(stamp, frame),
+        ..Default::default()
+    };
     // REP-145: -1 says that there is no orientation.
     if let Some(first) = m.orientation_covariance.first_mut() {
         *first = -1.0;
     }
-    m.angular_velocity = geometry::Vector3 { x: rate_radps.x, y: rate_radps.y, z: rate_radps.z };
-    m.linear_acceleration = geometry::Vector3 { x: force_mps2.x, y: force_mps2.y, z: force_mps2.z };
+    m.angular_velocity = geometry::Vector3 {
+        x: rate_radps.x,
+        y: rate_radps.y,
+        z: rate_radps.z,
+    };
+    m.linear_acceleration = geometry::Vector3 {
+        x: force_mps2.x,
+        y: force_mps2.y,
+        z: force_mps2.z,
+    };
     m
 }
 
@@ -283,7 +379,10 @@ pub fn imu_to_msg(stamp: Stamp, frame: &str, rate_radps: Vector3<f64>, force_mps
 ///
 /// # Errors
 /// A joint is missing, the lists differ in length, or a value is not finite.
-pub fn joints<const N: usize>(m: &JointState, names: &[&str; N]) -> Result<(Stamp, [f64; N], [f64; N]), Refused> {
+pub fn joints<const N: usize>(
+    m: &JointState,
+    names: &[&str; N],
+) -> Result<(Stamp, [f64; N], [f64; N]), Refused> {
     if m.position.len() != m.name.len() || m.velocity.len() != m.name.len() {
         return Err(Refused(format!(
             "{} names, {} positions, {} velocities: expected as many of each",
@@ -294,12 +393,20 @@ pub fn joints<const N: usize>(m: &JointState, names: &[&str; N]) -> Result<(Stam
     }
     let (mut position_rad, mut velocity_radps) = ([0.0; N], [0.0; N]);
     for ((wanted, p), v) in names.iter().zip(&mut position_rad).zip(&mut velocity_radps) {
-        let at = m.name.iter().position(|n| n == wanted).ok_or_else(|| Refused(format!("joint {wanted} is missing")))?;
+        let at = m
+            .name
+            .iter()
+            .position(|n| n == wanted)
+            .ok_or_else(|| Refused(format!("joint {wanted} is missing")))?;
         *p = finite(wanted, m.position.get(at).copied().unwrap_or(f64::NAN))?;
         *v = finite(wanted, m.velocity.get(at).copied().unwrap_or(f64::NAN))?;
     }
     let stamp = stamp_from_msg(&m.header.stamp);
-    if stamp.0 <= 0 { Err(Refused::from("stamp is zero")) } else { Ok((stamp, position_rad, velocity_radps)) }
+    if stamp.0 <= 0 {
+        Err(Refused::from("stamp is zero"))
+    } else {
+        Ok((stamp, position_rad, velocity_radps))
+    }
 }
 
 /// To `sensor_msgs/JointState`.
@@ -316,10 +423,16 @@ pub fn joints_to_msg(stamp: Stamp, joints: &[(&str, f64, f64)]) -> JointState {
 
 fn image_shape(m: &Image, encoding: &str, bytes_per_pixel: u32) -> Result<(usize, usize), Refused> {
     if m.encoding != encoding {
-        return Err(Refused(format!("encoding is {:?}, expected {encoding:?}", m.encoding)));
+        return Err(Refused(format!(
+            "encoding is {:?}, expected {encoding:?}",
+            m.encoding
+        )));
     }
     if m.width == 0 || m.height == 0 || m.width > MAX_SIDE_PX || m.height > MAX_SIDE_PX {
-        return Err(Refused(format!("image is {} x {}, expected 1 to {MAX_SIDE_PX}", m.width, m.height)));
+        return Err(Refused(format!(
+            "image is {} x {}, expected 1 to {MAX_SIDE_PX}",
+            m.width, m.height
+        )));
     }
     if m.step != m.width * bytes_per_pixel || m.data.len() != m.step as usize * m.height as usize {
         return Err(Refused(format!(
@@ -345,9 +458,18 @@ pub fn depth_image(m: &Image, frame: &str) -> Result<(Stamp, usize, usize, Vec<f
     }
     let value = |b: &[u8]| {
         let depth_m = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-        if depth_m.is_finite() && depth_m >= 0.0 { depth_m } else { f32::NAN }
+        if depth_m.is_finite() && depth_m >= 0.0 {
+            depth_m
+        } else {
+            f32::NAN
+        }
     };
-    Ok((stamp, width, height, m.data.chunks_exact(4).map(value).collect()))
+    Ok((
+        stamp,
+        width,
+        height,
+        m.data.chunks_exact(4).map(value).collect(),
+    ))
 }
 
 /// A depth image as a message.
@@ -363,7 +485,14 @@ pub fn mono_to_msg(stamp: Stamp, frame: &str, width: usize, grey: &[u8]) -> Imag
     image_to_msg(stamp, frame, "mono8", width, 1, grey.to_vec())
 }
 
-fn image_to_msg(stamp: Stamp, frame: &str, encoding: &str, width: usize, bytes: usize, data: Vec<u8>) -> Image {
+fn image_to_msg(
+    stamp: Stamp,
+    frame: &str,
+    encoding: &str,
+    width: usize,
+    bytes: usize,
+    data: Vec<u8>,
+) -> Image {
     let step = width * bytes;
     Image {
         header: header(stamp, frame),
@@ -393,7 +522,9 @@ pub fn mono_image(m: &Image, frame: &str) -> Result<(Stamp, usize, usize, Vec<u8
 pub fn camera_info(m: &CameraInfo, frame: &str) -> Result<(Stamp, Pinhole), Refused> {
     let stamp = in_frame(&m.header, frame)?;
     if m.d.iter().any(|v| *v != 0.0) {
-        return Err(Refused::from("camera has distortion, expected a rectified one"));
+        return Err(Refused::from(
+            "camera has distortion, expected a rectified one",
+        ));
     }
     let k = |i: usize| m.k.get(i).copied().unwrap_or(f64::NAN);
     let camera = Pinhole {
@@ -406,7 +537,9 @@ pub fn camera_info(m: &CameraInfo, frame: &str) -> Result<(Stamp, Pinhole), Refu
     };
     let sides_ok = (1..=MAX_SIDE_PX).contains(&m.width) && (1..=MAX_SIDE_PX).contains(&m.height);
     if camera.fx <= 0.0 || camera.fy <= 0.0 || !sides_ok {
-        return Err(Refused(format!("camera is {camera:?}: expected positive focal lengths and sides")));
+        return Err(Refused(format!(
+            "camera is {camera:?}: expected positive focal lengths and sides"
+        )));
     }
     Ok((stamp, camera))
 }
@@ -423,7 +556,20 @@ pub fn camera_to_msg(stamp: Stamp, frame: &str, camera: &Pinhole, baseline_m: f6
         d: vec![0.0; 5],
         k: vec![fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
         r: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-        p: vec![fx, 0.0, cx, -fx * baseline_m, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+        p: vec![
+            fx,
+            0.0,
+            cx,
+            -fx * baseline_m,
+            0.0,
+            fy,
+            cy,
+            0.0,
+            0.0,
+            0.0,
+            1.0,
+            0.0,
+        ],
         ..Default::default()
     }
 }
@@ -440,12 +586,21 @@ pub fn grid_layers<const N: usize>(
     let stamp = in_frame(&m.header, frame)?;
     let pose = isometry(&m.info.pose)?;
     if pose.rotation.angle() > 1e-6 {
-        return Err(Refused::from("the grid is rotated, expected its axes along the frame's"));
+        return Err(Refused::from(
+            "the grid is rotated, expected its axes along the frame's",
+        ));
     }
     let mut rasters = Vec::with_capacity(N);
     for name in names {
-        let at = m.layers.iter().position(|l| l == name).ok_or_else(|| Refused(format!("layer {name} is missing")))?;
-        let data = m.data.get(at).ok_or_else(|| Refused(format!("layer {name} has no data")))?;
+        let at = m
+            .layers
+            .iter()
+            .position(|l| l == name)
+            .ok_or_else(|| Refused(format!("layer {name} is missing")))?;
+        let data = m
+            .data
+            .get(at)
+            .ok_or_else(|| Refused(format!("layer {name} has no data")))?;
         let layer = gridmap::Layer {
             centre_m: [pose.translation.x, pose.translation.y],
             length_m: [m.info.length_x, m.info.length_y],
@@ -455,26 +610,44 @@ pub fn grid_layers<const N: usize>(
         };
         rasters.push(gridmap::from_columns(&layer).map_err(|e| Refused(e.to_string()))?);
     }
-    let rasters = <[Raster; N]>::try_from(rasters).map_err(|_| Refused::from("internal: number of layers"))?;
+    let rasters = <[Raster; N]>::try_from(rasters)
+        .map_err(|_| Refused::from("internal: number of layers"))?;
     Ok((stamp, rasters))
 }
 
 /// A grid map from layers over the same cells; the first is the basic one. Empty without layers.
 #[must_use]
-pub fn grid_to_msg(stamp: Stamp, frame: &str, layers: &[(&str, &Raster)]) -> r2r::grid_map_msgs::msg::GridMap {
+pub fn grid_to_msg(
+    stamp: Stamp,
+    frame: &str,
+    layers: &[(&str, &Raster)],
+) -> r2r::grid_map_msgs::msg::GridMap {
     use r2r::std_msgs::msg::{Float32MultiArray, MultiArrayDimension, MultiArrayLayout};
-    let mut m = r2r::grid_map_msgs::msg::GridMap { header: header(stamp, frame), ..Default::default() };
-    let Some((basic, first)) = layers.first() else { return m };
+    let mut m = r2r::grid_map_msgs::msg::GridMap {
+        header: header(stamp, frame),
+        ..Default::default()
+    };
+    let Some((basic, first)) = layers.first() else {
+        return m;
+    };
     let [x_m, y_m] = gridmap::centre_m(first);
     let [length_x, length_y] = first.size_m();
     m.info.resolution = first.resolution_m();
     (m.info.length_x, m.info.length_y) = (length_x, length_y);
-    m.info.pose.position = geometry::Point { x: x_m, y: y_m, z: 0.0 };
+    m.info.pose.position = geometry::Point {
+        x: x_m,
+        y: y_m,
+        z: 0.0,
+    };
     m.info.pose.orientation.w = 1.0;
     m.basic_layers = vec![(*basic).to_string()];
     for (name, raster) in layers {
         let (cols, rows) = (raster.cols() as u32, raster.rows() as u32);
-        let dimension = |label: &str, size, stride| MultiArrayDimension { label: label.to_string(), size, stride };
+        let dimension = |label: &str, size, stride| MultiArrayDimension {
+            label: label.to_string(),
+            size,
+            stride,
+        };
         m.layers.push((*name).to_string());
         m.data.push(Float32MultiArray {
             layout: MultiArrayLayout {
@@ -495,13 +668,23 @@ pub fn grid_to_msg(stamp: Stamp, frame: &str, layers: &[(&str, &Raster)]) -> r2r
 /// # Errors
 /// Not finite.
 pub fn polygon(points: &[geometry::Point]) -> Result<Vec<[f64; 2]>, Refused> {
-    points.iter().map(|p| Ok([finite("polygon", p.x)?, finite("polygon", p.y)?])).collect()
+    points
+        .iter()
+        .map(|p| Ok([finite("polygon", p.x)?, finite("polygon", p.y)?]))
+        .collect()
 }
 
 /// A polygon as message points.
 #[must_use]
 pub fn polygon_to_msg(points: &[[f64; 2]]) -> Vec<geometry::Point> {
-    points.iter().map(|[x, y]| geometry::Point { x: *x, y: *y, z: 0.0 }).collect()
+    points
+        .iter()
+        .map(|[x, y]| geometry::Point {
+            x: *x,
+            y: *y,
+            z: 0.0,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -523,17 +706,31 @@ mod tests {
         let mut m = twist_to_msg(at(), 0.0, 0.0);
         m.header.frame_id = "map".into();
         let why = twist(&m).unwrap_err().0;
-        assert!(why.contains("\"map\"") && why.contains("\"base_link\""), "{why}");
+        assert!(
+            why.contains("\"map\"") && why.contains("\"base_link\""),
+            "{why}"
+        );
         assert!(twist(&twist_to_msg(Stamp(0), 0.0, 0.0)).is_err());
-        assert!(fresh(at(), Stamp::from_secs(13.0), 0.4, 0.1).unwrap_err().0.contains("0.500 s old"));
-        assert!(fresh(at(), Stamp::from_secs(12.0), 0.4, 0.1).unwrap_err().0.contains("future"));
+        assert!(
+            fresh(at(), Stamp::from_secs(13.0), 0.4, 0.1)
+                .unwrap_err()
+                .0
+                .contains("0.500 s old")
+        );
+        assert!(
+            fresh(at(), Stamp::from_secs(12.0), 0.4, 0.1)
+                .unwrap_err()
+                .0
+                .contains("future")
+        );
         assert!(fresh(at(), at(), 0.4, 0.1).is_ok());
     }
 
     #[test]
     fn a_tree_is_fed_from_messages() {
         let mut tree = FrameTree::new(10.0);
-        let map_from_odom: Transform<Map, Odom> = Transform::from_xyz_rpy([1.0, 2.0, 0.0], 0.0, 0.0, 0.5);
+        let map_from_odom: Transform<Map, Odom> =
+            Transform::from_xyz_rpy([1.0, 2.0, 0.0], 0.0, 0.0, 0.5);
         let mut bad = transform_to_msg(at(), &map_from_odom);
         bad.transform.rotation.w = f64::NAN;
         let transforms = vec![bad, transform_to_msg(at(), &map_from_odom)];
@@ -544,7 +741,12 @@ mod tests {
 
     #[test]
     fn a_quaternion_of_zeros_is_refused() {
-        let zero = geometry::Quaternion { x: 0.0, y: 0.0, z: 0.0, w: 0.0 };
+        let zero = geometry::Quaternion {
+            x: 0.0,
+            y: 0.0,
+            z: 0.0,
+            w: 0.0,
+        };
         assert!(rotation(&zero).is_err());
     }
 
@@ -555,13 +757,34 @@ mod tests {
         assert_eq!((width, height, depth_m[0], depth_m[3]), (2, 2, 1.0, 4.0));
         assert!(depth_m[1].is_nan() && depth_m[2].is_nan());
         for broken in [
-            Image { step: 4, ..good.clone() },
-            Image { height: 3, ..good.clone() },
-            Image { width: 0, ..good.clone() },
-            Image { width: u32::MAX, ..good.clone() },
-            Image { is_bigendian: 1, ..good.clone() },
-            Image { encoding: "mono8".into(), ..good.clone() },
-            Image { data: Vec::new(), ..good.clone() },
+            Image {
+                step: 4,
+                ..good.clone()
+            },
+            Image {
+                height: 3,
+                ..good.clone()
+            },
+            Image {
+                width: 0,
+                ..good.clone()
+            },
+            Image {
+                width: u32::MAX,
+                ..good.clone()
+            },
+            Image {
+                is_bigendian: 1,
+                ..good.clone()
+            },
+            Image {
+                encoding: "mono8".into(),
+                ..good.clone()
+            },
+            Image {
+                data: Vec::new(),
+                ..good.clone()
+            },
         ] {
             assert!(depth_image(&broken, "cam").is_err(), "{broken:?}");
         }
@@ -569,10 +792,21 @@ mod tests {
 
     #[test]
     fn joints_come_in_the_order_asked_for() {
-        let m = joints_to_msg(at(), &[("b", 1.0, 2.0), ("x", f64::NAN, 0.0), ("a", 3.0, 4.0)]);
-        assert_eq!(joints(&m, &["a", "b"]).unwrap(), (at(), [3.0, 1.0], [4.0, 2.0]));
+        let m = joints_to_msg(
+            at(),
+            &[("b", 1.0, 2.0), ("x", f64::NAN, 0.0), ("a", 3.0, 4.0)],
+        );
+        assert_eq!(
+            joints(&m, &["a", "b"]).unwrap(),
+            (at(), [3.0, 1.0], [4.0, 2.0])
+        );
         assert!(joints(&m, &["a", "x"]).is_err());
-        assert!(joints(&m, &["c"]).unwrap_err().0.contains("joint c is missing"));
+        assert!(
+            joints(&m, &["c"])
+                .unwrap_err()
+                .0
+                .contains("joint c is missing")
+        );
     }
 
     #[test]
@@ -584,11 +818,22 @@ mod tests {
 
     #[test]
     fn a_grid_survives_the_wire() {
-        let raster = Raster::filled(3, 2, 0.5, [10.0, 20.0], 0.0).unwrap().like(|c, r| (10 * r + c) as f32);
-        let m = grid_to_msg(at(), "odom", &[("elevation", &raster), ("variance", &raster)]);
+        let raster = Raster::filled(3, 2, 0.5, [10.0, 20.0], 0.0)
+            .unwrap()
+            .like(|c, r| (10 * r + c) as f32);
+        let m = grid_to_msg(
+            at(),
+            "odom",
+            &[("elevation", &raster), ("variance", &raster)],
+        );
         let (stamp, [back]) = grid_layers(&m, "odom", &["elevation"]).unwrap();
         assert_eq!((stamp, back.data()), (at(), raster.data()));
-        assert!(grid_layers(&m, "odom", &["age"]).unwrap_err().0.contains("age"));
+        assert!(
+            grid_layers(&m, "odom", &["age"])
+                .unwrap_err()
+                .0
+                .contains("age")
+        );
         assert!(grid_layers(&m, "map", &["elevation"]).is_err());
     }
 

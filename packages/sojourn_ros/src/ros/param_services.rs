@@ -11,7 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) type Store = Arc<Mutex<ParamStore>>;
 
 pub(crate) fn to_msg(value: &ParamValue) -> msg::ParameterValue {
-    let mut out = msg::ParameterValue { type_: type_of(value), ..Default::default() };
+    let mut out = msg::ParameterValue {
+        type_: type_of(value),
+        ..Default::default()
+    };
     match value.clone() {
         ParamValue::Bool(v) => out.bool_value = v,
         ParamValue::Integer(v) => out.integer_value = v,
@@ -74,7 +77,11 @@ pub(crate) fn from_r2r(value: &r2r::ParameterValue) -> Option<ParamValue> {
     })
 }
 
-fn set<I>(shared: &Shared<I>, events: &r2r::Publisher<msg::ParameterEvent>, changes: &[msg::Parameter]) -> msg::SetParametersResult {
+fn set<I>(
+    shared: &Shared<I>,
+    events: &r2r::Publisher<msg::ParameterEvent>,
+    changes: &[msg::Parameter],
+) -> msg::SetParametersResult {
     let outcome = (|| {
         let mut typed = Vec::new();
         for p in changes {
@@ -97,9 +104,15 @@ fn set<I>(shared: &Shared<I>, events: &r2r::Publisher<msg::ParameterEvent>, chan
                 tracing::debug!("cannot publish a parameter event: {e}");
             }
             shared.notify.notify_one();
-            msg::SetParametersResult { successful: true, reason: String::new() }
+            msg::SetParametersResult {
+                successful: true,
+                reason: String::new(),
+            }
         }
-        Err(e) => msg::SetParametersResult { successful: false, reason: e.to_string() },
+        Err(e) => msg::SetParametersResult {
+            successful: false,
+            reason: e.to_string(),
+        },
     }
 }
 
@@ -108,12 +121,17 @@ fn lock(store: &Store) -> std::sync::MutexGuard<'_, ParamStore> {
 }
 
 fn listed(name: &str, request: &srv::ListParameters::Request) -> bool {
-    let deep_enough = |rest: &str| request.depth == 0 || (rest.matches('.').count() as u64) < request.depth;
+    let deep_enough =
+        |rest: &str| request.depth == 0 || (rest.matches('.').count() as u64) < request.depth;
     if request.prefixes.is_empty() {
         return deep_enough(name);
     }
     request.prefixes.iter().any(|prefix| {
-        name == prefix || name.strip_prefix(prefix.as_str()).and_then(|r| r.strip_prefix('.')).is_some_and(deep_enough)
+        name == prefix
+            || name
+                .strip_prefix(prefix.as_str())
+                .and_then(|r| r.strip_prefix('.'))
+                .is_some_and(deep_enough)
     })
 }
 
@@ -127,7 +145,10 @@ pub(crate) fn create<I: Send + 'static>(
     let qos = r2r::QosProfile::parameters;
     let oops = |e: r2r::Error| KitError::ros("create the parameter services of", name, &e);
     let events = node
-        .create_publisher::<msg::ParameterEvent>("/parameter_events", r2r::QosProfile::parameter_events())
+        .create_publisher::<msg::ParameterEvent>(
+            "/parameter_events",
+            r2r::QosProfile::parameter_events(),
+        )
         .map_err(oops)?;
 
     macro_rules! service {
@@ -150,47 +171,82 @@ pub(crate) fn create<I: Send + 'static>(
 
     service!(GetParameters, "get_parameters", |store, request| {
         let store = lock(&store);
-        let values = request.names.iter().map(|n| store.values().get(n).map(to_msg).unwrap_or_default()).collect();
+        let values = request
+            .names
+            .iter()
+            .map(|n| store.values().get(n).map(to_msg).unwrap_or_default())
+            .collect();
         srv::GetParameters::Response { values }
     });
-    service!(GetParameterTypes, "get_parameter_types", |store, request| {
-        let store = lock(&store);
-        let types = request.names.iter().map(|n| store.values().get(n).map_or(0, type_of)).collect();
-        srv::GetParameterTypes::Response { types }
-    });
+    service!(
+        GetParameterTypes,
+        "get_parameter_types",
+        |store, request| {
+            let store = lock(&store);
+            let types = request
+                .names
+                .iter()
+                .map(|n| store.values().get(n).map_or(0, type_of))
+                .collect();
+            srv::GetParameterTypes::Response { types }
+        }
+    );
     service!(ListParameters, "list_parameters", |store, request| {
         let store = lock(&store);
-        let names: Vec<String> = store.values().keys().filter(|n| listed(n, request)).cloned().collect();
-        let mut prefixes: Vec<String> =
-            names.iter().filter_map(|n| n.rsplit_once('.').map(|(p, _)| p.to_string())).collect();
+        let names: Vec<String> = store
+            .values()
+            .keys()
+            .filter(|n| listed(n, request))
+            .cloned()
+            .collect();
+        let mut prefixes: Vec<String> = names
+            .iter()
+            .filter_map(|n| n.rsplit_once('.').map(|(p, _)| p.to_string()))
+            .collect();
         prefixes.dedup();
-        srv::ListParameters::Response { result: msg::ListParametersResult { names, prefixes } }
+        srv::ListParameters::Response {
+            result: msg::ListParametersResult { names, prefixes },
+        }
     });
-    service!(DescribeParameters, "describe_parameters", |store, request| {
-        let store = lock(&store);
-        let describe = |n: &String| msg::ParameterDescriptor {
-            name: n.clone(),
-            type_: store.values().get(n).map_or(0, type_of),
-            read_only: !store.is_settable(n),
-            ..Default::default()
-        };
-        srv::DescribeParameters::Response { descriptors: request.names.iter().map(describe).collect() }
-    });
+    service!(
+        DescribeParameters,
+        "describe_parameters",
+        |store, request| {
+            let store = lock(&store);
+            let describe = |n: &String| msg::ParameterDescriptor {
+                name: n.clone(),
+                type_: store.values().get(n).map_or(0, type_of),
+                read_only: !store.is_settable(n),
+                ..Default::default()
+            };
+            srv::DescribeParameters::Response {
+                descriptors: request.names.iter().map(describe).collect(),
+            }
+        }
+    );
 
-    let mut stream =
-        node.create_service::<srv::SetParameters::Service>(&format!("{name}/set_parameters"), qos()).map_err(oops)?;
+    let mut stream = node
+        .create_service::<srv::SetParameters::Service>(&format!("{name}/set_parameters"), qos())
+        .map_err(oops)?;
     let (for_set, event) = (shared.clone(), events.clone());
     drainers.push(Box::new(move || {
         drain(&mut stream, |request| {
-            let results =
-                request.message.parameters.iter().map(|p| set(&for_set, &event, std::slice::from_ref(p))).collect();
+            let results = request
+                .message
+                .parameters
+                .iter()
+                .map(|p| set(&for_set, &event, std::slice::from_ref(p)))
+                .collect();
             if let Err(e) = request.respond(srv::SetParameters::Response { results }) {
                 tracing::debug!("cannot answer a parameter service: {e}");
             }
         });
     }));
     let mut stream = node
-        .create_service::<srv::SetParametersAtomically::Service>(&format!("{name}/set_parameters_atomically"), qos())
+        .create_service::<srv::SetParametersAtomically::Service>(
+            &format!("{name}/set_parameters_atomically"),
+            qos(),
+        )
         .map_err(oops)?;
     let for_set = shared.clone();
     drainers.push(Box::new(move || {

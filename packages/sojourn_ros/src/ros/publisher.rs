@@ -49,7 +49,10 @@ impl Counts {
 
     pub(crate) fn snapshot(&self) -> BTreeMap<String, u64> {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        topics.iter().map(|(t, n)| (t.clone(), n.load(Ordering::SeqCst))).collect()
+        topics
+            .iter()
+            .map(|(t, n)| (t.clone(), n.load(Ordering::SeqCst)))
+            .collect()
     }
 
     /// From now on messages go out. Before the first tick they would be lost on subscribers not found yet.
@@ -92,7 +95,12 @@ impl<T: WrappedTypesupport + 'static> Publisher<T> {
             .create_publisher::<T>(topic.name, qos_profile(topic.qos))
             .map_err(|e| crate::KitError::ros("create a publisher on", resolved, &e))?;
         let count = is_counted(topic.qos).then(|| counts.add(resolved));
-        Ok(Self { inner, topic: resolved.to_string(), count, counts: counts.clone() })
+        Ok(Self {
+            inner,
+            topic: resolved.to_string(),
+            count,
+            counts: counts.clone(),
+        })
     }
 
     /// Publishes. Before the first tick of a simulated run nothing but latched messages goes out.
@@ -106,17 +114,23 @@ impl<T: WrappedTypesupport + 'static> Publisher<T> {
             }
             count.fetch_add(1, Ordering::SeqCst);
         }
-        self.inner.publish(message).map_err(|e| crate::KitError::ros("publish on", &self.topic, &e))
+        self.inner
+            .publish(message)
+            .map_err(|e| crate::KitError::ros("publish on", &self.topic, &e))
     }
 
     /// Publishes although nothing counts yet.
     pub(crate) fn publish_uncounted(&self, message: &T) -> Result<(), crate::KitError> {
-        self.inner.publish(message).map_err(|e| crate::KitError::ros("publish on", &self.topic, &e))
+        self.inner
+            .publish(message)
+            .map_err(|e| crate::KitError::ros("publish on", &self.topic, &e))
     }
 
     /// How many subscribers this publisher has found.
     #[must_use]
     pub fn subscribers(&self) -> usize {
-        self.inner.get_inter_process_subscription_count().unwrap_or(0)
+        self.inner
+            .get_inter_process_subscription_count()
+            .unwrap_or(0)
     }
 }

@@ -29,7 +29,10 @@ impl Recording {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(".tmp");
         let temporary = PathBuf::from(temporary);
-        let oops = |reason: String| KitError::File { path: temporary.display().to_string(), reason };
+        let oops = |reason: String| KitError::File {
+            path: temporary.display().to_string(),
+            reason,
+        };
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|e| oops(e.to_string()))?;
         }
@@ -42,17 +45,30 @@ impl Recording {
             .compression_threads(0)
             .compression_level(1)
             .chunk_size(Some(1 << 20));
-        let writer = options.create(BufWriter::new(file)).map_err(|e| oops(e.to_string()))?;
-        Ok(Self { writer: Some(writer), path: path.to_path_buf(), temporary, sequences: BTreeMap::new() })
+        let writer = options
+            .create(BufWriter::new(file))
+            .map_err(|e| oops(e.to_string()))?;
+        Ok(Self {
+            writer: Some(writer),
+            path: path.to_path_buf(),
+            temporary,
+            sequences: BTreeMap::new(),
+        })
     }
 
     fn error(&self, e: &mcap::McapError) -> KitError {
-        KitError::File { path: self.temporary.display().to_string(), reason: e.to_string() }
+        KitError::File {
+            path: self.temporary.display().to_string(),
+            reason: e.to_string(),
+        }
     }
 
     fn writer(&mut self) -> Result<&mut Writer<BufWriter<File>>, KitError> {
         let path = self.temporary.display().to_string();
-        self.writer.as_mut().ok_or(KitError::File { path, reason: "the recording is finished".to_string() })
+        self.writer.as_mut().ok_or(KitError::File {
+            path,
+            reason: "the recording is finished".to_string(),
+        })
     }
 
     /// Adds a topic and returns the number of its channel.
@@ -81,7 +97,13 @@ impl Recording {
     ///
     /// # Errors
     /// [`KitError::File`] when it cannot be written, for example because the disk is full.
-    pub fn write(&mut self, channel: u16, log: Stamp, published: Stamp, cdr: &[u8]) -> Result<(), KitError> {
+    pub fn write(
+        &mut self,
+        channel: u16,
+        log: Stamp,
+        published: Stamp,
+        cdr: &[u8],
+    ) -> Result<(), KitError> {
         let sequence = self.sequences.entry(channel).or_default();
         *sequence = sequence.wrapping_add(1);
         let header = MessageHeader {
@@ -90,7 +112,9 @@ impl Recording {
             log_time: u64::try_from(log.0).unwrap_or(0),
             publish_time: u64::try_from(published.0).unwrap_or(0),
         };
-        self.writer()?.write_to_known_channel(&header, cdr).map_err(|e| self.error(&e))
+        self.writer()?
+            .write_to_known_channel(&header, cdr)
+            .map_err(|e| self.error(&e))
     }
 
     /// Ends the current chunk and hands it to the disk.
@@ -112,13 +136,21 @@ impl Recording {
     /// # Errors
     /// [`KitError::File`].
     pub fn finish(&mut self) -> Result<(), KitError> {
-        let Some(mut writer) = self.writer.take() else { return Ok(()) };
+        let Some(mut writer) = self.writer.take() else {
+            return Ok(());
+        };
         writer.finish().map_err(|e| self.error(&e))?;
-        let file = writer.into_inner().into_inner().map_err(|e| KitError::File {
-            path: self.temporary.display().to_string(),
+        let file = writer
+            .into_inner()
+            .into_inner()
+            .map_err(|e| KitError::File {
+                path: self.temporary.display().to_string(),
+                reason: e.to_string(),
+            })?;
+        let oops = |e: std::io::Error| KitError::File {
+            path: self.path.display().to_string(),
             reason: e.to_string(),
-        })?;
-        let oops = |e: std::io::Error| KitError::File { path: self.path.display().to_string(), reason: e.to_string() };
+        };
         file.sync_all().map_err(oops)?;
         std::fs::rename(&self.temporary, &self.path).map_err(oops)
     }
@@ -154,15 +186,28 @@ mod tests {
     use super::*;
 
     fn definition() -> Definition {
-        Definition { text: "float64 data\n".into(), hash: Some("RIHS01_00".into()), stamped: false }
+        Definition {
+            text: "float64 data\n".into(),
+            hash: Some("RIHS01_00".into()),
+            stamped: false,
+        }
     }
 
     fn record(path: &Path, messages: usize) -> Recording {
         let mut recording = Recording::create(path, true).unwrap();
-        let channel = recording.add("/x", "std_msgs/msg/Float64", &definition(), Some(QosClass::Sensor)).unwrap();
+        let channel = recording
+            .add(
+                "/x",
+                "std_msgs/msg/Float64",
+                &definition(),
+                Some(QosClass::Sensor),
+            )
+            .unwrap();
         for i in 0..messages {
             let at = Stamp::from_secs(1.0 + i as f64);
-            recording.write(channel, at, at, &[0, 1, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
+            recording
+                .write(channel, at, at, &[0, 1, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])
+                .unwrap();
         }
         recording
     }
@@ -174,7 +219,10 @@ mod tests {
         record(&path, 10).finish().unwrap();
         assert!(!folder.path().join("new/recording.mcap.tmp").exists());
         let bytes = std::fs::read(&path).unwrap();
-        let messages: Vec<_> = mcap::MessageStream::new(&bytes).unwrap().map(Result::unwrap).collect();
+        let messages: Vec<_> = mcap::MessageStream::new(&bytes)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(messages.len(), 10);
         let channel = &messages[0].channel;
         assert_eq!(channel.schema.as_ref().unwrap().encoding, "ros2msg");
@@ -197,7 +245,10 @@ mod tests {
 
     #[test]
     fn an_unwritable_place_is_named() {
-        let why = Recording::create(Path::new("/proc/no/recording.mcap"), true).err().unwrap().to_string();
+        let why = Recording::create(Path::new("/proc/no/recording.mcap"), true)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(why.contains("/proc/no/recording.mcap.tmp"), "{why}");
     }
 }

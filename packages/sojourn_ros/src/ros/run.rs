@@ -1,5 +1,6 @@
 //! A node at work: ticks in, heartbeats out.
 
+use crate::KitError;
 use crate::inbox::{Announced, Inbox};
 use crate::lockstep::LockstepServer;
 use crate::params::ParamValue;
@@ -8,7 +9,6 @@ use crate::ros::logging;
 use crate::ros::meta::{header, stamp_to_msg};
 use crate::ros::param_services::Store;
 use crate::ros::publisher::Counts;
-use crate::KitError;
 use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
 use r2r::sojourn_msgs::msg::Heartbeat;
 use serde::de::DeserializeOwned;
@@ -87,7 +87,10 @@ impl<I> Shared<I> {
 
     /// Follows the parameter `use_sim_time`.
     pub fn apply_use_sim_time(&self) {
-        let on = matches!(guard(&self.params).values().get("use_sim_time"), Some(ParamValue::Bool(true)));
+        let on = matches!(
+            guard(&self.params).values().get("use_sim_time"),
+            Some(ParamValue::Bool(true))
+        );
         if self.sim_time.swap(on, Ordering::SeqCst) && !on && self.mode == TickMode::Wall {
             self.set_now(Stamp(0));
         }
@@ -129,7 +132,10 @@ impl<I> Shared<I> {
         let state = guard(&self.state);
         let pending = state.pending.as_ref().filter(|p| p.lockstep)?;
         let (topic, have, want) = state.inbox.missing(pending.tick, &pending.announced)?;
-        Some(format!("tick {}: {topic} has brought {have} of {want} messages", pending.tick))
+        Some(format!(
+            "tick {}: {topic} has brought {have} of {want} messages",
+            pending.tick
+        ))
     }
 
     /// Runs what must be said before the node goes, once.
@@ -236,7 +242,9 @@ impl<I: Send + 'static> RunningNode<I> {
                     () = self.shared.notify.notified() => {}
                     () = tokio::time::sleep_until(self.next_due) => {}
                 }
-            } else if tokio::time::timeout(COMPLAIN_AFTER, self.shared.notify.notified()).await.is_err()
+            } else if tokio::time::timeout(COMPLAIN_AFTER, self.shared.notify.notified())
+                .await
+                .is_err()
                 && let Some(what) = self.shared.missing_input()
             {
                 tracing::warn!("{what}");
@@ -258,7 +266,11 @@ impl<I: Send + 'static> RunningNode<I> {
         if guard(&self.shared.params).take_changed() {
             return Ok(Some(Event::ParametersChanged));
         }
-        let tick = if self.shared.mode == TickMode::Wall { self.wall_tick() } else { self.sim_tick() };
+        let tick = if self.shared.mode == TickMode::Wall {
+            self.wall_tick()
+        } else {
+            self.sim_tick()
+        };
         if let Some(tick) = &tick {
             self.in_tick = Some((tick.now, tick.number, Instant::now()));
         }
@@ -271,7 +283,9 @@ impl<I: Send + 'static> RunningNode<I> {
             return None;
         }
         let pending = state.pending.take()?;
-        let inputs = state.inbox.take(pending.tick, pending.lockstep.then_some(&pending.announced));
+        let inputs = state
+            .inbox
+            .take(pending.tick, pending.lockstep.then_some(&pending.announced));
         Some(Tick {
             now: pending.stamp,
             number: pending.tick,
@@ -292,7 +306,11 @@ impl<I: Send + 'static> RunningNode<I> {
                 return None;
             }
             let period = self.period.as_nanos() as i64;
-            let next = if due == 0 || now >= due + period { now + period } else { due + period };
+            let next = if due == 0 || now >= due + period {
+                now + period
+            } else {
+                due + period
+            };
             self.shared.due_ns.store(next, Ordering::SeqCst);
         } else {
             let now = tokio::time::Instant::now();
@@ -306,7 +324,14 @@ impl<I: Send + 'static> RunningNode<I> {
             logging::set_now(Stamp(0));
         }
         let inputs = guard(&self.shared.state).inbox.take(0, None);
-        Some(Tick { now: self.shared.now(), number: 0, lockstep: false, hold: false, inputs, skipped: 0 })
+        Some(Tick {
+            now: self.shared.now(),
+            number: 0,
+            lockstep: false,
+            hold: false,
+            inputs,
+            skipped: 0,
+        })
     }
 
     /// The node is done with the tick: sends the heartbeat with this health, and diagnostics when due.
@@ -314,7 +339,10 @@ impl<I: Send + 'static> RunningNode<I> {
     /// # Errors
     /// [`KitError::Ros`] when nothing can be sent any more.
     pub fn done(&mut self, health: Health) -> Result<(), KitError> {
-        let (stamp, number, began) = self.in_tick.take().unwrap_or((self.now(), 0, Instant::now()));
+        let (stamp, number, began) = self
+            .in_tick
+            .take()
+            .unwrap_or((self.now(), 0, Instant::now()));
         self.health = health;
         self.say.0.ticks += 1;
         let busy = began.elapsed();
@@ -338,14 +366,20 @@ impl<I: Send + 'static> RunningNode<I> {
         if number > 0 {
             self.heartbeat_count.fetch_add(1, Ordering::SeqCst);
         }
-        let counts = if number > 0 { self.shared.counts.snapshot() } else { Announced::new() };
+        let counts = if number > 0 {
+            self.shared.counts.snapshot()
+        } else {
+            Announced::new()
+        };
         let message = heartbeat(&self.shared.name, stamp, number, &self.health, &counts);
         if let Some(clock) = guard(&self.shared.clock).as_mut()
             && number > 0
         {
             clock.own_done(counts);
         }
-        self.heartbeat.publish(&message).map_err(|e| KitError::ros("publish on", "heartbeat", &e))
+        self.heartbeat
+            .publish(&message)
+            .map_err(|e| KitError::ros("publish on", "heartbeat", &e))
     }
 
     /// A value for `/diagnostics`, kept until it is replaced.
@@ -355,7 +389,8 @@ impl<I: Send + 'static> RunningNode<I> {
 
     fn say_diagnostics(&mut self, stamp: Stamp) {
         let due = self.say.0.said.as_ref().is_none_or(|(health, at)| {
-            (health.state, health.level, &health.reason) != (self.health.state, self.health.level, &self.health.reason)
+            (health.state, health.level, &health.reason)
+                != (self.health.state, self.health.level, &self.health.reason)
                 || stamp.since(*at) >= DIAGNOSTICS_EVERY_S - 1e-6
                 || stamp < *at
         });
@@ -369,8 +404,14 @@ impl<I: Send + 'static> RunningNode<I> {
             add(key.clone(), value.clone());
         }
         let ticks = self.say.0.ticks.max(1);
-        add("step_mean_ms".into(), format!("{:.3}", self.say.0.busy.as_secs_f64() * 1e3 / ticks as f64));
-        add("step_worst_ms".into(), format!("{:.3}", self.say.0.worst.as_secs_f64() * 1e3));
+        add(
+            "step_mean_ms".into(),
+            format!("{:.3}", self.say.0.busy.as_secs_f64() * 1e3 / ticks as f64),
+        );
+        add(
+            "step_worst_ms".into(),
+            format!("{:.3}", self.say.0.worst.as_secs_f64() * 1e3),
+        );
         for (topic, n) in guard(&self.shared.state).inbox.counts() {
             add(format!("{topic} received"), n.received.to_string());
             if n.refused > 0 {
@@ -387,7 +428,10 @@ impl<I: Send + 'static> RunningNode<I> {
             hardware_id: String::new(),
             values,
         };
-        let message = DiagnosticArray { header: header(stamp, ""), status: vec![status] };
+        let message = DiagnosticArray {
+            header: header(stamp, ""),
+            status: vec![status],
+        };
         if let Err(e) = self.diagnostics.publish(&message) {
             tracing::debug!("cannot publish diagnostics: {e}");
         }
@@ -407,7 +451,10 @@ impl<I: Send + 'static> RunningNode<I> {
     /// # Errors
     /// As [`crate::NodeKit::params`].
     pub fn params<P: DeserializeOwned>(&self) -> Result<P, KitError> {
-        Ok(crate::params::build(&self.shared.name, guard(&self.shared.params).values())?)
+        Ok(crate::params::build(
+            &self.shared.name,
+            guard(&self.shared.params).values(),
+        )?)
     }
 
     /// Ends the node: says what must be said last, then lets it go. Dropping the node does the same.
@@ -435,9 +482,18 @@ impl<I: Send + 'static> Drop for RunningNode<I> {
 }
 
 /// A heartbeat message.
-pub(crate) fn heartbeat(node: &str, stamp: Stamp, tick: u64, health: &Health, counts: &Announced) -> Heartbeat {
+pub(crate) fn heartbeat(
+    node: &str,
+    stamp: Stamp,
+    tick: u64,
+    health: &Health,
+    counts: &Announced,
+) -> Heartbeat {
     Heartbeat {
-        header: r2r::std_msgs::msg::Header { stamp: stamp_to_msg(stamp), frame_id: String::new() },
+        header: r2r::std_msgs::msg::Header {
+            stamp: stamp_to_msg(stamp),
+            frame_id: String::new(),
+        },
         node: node.to_string(),
         state: match health.state {
             NodeState::Starting => 0,

@@ -1,11 +1,11 @@
 //! The simulator's side: it makes the ticks.
 
+use crate::KitError;
 use crate::lockstep::{Beat, ClockConfig, LockstepServer, Step, TickOut};
 use crate::ros::kit::{NodeKit, TickMode, drain};
 use crate::ros::meta::stamp_to_msg;
 use crate::ros::publisher::{Publisher, subscription_qos};
 use crate::ros::run::{Event, Pending, RunningNode, guard};
-use crate::KitError;
 use r2r::rosgraph_msgs::msg::Clock;
 use r2r::sojourn_msgs::msg::{Heartbeat, Tick as TickMsg};
 use sojourn_core::health::{Health, NodeState};
@@ -29,10 +29,15 @@ impl<I: Send + 'static> NodeKit<I> {
     /// [`KitError::Use`] when `tick.mode` is not `server` or the configuration cannot work.
     pub fn run_simulator(mut self, config: ClockConfig) -> Result<Simulator<I>, KitError> {
         if self.tick_mode() != TickMode::Server {
-            return Err(KitError::Use(format!("node {}: tick.mode must be `server`", self.name())));
+            return Err(KitError::Use(format!(
+                "node {}: tick.mode must be `server`",
+                self.name()
+            )));
         }
         if !config.lockstep && config.factor.is_none() {
-            return Err(KitError::Use("running free needs a factor: how many times as fast as the wall clock".into()));
+            return Err(KitError::Use(
+                "running free needs a factor: how many times as fast as the wall clock".into(),
+            ));
         }
         if config.start.0 <= 0 {
             return Err(KitError::Use("simulated time must start after 0".into()));
@@ -41,9 +46,18 @@ impl<I: Send + 'static> NodeKit<I> {
         let clock = self.publisher::<Clock>(&topics::CLOCK)?;
         let heartbeat_name = self.resolved(topics::HEARTBEAT.name);
         let mut server = LockstepServer::new(config, self.name(), &heartbeat_name);
-        let mut subscriptions = guard(&self.shared.state).inbox.topics().map(str::to_string).collect::<Vec<_>>();
+        let mut subscriptions = guard(&self.shared.state)
+            .inbox
+            .topics()
+            .map(str::to_string)
+            .collect::<Vec<_>>();
         subscriptions.push(heartbeat_name.clone());
-        let own = self.shared.counts.snapshot().into_keys().filter(|t| *t != heartbeat_name);
+        let own = self
+            .shared
+            .counts
+            .snapshot()
+            .into_keys()
+            .filter(|t| *t != heartbeat_name);
         server.own_interfaces(own, subscriptions);
         *guard(&self.shared.clock) = Some(server);
 
@@ -70,7 +84,14 @@ impl<I: Send + 'static> NodeKit<I> {
             }
         }));
         let probes = std::mem::take(&mut self.probes);
-        Ok(Simulator { node: self.into_running()?, ticks, clock, began: Instant::now(), probes, called: false })
+        Ok(Simulator {
+            node: self.into_running()?,
+            ticks,
+            clock,
+            began: Instant::now(),
+            probes,
+            called: false,
+        })
     }
 }
 
@@ -99,7 +120,9 @@ impl<I: Send + 'static> Simulator<I> {
     /// Whether time stands still for want of an ACTIVE executive.
     #[must_use]
     pub fn holding(&self) -> bool {
-        guard(&self.node.shared.clock).as_ref().is_some_and(LockstepServer::holding)
+        guard(&self.node.shared.clock)
+            .as_ref()
+            .is_some_and(LockstepServer::holding)
     }
 
     /// Whether all participants have answered the roll call.
@@ -135,13 +158,18 @@ impl<I: Send + 'static> Simulator<I> {
     }
 
     async fn wait_for_inputs(&mut self) -> Result<(), KitError> {
-        let patience = guard(&self.node.shared.clock).as_ref().map(LockstepServer::patience).unwrap_or_default();
+        let patience = guard(&self.node.shared.clock)
+            .as_ref()
+            .map(LockstepServer::patience)
+            .unwrap_or_default();
         let waiting = self.node.shared.notify.notified();
         if tokio::time::timeout(patience, waiting).await.is_ok() {
             return Ok(());
         }
         match self.node.shared.missing_input() {
-            Some(what) => Err(KitError::Clock(format!("the simulator waits in vain: {what}"))),
+            Some(what) => Err(KitError::Clock(format!(
+                "the simulator waits in vain: {what}"
+            ))),
             None => Ok(()),
         }
     }
@@ -162,7 +190,10 @@ impl<I: Send + 'static> Simulator<I> {
     fn send(&mut self, tick: TickOut) -> Result<(), KitError> {
         let roll_call = tick.tick == 0;
         let participants = if roll_call {
-            guard(&self.node.shared.clock).as_ref().map(|c| c.config().participants.clone()).unwrap_or_default()
+            guard(&self.node.shared.clock)
+                .as_ref()
+                .map(|c| c.config().participants.clone())
+                .unwrap_or_default()
         } else {
             Vec::new()
         };
@@ -189,7 +220,9 @@ impl<I: Send + 'static> Simulator<I> {
             hold: tick.hold,
             announced: tick.counts,
         });
-        self.clock.publish(&Clock { clock: stamp_to_msg(tick.stamp) })?;
+        self.clock.publish(&Clock {
+            clock: stamp_to_msg(tick.stamp),
+        })?;
         self.ticks.publish(&message)
     }
 

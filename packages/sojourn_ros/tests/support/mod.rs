@@ -1,5 +1,10 @@
 //! Starting nodes and rclpy peers, each test in its own ROS domain.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "helpers of tests, each test uses some")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, each test uses some"
+)]
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -8,13 +13,22 @@ use std::time::{Duration, Instant};
 
 /// The top of the repository.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_path_buf()
 }
 
 /// An example of this package, built beside the tests.
 pub fn example(name: &str) -> PathBuf {
     let exe = std::env::current_exe().unwrap();
-    exe.parent().unwrap().parent().unwrap().join("examples").join(name)
+    exe.parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("examples")
+        .join(name)
 }
 
 /// A ROS domain that no other test on this machine has; free again when dropped.
@@ -38,7 +52,11 @@ impl Domain {
             if let Ok(mut lock) = OpenOptions::new().write(true).create_new(true).open(&path) {
                 use std::io::Write;
                 write!(lock, "{}", std::process::id()).unwrap();
-                return Self { number, _lock: lock, path };
+                return Self {
+                    number,
+                    _lock: lock,
+                    path,
+                };
             }
         }
         panic!("no free ROS domain");
@@ -58,17 +76,34 @@ impl Domain {
         let mut command = Command::new(program);
         command.args(arguments);
         self.prepare(&mut command);
-        Running(Some(command.spawn().unwrap_or_else(|e| panic!("{}: {e}", program.display()))))
+        Running(Some(
+            command
+                .spawn()
+                .unwrap_or_else(|e| panic!("{}: {e}", program.display())),
+        ))
     }
 
     /// Runs an rclpy program of `tests/` to its end.
     pub fn python(&self, script: &str, arguments: &[&str]) -> Output {
         let ros = root().join(".ros");
         let own = ros.join("bin/python");
-        let mut command = Command::new(if own.exists() { own } else { PathBuf::from("python3") });
-        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script)).args(arguments);
+        let mut command = Command::new(if own.exists() {
+            own
+        } else {
+            PathBuf::from("python3")
+        });
+        command
+            .arg(
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("tests")
+                    .join(script),
+            )
+            .args(arguments);
         let old = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
-        command.env("LD_LIBRARY_PATH", format!("{}:{old}", ros.join("lib").display()));
+        command.env(
+            "LD_LIBRARY_PATH",
+            format!("{}:{old}", ros.join("lib").display()),
+        );
         command.env("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "1");
         self.prepare(&mut command);
         Running(Some(command.spawn().unwrap())).wait(Duration::from_secs(60))
@@ -90,7 +125,9 @@ impl Running {
     }
 
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.id().to_string()])
+            .status();
         assert!(status.unwrap().success());
     }
 
@@ -129,5 +166,9 @@ impl Drop for Running {
 
 /// All that a process has said.
 pub fn both(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }

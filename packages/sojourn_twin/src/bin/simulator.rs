@@ -251,7 +251,7 @@ impl Outlets {
         if let Some(image) = &out.image {
             self.publish_image(image)?;
         }
-        if self.ticks % self.truth_every == 0 {
+        if self.ticks.is_multiple_of(self.truth_every) {
             let t = &out.truth;
             self.truth
                 .publish(&msgs::odometry_to_msg(&msgs::OdometryIn::<Map> {

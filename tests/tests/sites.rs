@@ -83,7 +83,7 @@ fn gale_with_its_image() {
     let (dtm, ortho) = (dtm.display().to_string(), ortho.display().to_string());
     arrived(
         &drive(&[
-            "--dtm", &dtm, "--ortho", &ortho, "--start", "60,120", "--goal", "250,220",
+            "--dtm", &dtm, "--ortho", &ortho, "--start", "80,150", "--goal", "280,260",
         ]),
         200.0,
     );

@@ -25,13 +25,16 @@ pub fn root() -> PathBuf {
 /// The cargo that runs this tool, in the repository, with the environment that the bindings are made from.
 pub fn cargo() -> Result<Command> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root()).envs(RosEnv::load()?.for_cargo());
+    command
+        .current_dir(root())
+        .envs(RosEnv::load()?.for_cargo());
     Ok(command)
 }
 
 /// A built program.
 pub fn program(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join("debug").join(name)
 }
 
@@ -47,7 +50,9 @@ pub fn all() -> Result<()> {
     command.args(["build", "--workspace", "--bins", "--features", ROS_FEATURES]);
     let begin = Instant::now();
     // Cargo counts the crates itself; its bar is read and not shown, so that it can also be told without a terminal.
-    command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "120");
+    command
+        .env("CARGO_TERM_PROGRESS_WHEN", "always")
+        .env("CARGO_TERM_PROGRESS_WIDTH", "120");
     command.stdin(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().context("cannot start cargo")?;
     let mut shown = Shown::new();
@@ -70,7 +75,9 @@ fn read_pieces(mut from: impl Read, mut take: impl FnMut(&str)) {
     let mut held: Vec<u8> = Vec::new();
     let mut buffer = [0u8; 4096];
     while let Ok(n) = from.read(&mut buffer) {
-        let Some(new) = buffer.get(..n).filter(|b| !b.is_empty()) else { break };
+        let Some(new) = buffer.get(..n).filter(|b| !b.is_empty()) else {
+            break;
+        };
         for &byte in new {
             if byte == b'\n' || byte == b'\r' {
                 take(&String::from_utf8_lossy(&held));
@@ -100,9 +107,9 @@ impl Shown {
     fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
-            if let Ok(style) =
-                ProgressStyle::with_template("{elapsed:>4} building [{bar:40}] {pos} of {len} crates  {msg}")
-            {
+            if let Ok(style) = ProgressStyle::with_template(
+                "{elapsed:>4} building [{bar:40}] {pos} of {len} crates  {msg}",
+            ) {
                 bar.set_style(style.progress_chars("=> "));
             }
             bar
@@ -128,7 +135,19 @@ impl Shown {
             return;
         }
         let words = text.trim_start();
-        let noise = ["Compiling", "Finished", "Blocking", "Downloading", "Downloaded", "Updating", "Locking", "Adding"];
+        if words.starts_with("Blocking") {
+            eprintln!("build: waiting for another cargo to finish");
+            return;
+        }
+        let noise = [
+            "Compiling",
+            "Finished",
+            "Downloading",
+            "Downloaded",
+            "Updating",
+            "Locking",
+            "Adding",
+        ];
         if words.is_empty() || noise.iter().any(|n| words.starts_with(n)) {
             return;
         }
@@ -169,10 +188,16 @@ mod tests {
 
     #[test]
     fn cargos_bar_is_read() {
-        assert_eq!(counted("    Building [=====>       ] 120/345: r2r, nalgebra"), Some((120, 345)));
+        assert_eq!(
+            counted("    Building [=====>       ] 120/345: r2r, nalgebra"),
+            Some((120, 345))
+        );
         assert_eq!(counted("   Compiling r2r v0.9.7"), None);
         assert_eq!(counted("error[E0308]: mismatched types"), None);
-        assert_eq!(plain("\u{1b}[K\u{1b}[1m  Building\u{1b}[0m [] 1/2: x"), "  Building [] 1/2: x");
+        assert_eq!(
+            plain("\u{1b}[K\u{1b}[1m  Building\u{1b}[0m [] 1/2: x"),
+            "  Building [] 1/2: x"
+        );
         let mut pieces = Vec::new();
         read_pieces(&b"a\rb\nc"[..], |p| pieces.push(p.to_string()));
         assert_eq!(pieces, ["a", "b", "c"]);
@@ -180,11 +205,18 @@ mod tests {
 
     #[test]
     fn every_node_package_is_built() {
-        for manifest in std::fs::read_dir(root().join("packages")).unwrap().flatten() {
-            let text = std::fs::read_to_string(manifest.path().join("Cargo.toml")).unwrap_or_default();
+        for manifest in std::fs::read_dir(root().join("packages"))
+            .unwrap()
+            .flatten()
+        {
+            let text =
+                std::fs::read_to_string(manifest.path().join("Cargo.toml")).unwrap_or_default();
             let name = manifest.file_name().to_string_lossy().into_owned();
             if text.lines().any(|l| l.starts_with("ros = [")) {
-                assert!(ROS_FEATURES.split(',').any(|f| f == format!("{name}/ros")), "{name} has nodes");
+                assert!(
+                    ROS_FEATURES.split(',').any(|f| f == format!("{name}/ros")),
+                    "{name} has nodes"
+                );
             }
         }
     }

@@ -12,11 +12,20 @@ pub fn run() -> Result<()> {
 /// Licences, bans, sources, spelling.
 fn checks() -> Result<()> {
     let there = |command: &mut Command| {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success())
     };
     if there(cargo()?.args(["deny", "--version"])) {
         eprintln!("ci: licences, bans and sources");
-        if !cargo()?.args(["deny", "check", "licenses", "bans", "sources"]).status()?.success() {
+        if !cargo()?
+            .args(["deny", "check", "licenses", "bans", "sources"])
+            .status()?
+            .success()
+        {
             bail!("cargo deny found something; it stands above");
         }
     } else {
@@ -24,7 +33,11 @@ fn checks() -> Result<()> {
     }
     if there(Command::new("typos").arg("--version")) {
         eprintln!("ci: spelling");
-        if !Command::new("typos").current_dir(root()).status()?.success() {
+        if !Command::new("typos")
+            .current_dir(root())
+            .status()?
+            .success()
+        {
             bail!("typos found something; it stands above");
         }
     } else {

@@ -23,7 +23,10 @@ pub fn run(args: &[String]) -> Result<()> {
     let error = Command::new(build::program("sojourn"))
         .arg("demo")
         .args(args)
-        .envs(setup::RosEnv::load()?.for_cargo().into_iter().filter(|(name, _)| name != "IDL_PACKAGE_FILTER"))
+        .envs(setup::RosEnv::load()?.for_processes())
         .exec();
-    bail!("cannot start {}: {error}", build::program("sojourn").display())
+    bail!(
+        "cannot start {}: {error}",
+        build::program("sojourn").display()
+    )
 }

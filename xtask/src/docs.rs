@@ -16,7 +16,9 @@ pub fn write(check: bool) -> Result<()> {
     if check {
         command.arg("--check");
     }
-    let status = command.status().context("cannot start the command sojourn")?;
+    let status = command
+        .status()
+        .context("cannot start the command sojourn")?;
     if !status.success() {
         bail!("the generated documents are not up to date; run `cargo xtask docs`");
     }

@@ -13,22 +13,37 @@ pub fn run(all: bool) -> Result<()> {
     step("set-up");
     setup::run(false)?;
     step("formatting");
-    must(cargo()?.args(["fmt", "--all", "--check"]), "the formatting is not rustfmt's; run `cargo fmt --all`")?;
+    must(
+        cargo()?.args(["fmt", "--all", "--check"]),
+        "the formatting is not rustfmt's; run `cargo fmt --all`",
+    )?;
     step("build");
     build::all()?;
     step("generated documents");
     docs::write(true)?;
     step("lints");
     must(
-        cargo()?.args(["clippy", "--quiet", "--workspace", "--all-targets", "--features", ROS_FEATURES]).args([
-            "--",
-            "-D",
-            "warnings",
-        ]),
+        cargo()?
+            .args([
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--all-targets",
+                "--features",
+                ROS_FEATURES,
+            ])
+            .args(["--", "-D", "warnings"]),
         "clippy found something; it stands above",
     )?;
-    step(if all { "tests, the slow ones too" } else { "tests" });
-    let features = format!("{ROS_FEATURES},sojourn_tests/{}", if all { "all" } else { "ros" });
+    step(if all {
+        "tests, the slow ones too"
+    } else {
+        "tests"
+    });
+    let features = format!(
+        "{ROS_FEATURES},sojourn_tests/{}",
+        if all { "all" } else { "ros" }
+    );
     let nextest = cargo()?
         .args(["nextest", "--version"])
         .stdout(Stdio::null())
@@ -36,7 +51,10 @@ pub fn run(all: bool) -> Result<()> {
         .status()
         .is_ok_and(|s| s.success());
     if nextest {
-        must(cargo()?.args(["nextest", "run", "--workspace", "--features", &features]), "tests failed")
+        must(
+            cargo()?.args(["nextest", "run", "--workspace", "--features", &features]),
+            "tests failed",
+        )
     } else {
         with_cargo_test(&features)
     }
@@ -54,12 +72,27 @@ fn must(command: &mut Command, otherwise: &str) -> Result<()> {
 fn with_cargo_test(features: &str) -> Result<()> {
     let mut sum = Sum::default();
     let mut good = true;
-    let base = ["test", "--workspace", "--no-fail-fast", "--features", features];
+    let base = [
+        "test",
+        "--workspace",
+        "--no-fail-fast",
+        "--features",
+        features,
+    ];
     good &= tested(cargo()?.args(base).args(["--lib", "--bins"]), &mut sum)?;
-    good &= tested(cargo()?.args(base).args(["--test", "*", "--", "--test-threads=1"]), &mut sum)?;
+    good &= tested(
+        cargo()?
+            .args(base)
+            .args(["--test", "*", "--", "--test-threads=1"]),
+        &mut sum,
+    )?;
     println!(
         "test result: {}. {} passed; {} failed; {} ignored; all test programs together",
-        if good && sum.failed == 0 { "ok" } else { "FAILED" },
+        if good && sum.failed == 0 {
+            "ok"
+        } else {
+            "FAILED"
+        },
         sum.passed,
         sum.failed,
         sum.ignored
@@ -80,9 +113,16 @@ struct Sum {
 impl Sum {
     /// Adds a line "test result: ok. 3 passed; 0 failed; 1 ignored; …".
     fn add(&mut self, line: &str) {
-        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|l| l.split_once(". ")) else { return };
+        let Some((_, counts)) = line
+            .strip_prefix("test result: ")
+            .and_then(|l| l.split_once(". "))
+        else {
+            return;
+        };
         for part in counts.split("; ") {
-            let Some((number, what)) = part.split_once(' ') else { continue };
+            let Some((number, what)) = part.split_once(' ') else {
+                continue;
+            };
             let number: u64 = number.parse().unwrap_or(0);
             match what {
                 "passed" => self.passed += number,
@@ -95,7 +135,10 @@ impl Sum {
 }
 
 fn tested(command: &mut Command, sum: &mut Sum) -> Result<bool> {
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start cargo")?;
     if let Some(out) = child.stdout.take() {
         for line in BufReader::new(out).lines() {
             let line = line.unwrap_or_default();
@@ -116,6 +159,13 @@ mod tests {
         sum.add("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.1s");
         sum.add("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
         sum.add("test a ... ok");
-        assert_eq!(sum, Sum { passed: 5, failed: 1, ignored: 1 });
+        assert_eq!(
+            sum,
+            Sum {
+                passed: 5,
+                failed: 1,
+                ignored: 1
+            }
+        );
     }
 }

@@ -322,10 +322,20 @@ pub struct DemoArgs {
     #[arg(long, value_name = "FILE", requires = "dtm")]
     pub ortho: Option<PathBuf>,
     /// Start: E,N in metres from the south-west corner, crs:X,Y or lonlat:LON,LAT.
-    #[arg(long, value_name = "PLACE", allow_hyphen_values = true, requires = "goal")]
+    #[arg(
+        long,
+        value_name = "PLACE",
+        allow_hyphen_values = true,
+        requires = "goal"
+    )]
     pub start: Option<String>,
     /// Goal, in the same forms.
-    #[arg(long, value_name = "PLACE", allow_hyphen_values = true, requires = "start")]
+    #[arg(
+        long,
+        value_name = "PLACE",
+        allow_hyphen_values = true,
+        requires = "start"
+    )]
     pub goal: Option<String>,
     /// The rover: a name in config/rovers or a file.
     #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]

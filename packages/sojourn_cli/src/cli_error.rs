@@ -88,8 +88,12 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_one_sentence() {
-        let said = one_sentence("error: missing:\n  --goal <PLACE>\n\nUsage: sojourn demo\n\nFor more");
-        assert_eq!(said, "error: missing: --goal <PLACE> (--help tells the options)");
+        let said =
+            one_sentence("error: missing:\n  --goal <PLACE>\n\nUsage: sojourn demo\n\nFor more");
+        assert_eq!(
+            said,
+            "error: missing: --goal <PLACE> (--help tells the options)"
+        );
         let long = one_line(&"x ".repeat(5000));
         assert!(long.len() < 500, "{}", long.len());
     }

@@ -66,7 +66,12 @@ pub fn examine(places: &Places) -> Examination {
     let mut checks = vec![
         system(),
         rust(places),
-        tool("C and C++ compiler", "c++", &["--version"], "build-essential"),
+        tool(
+            "C and C++ compiler",
+            "c++",
+            &["--version"],
+            "build-essential",
+        ),
         tool("CMake", "cmake", &["--version"], "cmake"),
         libclang(),
         library("GDAL", "gdal", "libgdal-dev"),
@@ -184,7 +189,10 @@ fn libclang() -> Check {
         .flatten()
         .flatten()
         .map(|e| e.path())
-        .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("llvm-")))
+        .filter(|p| {
+            p.file_name()
+                .is_some_and(|n| n.to_string_lossy().starts_with("llvm-"))
+        })
         .map(|p| p.join("lib"))
         .chain([PathBuf::from("/usr/lib/x86_64-linux-gnu")])
         .chain(std::env::var_os("LIBCLANG_PATH").map(PathBuf::from));
@@ -192,8 +200,9 @@ fn libclang() -> Check {
         .flat_map(|d| std::fs::read_dir(d).into_iter().flatten().flatten())
         .map(|e| e.path())
         .find(|p| {
-            p.file_name()
-                .is_some_and(|n| n.to_string_lossy().starts_with("libclang") && n.to_string_lossy().contains(".so"))
+            p.file_name().is_some_and(|n| {
+                n.to_string_lossy().starts_with("libclang") && n.to_string_lossy().contains(".so")
+            })
         });
     check(
         "libclang",
@@ -227,7 +236,9 @@ fn ros(places: &Places) -> Check {
     let found = match (prefix, distro) {
         (Some(p), Some(d)) => format!("{d} in {}", p.display()),
         (Some(p), None) => format!("{}, of unknown distribution", p.display()),
-        (None, Some(d)) => format!("{d} is named in the environment, but no librcl.so is in AMENT_PREFIX_PATH"),
+        (None, Some(d)) => {
+            format!("{d} is named in the environment, but no librcl.so is in AMENT_PREFIX_PATH")
+        }
         (None, None) => "none".into(),
     };
     check(
@@ -262,10 +273,20 @@ fn rclpy(places: &Places) -> Check {
         .filter(|p| p.is_file());
     let program = "import rclpy, sojourn_msgs.msg; print('rclpy and sojourn_msgs')";
     let found = match script {
-        Some(script) if std::env::var_os("AMENT_PREFIX_PATH").is_none_or(|p| p.to_string_lossy().contains(".ros")) => first_line(
-            "bash",
-            &["-c", ". \"$0\" && python3 -c \"$1\"", &script.display().to_string(), program],
-        ),
+        Some(script)
+            if std::env::var_os("AMENT_PREFIX_PATH")
+                .is_none_or(|p| p.to_string_lossy().contains(".ros")) =>
+        {
+            first_line(
+                "bash",
+                &[
+                    "-c",
+                    ". \"$0\" && python3 -c \"$1\"",
+                    &script.display().to_string(),
+                    program,
+                ],
+            )
+        }
         _ => first_line("python3", &["-c", program]),
     };
     check(
@@ -365,7 +386,13 @@ pub fn text(examination: &Examination) -> String {
         let mark = if c.ok { "ok     " } else { "MISSING" };
         out += &format!("{mark}  {:width$}  {}\n", c.name, c.found);
         if !c.ok {
-            out += &format!("{:w$}expected {}; {}\n", "", c.expected, c.mend, w = width + 11);
+            out += &format!(
+                "{:w$}expected {}; {}\n",
+                "",
+                c.expected,
+                c.mend,
+                w = width + 11
+            );
         }
     }
     let missing = examination.checks.iter().filter(|c| !c.ok).count();
@@ -385,7 +412,11 @@ mod tests {
     fn what_is_missing_says_how_to_mend_it() {
         let examination = examine(&Places::default());
         assert!(!examination.ok);
-        let nodes = examination.checks.iter().find(|c| c.name == "nodes").unwrap();
+        let nodes = examination
+            .checks
+            .iter()
+            .find(|c| c.name == "nodes")
+            .unwrap();
         assert!(!nodes.ok && nodes.found.contains("simulator"));
         for c in &examination.checks {
             assert_eq!(c.ok, c.mend.is_empty(), "{c:?}");

@@ -140,12 +140,7 @@ pub fn site(
 ///
 /// # Errors
 /// One sentence that names the file.
-pub fn import(
-    dtm: &Path,
-    ortho: Option<&Path>,
-    body: Body,
-    rover: &Rover,
-) -> anyhow::Result<Site> {
+pub fn import(dtm: &Path, ortho: Option<&Path>, body: Body, rover: &Rover) -> anyhow::Result<Site> {
     Ok(sojourn_site::import(&sojourn_site::ImportRequest {
         dtm: dtm.to_path_buf(),
         ortho: ortho.map(Path::to_path_buf),
@@ -245,8 +240,16 @@ mod tests {
         assert!(body(&places, "moon").is_ok());
         assert!(mission(&places, None).is_ok());
         let message = rover(&places, "sputnik").unwrap_err().to_string();
-        assert!(message.contains("sputnik") && message.contains("testbed"), "{message}");
-        assert!(rover(&places, "/no/rover.yaml").unwrap_err().to_string().contains("/no/rover.yaml"));
+        assert!(
+            message.contains("sputnik") && message.contains("testbed"),
+            "{message}"
+        );
+        assert!(
+            rover(&places, "/no/rover.yaml")
+                .unwrap_err()
+                .to_string()
+                .contains("/no/rover.yaml")
+        );
     }
 
     #[test]
@@ -256,7 +259,12 @@ mod tests {
         writable(&file).unwrap();
         std::fs::write(&file, "").unwrap();
         let below = file.join("plan.json");
-        assert!(writable(&below).unwrap_err().to_string().contains("plan.json"));
+        assert!(
+            writable(&below)
+                .unwrap_err()
+                .to_string()
+                .contains("plan.json")
+        );
         assert!(writable(dir.path()).is_err());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }

@@ -115,9 +115,10 @@ pub fn asked(question: &str) -> bool {
     let _ = write!(terminal, "{question} [yes/no] ");
     let _ = terminal.flush();
     let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).is_ok_and(|_| {
-        matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
-    })
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .is_ok_and(|_| matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Whether a person sits at a terminal.
@@ -162,7 +163,8 @@ pub fn approve(args: &ApproveArgs) -> CliResult {
     if !args.yes {
         if !person_there() {
             return Err(CliError::Failed(
-                "there is no terminal to ask a person on; give --yes to approve without asking".into(),
+                "there is no terminal to ask a person on; give --yes to approve without asking"
+                    .into(),
             ));
         }
         eprintln!("{}", figures(&plan, &report));

@@ -50,7 +50,9 @@ fn given(arguments: &[String]) -> Result<BTreeMap<String, String>, CliError> {
             a.split_once(":=")
                 .map(|(n, v)| (n.to_string(), v.to_string()))
                 .ok_or_else(|| {
-                    CliError::Usage(format!("the argument \"{a}\" is not of the form name:=value"))
+                    CliError::Usage(format!(
+                        "the argument \"{a}\" is not of the form name:=value"
+                    ))
                 })
         })
         .collect()
@@ -76,6 +78,10 @@ fn show(launch: &Launch) {
             What::Command(words) => words.join(" "),
         };
         let env: String = p.env.iter().map(|(k, v)| format!("{k}={v} ")).collect();
-        say(&format!("{}: {env}{what} {}", p.label, p.arguments.join(" ")));
+        say(&format!(
+            "{}: {env}{what} {}",
+            p.label,
+            p.arguments.join(" ")
+        ));
     }
 }

@@ -136,4 +136,3 @@ pub fn plan(args: &PlanArgs) -> CliResult {
     ));
     Ok(())
 }
-

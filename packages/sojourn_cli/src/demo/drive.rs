@@ -208,7 +208,9 @@ impl Drive<'_> {
                 ..
             } => {
                 progress.finish();
-                progress.say(&format!("planned {distance_m:.1} m in {waypoints} segments"));
+                progress.say(&format!(
+                    "planned {distance_m:.1} m in {waypoints} segments"
+                ));
                 progress.stage("verifying in the twin");
             }
             Event::Verified {
@@ -218,7 +220,9 @@ impl Drive<'_> {
             } => {
                 progress.finish();
                 if passed {
-                    progress.say(&format!("verified: {values_checked} telemetry values within limits"));
+                    progress.say(&format!(
+                        "verified: {values_checked} telemetry values within limits"
+                    ));
                 } else {
                     state.rejected = Some(reason);
                 }

@@ -102,10 +102,18 @@ mod tests {
             Some(Event::AwaitingApproval {})
         );
         assert!(matches!(
-            parse(r#"{"event":"finished","reached":false,"state":"ABORTED","reason":"r","distance_driven_m":1.0,"goal_error_estimate_m":null}"#),
+            parse(
+                r#"{"event":"finished","reached":false,"state":"ABORTED","reason":"r","distance_driven_m":1.0,"goal_error_estimate_m":null}"#
+            ),
             Some(Event::Finished { reached: false, .. })
         ));
-        for line in ["", "hello", "{}", r#"{"event":"new"}"#, r#"{"event":"planned"}"#] {
+        for line in [
+            "",
+            "hello",
+            "{}",
+            r#"{"event":"new"}"#,
+            r#"{"event":"planned"}"#,
+        ] {
             assert_eq!(parse(line), None, "{line}");
         }
     }

@@ -40,8 +40,7 @@ impl Folder {
     /// # Errors
     /// One sentence: it cannot be written, or it holds something that is not a former run.
     pub fn claim(dir: &Path) -> anyhow::Result<Self> {
-        let refuse =
-            |why: String| anyhow::anyhow!("the run folder {} {why}", dir.display());
+        let refuse = |why: String| anyhow::anyhow!("the run folder {} {why}", dir.display());
         if dir.exists() {
             anyhow::ensure!(dir.is_dir(), refuse("is not a folder".into()));
             let empty = std::fs::read_dir(dir)
@@ -50,7 +49,10 @@ impl Folder {
                 .is_none();
             anyhow::ensure!(
                 empty || dir.join(MARK).is_file(),
-                refuse("holds files that are not a former run; give another one or an empty one".into())
+                refuse(
+                    "holds files that are not a former run; give another one or an empty one"
+                        .into()
+                )
             );
         }
         let made = dir
@@ -139,7 +141,13 @@ pub fn default_dir(base: &Path, utc: &str, name: &str) -> PathBuf {
     let time: String = utc.chars().filter(char::is_ascii_alphanumeric).collect();
     let name: String = name
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
     base.join("runs").join(format!("{time}-{name}"))
 }

@@ -61,7 +61,10 @@ pub fn make(
     for n in 0..TRIES {
         // A way winds: the ends stand as far apart as the drive is to be long, anywhere on the map.
         let angle = std::f64::consts::TAU * unit(seed, 3 * n);
-        let half = [0.5 * distance_m * angle.cos(), 0.5 * distance_m * angle.sin()];
+        let half = [
+            0.5 * distance_m * angle.cos(),
+            0.5 * distance_m * angle.sin(),
+        ];
         let room = [
             width_m / 2.0 - edge_m - half[0].abs(),
             height_m / 2.0 - edge_m - half[1].abs(),

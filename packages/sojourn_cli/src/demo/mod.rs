@@ -104,7 +104,11 @@ pub fn demo(args: &DemoArgs) -> CliResult {
 }
 
 fn verdict(summary: &Value) -> String {
-    let text = |key: &str| summary.get(key).map_or_else(String::new, crate::report::html::shown);
+    let text = |key: &str| {
+        summary
+            .get(key)
+            .map_or_else(String::new, crate::report::html::shown)
+    };
     if summary.get("reached").and_then(Value::as_bool) == Some(true) {
         format!("{} unsafe events in ground truth", text("unsafe_events"))
     } else {
@@ -159,7 +163,9 @@ fn interruptible<T: Send + 'static>(
             }
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
-                return Err(CliError::Failed("the preparation ended without a word".into()));
+                return Err(CliError::Failed(
+                    "the preparation ended without a word".into(),
+                ));
             }
         }
     }
@@ -234,7 +240,14 @@ fn in_world(
         let plan = sojourn_planner::plan(&request, &site, rover, constraints, None)?.plan;
         return Ok((site, plan));
     }
-    let world = generated::make(args.seed, body, rover, constraints, args.distance, Some(name))?;
+    let world = generated::make(
+        args.seed,
+        body,
+        rover,
+        constraints,
+        args.distance,
+        Some(name),
+    )?;
     Ok((world.site, world.plan))
 }
 
@@ -315,7 +328,10 @@ fn conclude(
 ) -> anyhow::Result<Value> {
     let mut run = Run::read(&folder.dir)?;
     let score = run.score.clone().ok_or_else(|| {
-        anyhow::anyhow!("the simulator left no score.json; see {}", folder.join("log").display())
+        anyhow::anyhow!(
+            "the simulator left no score.json; see {}",
+            folder.join("log").display()
+        )
     })?;
     let verification = Report::load(&folder.join("verification.json"))?;
     let distro = std::env::var("ROS_DISTRO")

@@ -106,5 +106,9 @@ impl Drop for Progress {
 }
 
 fn metres(m: f64) -> u64 {
-    if m.is_finite() && m > 0.0 { m.round() as u64 } else { 0 }
+    if m.is_finite() && m > 0.0 {
+        m.round() as u64
+    } else {
+        0
+    }
 }

@@ -57,9 +57,10 @@ fn score_number(score: &Value, key: &str) -> Value {
 /// Writes the summary.
 #[must_use]
 pub fn summary(f: &Facts<'_>) -> Value {
-    let end = f.score.get("end").and_then(|e| {
-        Some([e.get("x_m")?.as_f64()?, e.get("y_m")?.as_f64()?])
-    });
+    let end = f
+        .score
+        .get("end")
+        .and_then(|e| Some([e.get("x_m")?.as_f64()?, e.get("y_m")?.as_f64()?]));
     let localization_error = match (end, f.recording.estimate_end) {
         (Some(truth), Some(estimate)) => {
             round(sojourn_core::geometry::distance_m(truth, estimate.at_m))
@@ -81,7 +82,10 @@ pub fn summary(f: &Facts<'_>) -> Value {
     put("state", json!(f.state));
     put("reason", json!(f.reason));
     put("distance_planned_m", round(f.plan.distance_m));
-    put("distance_driven_m", score_number(f.score, "distance_driven_m"));
+    put(
+        "distance_driven_m",
+        score_number(f.score, "distance_driven_m"),
+    );
     put("goal_error_m", goal_error);
     put("localization_error_end_m", localization_error);
     put("estimated_distance_driven_m", round(f.estimated_driven_m));

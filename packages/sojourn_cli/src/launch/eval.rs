@@ -386,8 +386,9 @@ impl Evaluator<'_> {
     ) -> Result<Option<Vec<String>>, LaunchError> {
         self.optional(e, name, scope)?
             .map(|text| {
-                subst::words_of(&text)
-                    .ok_or_else(|| e.at.error(format!("\"{name}\" has a quote without its end")))
+                subst::words_of(&text).ok_or_else(|| {
+                    e.at.error(format!("\"{name}\" has a quote without its end"))
+                })
             })
             .transpose()
     }
@@ -442,12 +443,14 @@ impl Evaluator<'_> {
         }
         if let Some(file) = self.optional(e, "from", scope)? {
             if e.attribute("name").is_some() || e.attribute("value").is_some() {
-                return Err(e
-                    .at
-                    .error("<param> has \"from\" beside \"name\" or \"value\", expected one or the other"));
+                return Err(e.at.error(
+                    "<param> has \"from\" beside \"name\" or \"value\", expected one or the other",
+                ));
             }
             if !Path::new(&file).is_file() {
-                return Err(e.at.error(format!("the parameter file {file} is not there")));
+                return Err(e
+                    .at
+                    .error(format!("the parameter file {file} is not there")));
             }
             return Ok(vec!["--params-file".into(), file]);
         }
@@ -472,7 +475,11 @@ impl Evaluator<'_> {
                 let number = value.parse::<f64>();
                 let text = fits(number.is_ok(), "a number")?;
                 // "1" would arrive as an integer.
-                if text.parse::<i64>().is_ok() { text + ".0" } else { text }
+                if text.parse::<i64>().is_ok() {
+                    text + ".0"
+                } else {
+                    text
+                }
             }
             Some("bool") => fits(value == "true" || value == "false", "true or false")?,
             Some(other) => {
@@ -625,7 +632,10 @@ mod tests {
     fn what_is_not_in_the_subset_is_refused_with_file_and_line() {
         for (body, words) in [
             ("<composable_node/>", "<composable_node> inside <launch>"),
-            ("<node pkg='p' exec='e' launch-prefix='gdb'/>", "launch-prefix"),
+            (
+                "<node pkg='p' exec='e' launch-prefix='gdb'/>",
+                "launch-prefix",
+            ),
             ("<node pkg='p'/>", "\"exec\""),
             ("<node pkg='p' exec='e' respawn='true'/>", "respawn"),
             ("<node pkg='p' exec='e' if='maybe'/>", "maybe"),
@@ -633,9 +643,18 @@ mod tests {
             ("<node pkg='p' exec='e' on_exit='dance'/>", "dance"),
             ("<node pkg='p' exec='e' output='paper'/>", "paper"),
             ("<node pkg='p' exec='$(eval 1)'/>", "eval"),
-            ("<node pkg='p' exec='e'><param from='/no/file'/></node>", "/no/file"),
-            ("<node pkg='p' exec='e'><param name='a'/></node>", "\"value\""),
-            ("<node pkg='p' exec='e'><param name='a' value='x' type='int'/></node>", "whole number"),
+            (
+                "<node pkg='p' exec='e'><param from='/no/file'/></node>",
+                "/no/file",
+            ),
+            (
+                "<node pkg='p' exec='e'><param name='a'/></node>",
+                "\"value\"",
+            ),
+            (
+                "<node pkg='p' exec='e'><param name='a' value='x' type='int'/></node>",
+                "whole number",
+            ),
             ("<node pkg='p' exec='e'><lifecycle/></node>", "lifecycle"),
             ("<arg name='a'/>", "a:=VALUE"),
             ("<include file='/no/such.xml'/>", "/no/such.xml"),
@@ -644,7 +663,11 @@ mod tests {
         ] {
             let text = format!("<launch>\n{body}\n</launch>");
             let message = launch(&[("a.xml", &text)], &[]).unwrap_err().to_string();
-            let words = if words == "includes itself" { "include itself" } else { words };
+            let words = if words == "includes itself" {
+                "include itself"
+            } else {
+                words
+            };
             assert!(
                 message.contains(words) && message.contains("a.xml:2"),
                 "{body}: {message}"

@@ -36,7 +36,9 @@ pub enum LaunchError {
     #[error(transparent)]
     Core(#[from] sojourn_core::CoreError),
     /// An executable is not built or not installed.
-    #[error("{at}: the executable \"{executable}\" of package \"{package}\" is not there; looked in {looked_in}; build it with `cargo xtask build`")]
+    #[error(
+        "{at}: the executable \"{executable}\" of package \"{package}\" is not there; looked in {looked_in}; build it with `cargo xtask build`"
+    )]
     NotFound {
         /// Place in the launch file.
         at: String,

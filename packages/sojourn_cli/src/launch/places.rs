@@ -33,7 +33,11 @@ impl Places {
         let checkout = [&beside, &working]
             .into_iter()
             .flatten()
-            .find_map(|p| p.ancestors().find(|a| is_checkout(a)).map(Path::to_path_buf))
+            .find_map(|p| {
+                p.ancestors()
+                    .find(|a| is_checkout(a))
+                    .map(Path::to_path_buf)
+            })
             // A binary built into another target folder still knows where it was built from.
             .or_else(|| {
                 Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -425,11 +425,11 @@ mod tests {
         let places = Places::default();
         let launch = evaluate(&file, &BTreeMap::new(), &places).unwrap();
         let mut s = Supervisor::new(Arc::new(|_, _, _| {}));
-        let message = s
-            .start_all(&launch, &places, &[])
-            .unwrap_err()
-            .to_string();
-        assert!(message.contains("nope") && message.contains("a.xml:1"), "{message}");
+        let message = s.start_all(&launch, &places, &[]).unwrap_err().to_string();
+        assert!(
+            message.contains("nope") && message.contains("a.xml:1"),
+            "{message}"
+        );
         assert!(!mark.exists());
     }
 }

@@ -307,7 +307,10 @@ pub(crate) mod tests {
             .f64(3.0)
             .done();
         let s = autonav_status(&bytes).unwrap();
-        assert_eq!((s.state, s.stops, s.reason.as_str()), (3, 2, "no safe path"));
+        assert_eq!(
+            (s.state, s.stops, s.reason.as_str()),
+            (3, 2, "no safe path")
+        );
         assert_eq!(s.candidates[0].reason, "tilt");
     }
 

@@ -53,12 +53,24 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("distance_planned_m", "Planned", "m"),
     ("distance_driven_m", "Driven (ground truth)", "m"),
     ("goal_error_m", "Distance from the goal (ground truth)", "m"),
-    ("localization_error_end_m", "Error of the rover's estimate at the end", "m"),
+    (
+        "localization_error_end_m",
+        "Error of the rover's estimate at the end",
+        "m",
+    ),
     ("max_tilt_deg", "Greatest tilt", "°"),
     ("min_clearance_m", "Least belly clearance", "m"),
-    ("unsafe_events", "Unsafe events (ground truth beyond a limit)", ""),
+    (
+        "unsafe_events",
+        "Unsafe events (ground truth beyond a limit)",
+        "",
+    ),
     ("autonav_stops", "AutoNav stops", ""),
-    ("telemetry_values_checked", "Telemetry values checked before the drive", ""),
+    (
+        "telemetry_values_checked",
+        "Telemetry values checked before the drive",
+        "",
+    ),
     ("sim_s", "Simulated time", "s"),
     ("wall_s", "Wall time", "s"),
     ("seed", "Seed", ""),
@@ -88,10 +100,15 @@ pub fn page(p: &Page<'_>) -> String {
     let safe = unsafe_events == Some(0);
     let verdict = match (reached, safe) {
         (true, true) => "Reached the goal without an unsafe event.".to_string(),
-        (true, false) => format!("Reached the goal, with {} unsafe events.", unsafe_events.map_or("unknown".into(), |n| n.to_string())),
+        (true, false) => format!(
+            "Reached the goal, with {} unsafe events.",
+            unsafe_events.map_or("unknown".into(), |n| n.to_string())
+        ),
         (false, _) => format!(
             "Did not reach the goal: {}",
-            p.summary.get("reason").map_or_else(|| "no reason recorded".into(), shown)
+            p.summary
+                .get("reason")
+                .map_or_else(|| "no reason recorded".into(), shown)
         ),
     };
     let class = if reached && safe { "ok" } else { "bad" };
@@ -139,7 +156,10 @@ fn charts(out: &mut String, p: &Page<'_>) {
             })
             .collect()
     };
-    let (truth, estimate) = (over_true_distance(&r.truth), over_true_distance(&r.estimate));
+    let (truth, estimate) = (
+        over_true_distance(&r.truth),
+        over_true_distance(&r.estimate),
+    );
     let x_label = "distance driven, m";
     *out += "<h2>Tilt and slip</h2>\n";
     *out += &svg(&Chart {
@@ -218,9 +238,9 @@ fn model(out: &mut String, plan: &Plan) {
         escape(&m.note)
     );
     if m.status != ModelStatus::NoProvider {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<p>Provider <code>{}</code>, model <code>{}</code>; {} labels taken, {} refused.</p>\n",
+            "<p>Provider <code>{}</code>, model <code>{}</code>; {} labels taken, {} refused.</p>",
             escape(&m.provider),
             escape(&m.model),
             m.labels_accepted,
@@ -236,7 +256,11 @@ fn model(out: &mut String, plan: &Plan) {
                 "{:?}, confidence {:.2}, {}: {} ({})",
                 f.class,
                 f.confidence,
-                if f.forbids { "forbidden".to_string() } else { format!("cost +{:.2} per metre", f.added_cost) },
+                if f.forbids {
+                    "forbidden".to_string()
+                } else {
+                    format!("cost +{:.2} per metre", f.added_cost)
+                },
                 f.note,
                 f.source
             )
@@ -265,7 +289,11 @@ fn verification(out: &mut String, report: Option<&Report>) {
         escape(&r.reason)
     );
     let limit = |v: Option<f64>| v.map_or("–".to_string(), |v| format!("{v:.3}"));
-    for c in r.channels.iter().filter(|c| c.lower_limit.is_some() || c.upper_limit.is_some()) {
+    for c in r
+        .channels
+        .iter()
+        .filter(|c| c.lower_limit.is_some() || c.upper_limit.is_some())
+    {
         let _ = write!(
             out,
             "<tr><td>{} [{}]</td><td class=\"n\">{:.3}</td><td class=\"n\">{:.3}</td><td class=\"n\">{} … {}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
@@ -280,18 +308,35 @@ fn verification(out: &mut String, report: Option<&Report>) {
         );
     }
     *out += "</table>\n";
-    list(out, &r.findings.iter().map(|f| f.reason.clone()).collect::<Vec<_>>());
+    list(
+        out,
+        &r.findings
+            .iter()
+            .map(|f| f.reason.clone())
+            .collect::<Vec<_>>(),
+    );
 }
 
 fn provenance(out: &mut String, p: &Page<'_>) {
     *out += "<h2>Where it comes from</h2>\n<table>";
     let mut row = |key: &str, value: &str| {
-        let _ = write!(out, "<tr><td>{}</td><td><code>{}</code></td></tr>", escape(key), escape(value));
+        let _ = write!(
+            out,
+            "<tr><td>{}</td><td><code>{}</code></td></tr>",
+            escape(key),
+            escape(value)
+        );
     };
     row("plan", &p.plan.digest().unwrap_or_default());
     row("site", &p.plan.site_digest);
-    row("rover", &format!("{} {}", p.plan.rover, p.plan.rover_digest));
-    row("body", &format!("{}, {} m/s²", p.plan.body.name, p.plan.body.gravity_mps2));
+    row(
+        "rover",
+        &format!("{} {}", p.plan.rover, p.plan.rover_digest),
+    );
+    row(
+        "body",
+        &format!("{}, {} m/s²", p.plan.body.name, p.plan.body.gravity_mps2),
+    );
     if let Some(nodes) = p.summary.get("nodes") {
         row("nodes", &shown(nodes));
     }
@@ -309,7 +354,10 @@ mod tests {
 
     #[test]
     fn nothing_leaves_its_place_in_the_page() {
-        assert_eq!(escape("<a href=\"x\">&"), "&lt;a href=&quot;x&quot;&gt;&amp;");
+        assert_eq!(
+            escape("<a href=\"x\">&"),
+            "&lt;a href=&quot;x&quot;&gt;&amp;"
+        );
         assert_eq!(shown(&serde_json::json!(1.234)), "1.23");
         assert_eq!(shown(&serde_json::json!(["a", "b"])), "a, b");
     }

@@ -65,7 +65,8 @@ impl View {
         let span_m = (high[0] - low[0]).max(high[1] - low[1]).max(10.0);
         let margin_m = 0.12 * span_m + 4.0;
         // A way straight north would else make a ribbon.
-        let size_m = |i: usize| (high[i] - low[i] + 2.0 * margin_m).max(0.55 * (span_m + 2.0 * margin_m));
+        let size_m =
+            |i: usize| (high[i] - low[i] + 2.0 * margin_m).max(0.55 * (span_m + 2.0 * margin_m));
         let (width_m, height_m) = (size_m(0), size_m(1));
         let m_per_px = width_m.max(height_m) / LONG_SIDE_PX;
         Self {
@@ -176,8 +177,10 @@ fn ground(canvas: &mut Canvas, view: &View, input: &MapInput<'_>) {
                 None => [205, 203, 200],
                 Some(z) => {
                     let around = |dx: f64, dy: f64| e.sample(mx + dx, my + dy).unwrap_or(z);
-                    let gx = (around(step_m, 0.0) - around(-step_m, 0.0)) / (2.0 * step_m) * stretch;
-                    let gy = (around(0.0, step_m) - around(0.0, -step_m)) / (2.0 * step_m) * stretch;
+                    let gx =
+                        (around(step_m, 0.0) - around(-step_m, 0.0)) / (2.0 * step_m) * stretch;
+                    let gy =
+                        (around(0.0, step_m) - around(0.0, -step_m)) / (2.0 * step_m) * stretch;
                     let shade = ((-gx * light[0] - gy * light[1] + light[2])
                         / (1.0 + gx * gx + gy * gy).sqrt())
                     .clamp(0.0, 1.0);
@@ -193,7 +196,8 @@ fn ground(canvas: &mut Canvas, view: &View, input: &MapInput<'_>) {
                     if line {
                         tone *= 0.82;
                     }
-                    let mix = |a: f64, b: f64| ((a + (b - a) * rise) * tone).clamp(0.0, 255.0) as u8;
+                    let mix =
+                        |a: f64, b: f64| ((a + (b - a) * rise) * tone).clamp(0.0, 255.0) as u8;
                     [mix(172.0, 224.0), mix(134.0, 196.0), mix(108.0, 165.0)]
                 }
             };
@@ -216,7 +220,13 @@ fn ends(canvas: &mut Canvas, view: &View, plan: &Plan) {
         canvas.disc(p, 8.0, white, INK);
         canvas.disc(p, 4.0, PLANNED, PLANNED);
         let (x, y) = (p[0] + 13.0, p[1] - 6.0);
-        canvas.rectangle(x - 3.0, y - 3.0, width_px(2, word) + 6.0, 22.0, [255, 255, 255, 200]);
+        canvas.rectangle(
+            x - 3.0,
+            y - 3.0,
+            width_px(2, word) + 6.0,
+            22.0,
+            [255, 255, 255, 200],
+        );
         canvas.words(x, y, 2, INK, word);
     }
 }
@@ -237,7 +247,12 @@ fn furniture(canvas: &mut Canvas, view: &View, input: &MapInput<'_>) {
     let white = [255, 255, 255, 215];
     canvas.rectangle(width - 52.0, 10.0, 42.0, 62.0, white);
     canvas.polygon(
-        &[[width - 31.0, 16.0], [width - 41.0, 46.0], [width - 31.0, 40.0], [width - 21.0, 46.0]],
+        &[
+            [width - 31.0, 16.0],
+            [width - 41.0, 46.0],
+            [width - 31.0, 40.0],
+            [width - 21.0, 46.0],
+        ],
         INK,
     );
     canvas.words(width - 31.0 - width_px(2, "N") / 2.0, 52.0, 2, INK, "N");

@@ -69,9 +69,9 @@ pub fn json_if_there(path: &Path) -> Result<Option<Value>, ReportError> {
         return Ok(None);
     }
     let text = files::read_text(path, MAX_JSON_BYTES)?;
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|e| sojourn_core::CoreError::format(path.display().to_string(), e.to_string()).into())
+    serde_json::from_str(&text).map(Some).map_err(|e| {
+        sojourn_core::CoreError::format(path.display().to_string(), e.to_string()).into()
+    })
 }
 
 impl Run {
@@ -109,7 +109,10 @@ impl Run {
     /// [`ReportError`].
     pub fn draw(&self) -> Result<(Vec<u8>, String), ReportError> {
         let places = |track: &[recording::Point]| track.iter().map(|p| p.at_m).collect::<Vec<_>>();
-        let name = self.summary.get("name").map_or_else(|| self.plan.name.clone(), html::shown);
+        let name = self
+            .summary
+            .get("name")
+            .map_or_else(|| self.plan.name.clone(), html::shown);
         let title = format!(
             "{name}: {}, {}, {:.0} m planned",
             self.plan.body.name, self.plan.rover, self.plan.distance_m

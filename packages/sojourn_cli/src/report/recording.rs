@@ -124,7 +124,9 @@ pub fn read(path: &Path) -> Result<Recording, ReportError> {
                 ]
             };
             estimate_end = odometry.last().and_then(|m| {
-                track(std::slice::from_ref(m), into_map, 0.0).first().copied()
+                track(std::slice::from_ref(m), into_map, 0.0)
+                    .first()
+                    .copied()
             });
             track(&odometry, into_map, 0.9)
         }
@@ -252,9 +254,11 @@ fn events_of(statuses: &[cdr::AutonavStatus], path: &[Point]) -> Vec<Event> {
             && turning
         {
             let new = event(Deed::Swerve, &straight.reason);
-            let same = out.iter().rev().find(|e| e.deed == Deed::Swerve).is_some_and(|e| {
-                (new.distance_m - e.distance_m).abs() < SAME_SWERVE_M
-            });
+            let same = out
+                .iter()
+                .rev()
+                .find(|e| e.deed == Deed::Swerve)
+                .is_some_and(|e| (new.distance_m - e.distance_m).abs() < SAME_SWERVE_M);
             if !same {
                 out.push(new);
             }
@@ -278,8 +282,12 @@ mod tests {
 
     #[test]
     fn slip_is_the_lost_share_of_the_wheels_way() {
-        let truth: Vec<_> = (0..100).map(|i| point(f64::from(i), 0.08 * f64::from(i))).collect();
-        let wheels: Vec<_> = (0..100).map(|i| point(f64::from(i), 0.1 * f64::from(i))).collect();
+        let truth: Vec<_> = (0..100)
+            .map(|i| point(f64::from(i), 0.08 * f64::from(i)))
+            .collect();
+        let wheels: Vec<_> = (0..100)
+            .map(|i| point(f64::from(i), 0.1 * f64::from(i)))
+            .collect();
         let slip = slip_of(&truth, &wheels);
         assert!(slip.len() >= 4);
         assert!(slip.iter().all(|s| (s[1] - 0.2).abs() < 1e-6));
@@ -321,7 +329,10 @@ mod tests {
             &path,
         );
         assert_eq!(events.len(), 2, "{events:?}");
-        assert_eq!((events[0].deed, events[0].reason.as_str()), (Deed::Swerve, "belly clearance"));
+        assert_eq!(
+            (events[0].deed, events[0].reason.as_str()),
+            (Deed::Swerve, "belly clearance")
+        );
         assert_eq!((events[1].deed, events[1].at_m), (Deed::Stop, [5.0, 0.0]));
     }
 
@@ -337,6 +348,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("recording.mcap");
         std::fs::write(&path, b"hello").unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("recording.mcap"));
+        assert!(
+            read(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("recording.mcap")
+        );
     }
 }

@@ -1,7 +1,6 @@
 //! Node `localization`: IMU and wheel states in, odometry, `map_from_odom` and tf out. Shell of
 //! [`sojourn_localization::Localization`].
 
-use anyhow::Context;
 use r2r::geometry_msgs::msg::TransformStamped;
 use r2r::nav_msgs::msg::Odometry;
 use r2r::sensor_msgs::msg::{Imu, JointState};
@@ -24,9 +23,9 @@ fn main() -> ExitCode {
 async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     let params: Params = kit.params()?;
     let rover = Rover::load(Path::new(&params.rover_file))
-        .with_context(|| format!("node {}: parameter rover_file", kit.name()))?;
+        .map_err(|e| anyhow::anyhow!("node {}: parameter rover_file: {e}", kit.name()))?;
     let body = Body::load(Path::new(&params.body_file))
-        .with_context(|| format!("node {}: parameter body_file", kit.name()))?;
+        .map_err(|e| anyhow::anyhow!("node {}: parameter body_file: {e}", kit.name()))?;
     let mut core = Localization::new(Config::new(params, &body)?, &rover);
 
     kit.subscribe(&topics::IMU, |m: Imu| {

@@ -1,6 +1,5 @@
 //! Node `perception`: depth images and odometry in, terrain grid out. Shell of [`sojourn_perception::Perception`].
 
-use anyhow::Context;
 use r2r::geometry_msgs::msg::PoseStamped;
 use r2r::grid_map_msgs::msg::GridMap;
 use r2r::nav_msgs::msg::Odometry;
@@ -21,7 +20,7 @@ fn main() -> ExitCode {
 async fn perception(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     let params: Params = kit.params()?;
     let rover = Rover::load(Path::new(&params.rover_file))
-        .with_context(|| format!("node {}: parameter rover_file", kit.name()))?;
+        .map_err(|e| anyhow::anyhow!("node {}: parameter rover_file: {e}", kit.name()))?;
     let mut core = Perception::new(Config::new(params, &rover)?, &rover);
 
     kit.subscribe(&topics::DEPTH, |m: Image| {

@@ -111,9 +111,9 @@ pub fn figures(plan: &Plan, report: &Report) -> String {
 /// Asks a person on the terminal; `false` for anything but a clear yes.
 #[must_use]
 pub fn asked(question: &str) -> bool {
-    let mut terminal = std::io::stderr().lock();
-    let _ = write!(terminal, "{question} [yes/no] ");
-    let _ = terminal.flush();
+    // No lock is held while the person thinks: another thread has to be able to say that all is over.
+    eprint!("{question} [yes/no] ");
+    let _ = std::io::stderr().flush();
     let mut answer = String::new();
     std::io::stdin()
         .lock()

@@ -40,6 +40,7 @@ pub fn run(all: bool) -> Result<()> {
     } else {
         "tests"
     });
+    rclpy()?;
     let features = format!(
         "{ROS_FEATURES},sojourn_tests/{}",
         if all { "all" } else { "ros" }
@@ -58,6 +59,23 @@ pub fn run(all: bool) -> Result<()> {
     } else {
         with_cargo_test(&features)
     }
+}
+
+/// The tests talk to rclpy; a Python without it is told at once and not by every test.
+fn rclpy() -> Result<()> {
+    let ros = setup::RosEnv::load()?;
+    let status = Command::new(ros.python())
+        .args(["-c", "import rclpy, sojourn_msgs.msg"])
+        .envs(ros.for_processes())
+        .status()
+        .with_context(|| format!("cannot start {}", ros.python().display()))?;
+    if !status.success() {
+        bail!(
+            "{} cannot import rclpy and sojourn_msgs; remove .ros/ and run `cargo xtask setup`",
+            ros.python().display()
+        );
+    }
+    Ok(())
 }
 
 fn must(command: &mut Command, otherwise: &str) -> Result<()> {

@@ -13,15 +13,16 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(180);
-/// Simulated seconds per second; slow enough that half a second of simulated time is noticed on a busy machine.
-const RATE: &str = "2.0";
+/// Simulated seconds per second. The nodes watch each other with half a second of simulated time: at this rate a busy
+/// machine keeps up.
+const RATE: &str = "1.0";
 
 /// A simulated rover with an accepted bundle, standing at the start.
 struct Suite {
     launcher: Running,
     domain: Domain,
     bundle: String,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Suite {
@@ -86,7 +87,7 @@ impl Suite {
             launcher,
             domain,
             bundle,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -99,6 +100,13 @@ impl Suite {
                 String::from_utf8_lossy(&output.stderr)
             )
         })
+    }
+
+    /// The end of what the nodes said.
+    fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.dir.path().join("launch.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
     /// The process of a node that the launcher started.
@@ -145,14 +153,14 @@ fn a_plain_rclpy_peer_finds_what_it_expects() {
     let suite = Suite::start();
     let nodes = "simulator,perception,localization,autonav,guard,executive,planner,twin,recorder";
     let listed = suite.peer(&["nodes", "--expect", nodes]);
-    assert_eq!(listed["ok"], true, "{listed}");
+    assert_eq!(listed["ok"], true, "{listed}\n{}", suite.log());
     assert!(listed["nodes"].as_array().unwrap().len() >= 8, "{listed}");
 
     let params = suite.peer(&["params", "--node", "guard", "--name", "command_timeout_s"]);
-    assert_eq!(params["ok"], true, "{params}");
+    assert_eq!(params["ok"], true, "{params}\n{}", suite.log());
 
     let planned = suite.peer(&["plan", "--start", "100,100", "--goal", "130,120"]);
-    assert_eq!(planned["ok"], true, "{planned}");
+    assert_eq!(planned["ok"], true, "{planned}\n{}", suite.log());
     assert!(planned["waypoints"].as_u64().unwrap() >= 3, "{planned}");
     let refused = suite.peer(&["plan", "--start", "100,100", "--goal", "9000,120"]);
     assert_eq!(refused["ok"], false, "{refused}");
@@ -166,7 +174,7 @@ fn a_plain_rclpy_peer_finds_what_it_expects() {
 
     let drive = suite.drive();
     let grid = suite.peer(&["grid"]);
-    assert_eq!(grid["ok"], true, "{grid}");
+    assert_eq!(grid["ok"], true, "{grid}\n{}", suite.log());
     drop(drive);
 }
 
@@ -182,7 +190,7 @@ fn a_drive_is_cancelled_by_its_client() {
         "--cancel-after-m",
         "0.5",
     ]);
-    assert_eq!(result["cancelled"], true, "{result}");
+    assert_eq!(result["cancelled"], true, "{result}\n{}", suite.log());
     assert_eq!(result["reached"], false, "{result}");
     assert_eq!(result["status"], 5, "action status CANCELED: {result}");
     assert!(result["feedbacks"].as_u64().unwrap() >= 1, "{result}");
@@ -202,7 +210,7 @@ fn killed(node: &str) {
         "--signal",
         "SIGKILL",
     ]);
-    assert_eq!(seen["ok"], true, "{node}: {seen}");
+    assert_eq!(seen["ok"], true, "{node}: {seen}\n{}", suite.log());
     let stopped_after_s = seen["stopped_after_s"].as_f64().unwrap();
     assert!(
         stopped_after_s <= 1.0,
@@ -249,7 +257,12 @@ fn the_guard_leaves_a_stop_behind() {
         "--signal",
         "SIGTERM",
     ]);
-    assert_eq!(seen["ok"], true, "the last command is a stop: {seen}");
+    assert_eq!(
+        seen["ok"],
+        true,
+        "the last command is a stop: {seen}\n{}",
+        suite.log()
+    );
     assert!(seen["gone_after_s"].as_f64().unwrap() <= 2.0, "{seen}");
 }
 

@@ -60,11 +60,12 @@ async fn simulator(mut kit: NodeKit<Command>) -> anyhow::Result<()> {
         .and_then(Path::parent)
         .filter(|d| !d.as_os_str().is_empty())
     {
-        anyhow::ensure!(
-            dir.is_dir(),
-            "parameter score_file: {} is not a folder",
-            dir.display()
-        );
+        std::fs::create_dir_all(dir).with_context(|| {
+            format!(
+                "parameter score_file: cannot make the folder {}",
+                dir.display()
+            )
+        })?;
     }
     let given = params.clone();
     let (sim, setup) = tokio::task::spawn_blocking(move || read(&given))

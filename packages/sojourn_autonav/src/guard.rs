@@ -179,8 +179,12 @@ impl Guard {
     pub fn step(&mut self, now: Stamp, input: Input) -> Option<Decision> {
         match input {
             Input::Command { stamp, velocity } => {
-                // The newest stamp wins; a late one never replaces it.
-                if self.command.is_none_or(|(old, _)| stamp >= old) {
+                // The newest stamp wins; a late one never replaces it. One from the future (a clock was set back, or a
+                // node spoke before its first simulated time) must not keep out what comes now.
+                if self
+                    .command
+                    .is_none_or(|(old, _)| stamp >= old || old > now)
+                {
                     self.command = Some((stamp, velocity));
                 }
             }
@@ -196,7 +200,7 @@ impl Guard {
                 level,
             } => {
                 if let Some(slot) = self.nodes.get_mut(&node)
-                    && slot.is_none_or(|(old, ..)| stamp >= old)
+                    && slot.is_none_or(|(old, ..)| stamp >= old || old > now)
                 {
                     *slot = Some((stamp, state, level));
                 }
@@ -431,6 +435,24 @@ mod tests {
 
     fn at(tick: i64) -> Stamp {
         Stamp(1_000_000_000 + tick * 100_000_000)
+    }
+
+    /// A node that spoke before its first simulated time used the wall clock; what it says later has to count.
+    #[test]
+    fn a_heartbeat_from_the_future_does_not_keep_out_the_present() {
+        let mut g = guard();
+        for node in params().watched {
+            let beat = Input::Heartbeat {
+                node,
+                stamp: Stamp(i64::MAX / 2),
+                state: NodeState::Active,
+                level: HealthLevel::Ok,
+            };
+            g.step(at(0), beat);
+        }
+        assert!(g.step(at(0), Input::Tick).unwrap().velocity.is_stop());
+        let d = feed(&mut g, at(1), "", 0.0, GO);
+        assert!(!d.velocity.is_stop(), "{}", d.reason);
     }
 
     #[test]

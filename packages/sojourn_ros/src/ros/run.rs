@@ -80,6 +80,11 @@ impl<I> Shared<I> {
         }
     }
 
+    /// Whether a tick or `/clock` has told the time.
+    pub fn time_has_begun(&self) -> bool {
+        self.now_ns.load(Ordering::Relaxed) != 0
+    }
+
     pub fn set_now(&self, now: Stamp) {
         self.now_ns.store(now.0, Ordering::Relaxed);
         logging::set_now(now);
@@ -359,7 +364,13 @@ impl<I: Send + 'static> RunningNode<I> {
     /// [`KitError::Ros`] when nothing can be sent any more.
     pub fn announce(&mut self, health: Health) -> Result<(), KitError> {
         self.health = health;
-        self.send_heartbeat(self.now(), 0)
+        // Before the first tick of a simulator there is no time yet: a stamp of the wall clock would look like one from
+        // the far future to nodes that live in simulated time.
+        let stamp = match (self.shared.mode, self.shared.time_has_begun()) {
+            (TickMode::Wall, _) | (_, true) => self.now(),
+            _ => Stamp::default(),
+        };
+        self.send_heartbeat(stamp, 0)
     }
 
     fn send_heartbeat(&mut self, stamp: Stamp, number: u64) -> Result<(), KitError> {

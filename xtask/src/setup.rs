@@ -380,6 +380,15 @@ impl RosEnv {
         })
     }
 
+    /// The Python that has rclpy and the suite's interfaces.
+    #[must_use]
+    pub fn python(&self) -> PathBuf {
+        match self.source {
+            Source::Wheels => self.ros.join("bin/python"),
+            Source::Sourced(_) => PathBuf::from("python3"),
+        }
+    }
+
     /// For `cargo build|run|test`: what the bindings are made from. The same as `.cargo/config.toml` gives to a cargo
     /// called by hand.
     #[must_use]

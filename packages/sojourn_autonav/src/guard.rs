@@ -199,8 +199,9 @@ impl Guard {
                 state,
                 level,
             } => {
+                let limit_s = self.config.0.heartbeat_timeout_s;
                 if let Some(slot) = self.nodes.get_mut(&node)
-                    && slot.is_none_or(|(old, ..)| stamp >= old || old > now)
+                    && slot.is_none_or(|(old, ..)| stamp >= old || old.since(now) > limit_s)
                 {
                     *slot = Some((stamp, state, level));
                 }

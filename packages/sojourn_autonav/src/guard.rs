@@ -181,9 +181,10 @@ impl Guard {
             Input::Command { stamp, velocity } => {
                 // The newest stamp wins; a late one never replaces it. One from the future (a clock was set back, or a
                 // node spoke before its first simulated time) must not keep out what comes now.
+                let limit_s = self.config.0.command_timeout_s;
                 if self
                     .command
-                    .is_none_or(|(old, _)| stamp >= old || old > now)
+                    .is_none_or(|(old, _)| stamp >= old || old.since(now) > limit_s)
                 {
                     self.command = Some((stamp, velocity));
                 }

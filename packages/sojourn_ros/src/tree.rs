@@ -1,7 +1,7 @@
 //! A tree of coordinate frames with short histories: what tf2's buffer is elsewhere. Pure.
 
 use crate::Refused;
-use nalgebra::Isometry3;
+use nalgebra::{Isometry3, UnitQuaternion};
 use sojourn_core::Stamp;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -154,6 +154,8 @@ impl FrameTree {
             .rotation
             .try_slerp(&after.1.rotation, part, 1e-9)
             .unwrap_or(after.1.rotation);
+        // Between rotations that hardly differ the weights are quotients of small sines; their error must not stretch.
+        let rotation = UnitQuaternion::new_normalize(rotation.into_inner());
         let translation = before
             .1
             .translation

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A kind of ground as it can be told apart from orbit or from the mast.
+/// A kind of ground as it can be told apart from orbit or from the mast. The order is that of the codes in rasters.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -11,20 +11,20 @@ use serde::{Deserialize, Serialize};
 pub enum TerrainClass {
     /// Flat, firm rock.
     Bedrock,
-    /// Firm soil with some pebbles.
-    FirmSoil,
-    /// Loose sand.
-    Sand,
-    /// Sand ripples and dunes.
-    SandRipple,
-    /// Many rocks close together.
-    BoulderField,
     /// Rock standing out of the ground.
     Outcrop,
-    /// A crater's wall or rim.
-    CraterWall,
-    /// A scarp or steep slope.
-    SteepSlope,
+    /// Many rocks close together.
+    BoulderField,
+    /// Sand ripples and dunes.
+    SandRipples,
+    /// Loose sand and dust without form.
+    LooseSoil,
+    /// A crater's wall or rim, a scarp, a steep slope.
+    CraterOrScarp,
+    /// Firm soil with some pebbles.
+    SmoothRegolith,
+    /// Shadow, or no data: nothing is seen there.
+    ShadowOrNoData,
     /// Nothing could be told.
     Unknown,
 }
@@ -42,62 +42,37 @@ pub struct ClassTraits {
     pub forbids: bool,
 }
 
+/// One row of [`CLASSES`].
+const fn row(
+    class: TerrainClass,
+    name: &'static str,
+    added_cost: f64,
+    forbids: bool,
+) -> ClassTraits {
+    ClassTraits {
+        class,
+        name,
+        added_cost,
+        forbids,
+    }
+}
+
 /// All classes, in the order of the enum.
 pub const CLASSES: [ClassTraits; 9] = [
-    ClassTraits {
-        class: TerrainClass::Bedrock,
-        name: "bedrock",
-        added_cost: 0.0,
-        forbids: false,
-    },
-    ClassTraits {
-        class: TerrainClass::FirmSoil,
-        name: "firm_soil",
-        added_cost: 0.0,
-        forbids: false,
-    },
-    ClassTraits {
-        class: TerrainClass::Sand,
-        name: "sand",
-        added_cost: 2.0,
-        forbids: false,
-    },
-    ClassTraits {
-        class: TerrainClass::SandRipple,
-        name: "sand_ripple",
-        added_cost: 4.0,
-        forbids: false,
-    },
-    ClassTraits {
-        class: TerrainClass::BoulderField,
-        name: "boulder_field",
-        added_cost: 4.0,
-        forbids: false,
-    },
-    ClassTraits {
-        class: TerrainClass::Outcrop,
-        name: "outcrop",
-        added_cost: 1.0,
-        forbids: false,
-    },
-    ClassTraits {
-        class: TerrainClass::CraterWall,
-        name: "crater_wall",
-        added_cost: 8.0,
-        forbids: true,
-    },
-    ClassTraits {
-        class: TerrainClass::SteepSlope,
-        name: "steep_slope",
-        added_cost: 8.0,
-        forbids: true,
-    },
-    ClassTraits {
-        class: TerrainClass::Unknown,
-        name: "unknown",
-        added_cost: 0.5,
-        forbids: false,
-    },
+    row(TerrainClass::Bedrock, "bedrock", 0.0, false),
+    row(TerrainClass::Outcrop, "outcrop", 1.0, false),
+    row(TerrainClass::BoulderField, "boulder_field", 4.0, false),
+    row(TerrainClass::SandRipples, "sand_ripples", 4.0, false),
+    row(TerrainClass::LooseSoil, "loose_soil", 2.0, false),
+    row(TerrainClass::CraterOrScarp, "crater_or_scarp", 8.0, true),
+    row(TerrainClass::SmoothRegolith, "smooth_regolith", 0.0, false),
+    row(
+        TerrainClass::ShadowOrNoData,
+        "shadow_or_no_data",
+        0.5,
+        false,
+    ),
+    row(TerrainClass::Unknown, "unknown", 0.5, false),
 ];
 
 impl TerrainClass {
@@ -105,6 +80,24 @@ impl TerrainClass {
     #[must_use]
     pub fn traits(self) -> ClassTraits {
         CLASSES[self as usize]
+    }
+
+    /// The name in documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.traits().name
+    }
+
+    /// The code in class rasters, 0 for the first of [`CLASSES`].
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// From the code in class rasters.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        CLASSES.get(usize::from(code)).map(|t| t.class)
     }
 
     /// From the name in documents, without regard to case.
@@ -123,14 +116,21 @@ mod tests {
 
     #[test]
     fn the_table_follows_the_enum_and_only_adds_cost() {
-        for t in CLASSES {
-            assert_eq!(t.class.traits(), t);
+        for (code, t) in CLASSES.iter().enumerate() {
+            assert_eq!(t.class.traits(), *t);
+            assert_eq!(usize::from(t.class.code()), code);
+            assert_eq!(TerrainClass::from_code(t.class.code()), Some(t.class));
             assert_eq!(
                 TerrainClass::from_name(&t.name.to_uppercase()),
                 Some(t.class)
             );
+            assert_eq!(
+                serde_json::to_value(t.class).unwrap(),
+                serde_json::json!(t.name)
+            );
             assert!(t.added_cost >= 0.0);
         }
         assert_eq!(TerrainClass::from_name("lava"), None);
+        assert_eq!(TerrainClass::from_code(9), None);
     }
 }

@@ -142,7 +142,7 @@ fn labels_only_ever_add_cost_or_forbid() {
     assert_eq!(made.plan.line(), plain.plan.line());
     assert_eq!(made.plan.features.len(), 1);
 
-    let wall = rectangle("crater_wall", 0.8, [80.0, 40.0], [100.0, 70.0]);
+    let wall = rectangle("crater_or_scarp", 0.8, [80.0, 40.0], [100.0, 70.0]);
     let made = with(&says(json!([wall])));
     assert!(made.plan.features[0].forbids);
     for p in made.plan.line() {
@@ -154,7 +154,7 @@ fn labels_only_ever_add_cost_or_forbid() {
             .is_empty()
     );
     // A strip narrower than a cell closes the way as well.
-    let strip = rectangle("crater_wall", 0.8, [90.2, 45.0], [90.4, 75.0]);
+    let strip = rectangle("crater_or_scarp", 0.8, [90.2, 45.0], [90.4, 75.0]);
     let made = with(&says(json!([strip])));
     assert!(
         validate(&made.plan, &flat(), &rover(), &mission())
@@ -162,7 +162,7 @@ fn labels_only_ever_add_cost_or_forbid() {
             .is_empty()
     );
     assert!(made.plan.distance_m > 102.0, "{}", made.plan.distance_m);
-    let unsure = rectangle("crater_wall", 0.3, [80.0, 40.0], [100.0, 70.0]);
+    let unsure = rectangle("crater_or_scarp", 0.3, [80.0, 40.0], [100.0, 70.0]);
     assert!(!with(&says(json!([unsure]))).plan.features[0].forbids);
 }
 
@@ -178,9 +178,14 @@ fn labels_on_the_goal_or_across_every_way_are_named() {
         );
         e.unwrap_err().to_string()
     };
-    let m = refused(rectangle("steep_slope", 0.9, [130.0, 50.0], [150.0, 70.0]));
+    let m = refused(rectangle(
+        "crater_or_scarp",
+        0.9,
+        [130.0, 50.0],
+        [150.0, 70.0],
+    ));
     assert!(
-        m.starts_with("goal") && m.contains("label 0 \"steep_slope\" (confidence 0.90)"),
+        m.starts_with("goal") && m.contains("label 0 \"crater_or_scarp\" (confidence 0.90)"),
         "{m}"
     );
     // A ring of four labels would be needed in the open; on a narrow map one is enough.
@@ -198,7 +203,7 @@ fn labels_on_the_goal_or_across_every_way_are_named() {
         .map(|p| json!({"x": p[0], "y": p[1]}))
         .collect();
     let label =
-        json!({"class": "crater_wall", "polygon": polygon, "confidence": 0.9, "reason": "rim"});
+        json!({"class": "crater_or_scarp", "polygon": polygon, "confidence": 0.9, "reason": "rim"});
     let m = plan(
         &request(START, GOAL),
         &narrow,
@@ -209,7 +214,7 @@ fn labels_on_the_goal_or_across_every_way_are_named() {
     .unwrap_err()
     .to_string();
     assert!(
-        m.contains("labels that forbid ground") && m.contains("crater_wall"),
+        m.contains("labels that forbid ground") && m.contains("crater_or_scarp"),
         "{m}"
     );
 }
@@ -254,7 +259,7 @@ fn an_answer_that_cannot_be_used_leaves_the_elevation_model() {
         assert_eq!(made.plan.waypoints, plain.plan.waypoints);
     }
     let many: Vec<Value> = (0..60)
-        .map(|_| rectangle("sand", 0.1, [60.0, 40.0], [70.0, 50.0]))
+        .map(|_| rectangle("loose_soil", 0.1, [60.0, 40.0], [70.0, 50.0]))
         .collect();
     let made = with(&says(json!(many)));
     assert_eq!(made.plan.features.len(), 50);

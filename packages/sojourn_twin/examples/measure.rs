@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &WorldParams::demo(1, [20.0, 60.0, 300.0, 260.0], [60.0, 160.0]),
     )?;
     lap("world of 280 m x 200 m", 1.0);
-    println!("rocks: {}", world.rocks().len());
+    println!("rocks: {}", world.rocks_in(world.region_m()).len());
     let camera = rover.navcam_pinhole();
     let noise = DepthNoise {
         seed: 1,

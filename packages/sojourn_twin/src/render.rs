@@ -1,73 +1,16 @@
 //! What a camera sees of a world: depth and brightness by casting one ray per pixel through a pyramid of greatest
 //! heights. Exact on the bilinear ground that the wheels stand on, and the same bits for any number of threads.
 
-use crate::{noise, world::World};
+use crate::{
+    noise,
+    world::{TOP_LEVEL, Window, World},
+};
 use nalgebra::Vector3;
 use rayon::prelude::*;
 use sojourn_core::{
     camera::Pinhole,
     frames::{Map, NavcamOptical, Transform},
 };
-
-/// Greatest heights over ever larger squares of cells.
-#[derive(Clone, Debug)]
-pub struct Pyramid {
-    levels: Vec<Level>,
-}
-
-#[derive(Clone, Debug)]
-struct Level {
-    cols: usize,
-    rows: usize,
-    max: Vec<f32>,
-}
-
-impl Pyramid {
-    /// From the heights of `cols` × `rows` nodes. A cell with a corner that is not a number holds no ground.
-    #[must_use]
-    pub(crate) fn new(heights: &[f32], cols: usize, rows: usize) -> Self {
-        let (c, r) = (cols - 1, rows - 1);
-        let mut max = vec![f32::NEG_INFINITY; c * r];
-        max.par_chunks_mut(c).enumerate().for_each(|(j, row)| {
-            for (i, out) in row.iter_mut().enumerate() {
-                let k = j * cols + i;
-                let corners = [
-                    heights[k],
-                    heights[k + 1],
-                    heights[k + cols],
-                    heights[k + cols + 1],
-                ];
-                if !corners.iter().any(|h| h.is_nan()) {
-                    *out = corners.into_iter().fold(f32::NEG_INFINITY, f32::max);
-                }
-            }
-        });
-        let mut levels = vec![Level {
-            cols: c,
-            rows: r,
-            max,
-        }];
-        while let Some(last) = levels.last().filter(|l| l.cols > 1 || l.rows > 1) {
-            let (c, r) = (last.cols.div_ceil(2), last.rows.div_ceil(2));
-            let mut max = vec![f32::NEG_INFINITY; c * r];
-            for (j, row) in max.chunks_mut(c).enumerate() {
-                for (i, out) in row.iter_mut().enumerate() {
-                    for y in 2 * j..(2 * j + 2).min(last.rows) {
-                        for x in 2 * i..(2 * i + 2).min(last.cols) {
-                            *out = out.max(last.max[y * last.cols + x]);
-                        }
-                    }
-                }
-            }
-            levels.push(Level {
-                cols: c,
-                rows: r,
-                max,
-            });
-        }
-        Self { levels }
-    }
-}
 
 /// One image pair of depth and brightness; row 0 is the top row.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +40,8 @@ pub struct DepthNoise {
 const SKY: u8 = 180;
 /// Nearest depth that is seen, metres.
 const NEAR_M: f64 = 0.05;
+/// How far a shadow is followed at most, metres.
+const SHADOW_M: f64 = 8.0;
 
 /// Renders what a camera sees from a pose; ground farther than `range_m` along the optical axis is not seen.
 #[must_use]
@@ -108,7 +53,15 @@ pub fn render(
     noise: Option<DepthNoise>,
 ) -> Frame {
     let rotation = map_from_camera.iso.rotation.to_rotation_matrix();
-    let caster = Caster::new(world, map_from_camera.iso.translation.vector, range_m);
+    let eye = map_from_camera.iso.translation.vector;
+    // Depth is along the axis; at the image's corner the ray is longer. Shadows come from a little farther still.
+    let corner = camera
+        .ray(0.0, 0.0)
+        .norm()
+        .max(camera.ray(camera.width as f64, camera.height as f64).norm());
+    let reach = range_m * corner + SHADOW_M;
+    let window = world.window([eye.x - reach, eye.y - reach, eye.x + reach, eye.y + reach]);
+    let caster = Caster::new(&window, world.sun_rad(), eye, range_m);
     let (width, height) = (camera.width, camera.height);
     let mut depth_m = vec![f32::NAN; width * height];
     let mut left = vec![SKY; width * height];
@@ -120,7 +73,7 @@ pub fn render(
         .for_each(|(v, (depth_row, left_row))| {
             for (u, (depth, brightness)) in depth_row.iter_mut().zip(left_row).enumerate() {
                 let direction = rotation * camera.ray(u as f64, v as f64);
-                let Some(hit_m) = caster.cast(direction) else {
+                let Some(hit_m) = caster.cast(direction, NEAR_M) else {
                     continue;
                 };
                 *brightness = caster.brightness(direction, hit_m);
@@ -141,55 +94,74 @@ pub fn render(
     }
 }
 
+/// Brightness of ground of albedo 1 that faces the sun.
+const EXPOSURE: f64 = 818.0;
+/// Share of the light that comes from the dusty sky, shadow or not.
+const SKYLIGHT: f64 = 0.25;
+
 /// Casts rays from one point; everything in units of cells, heights in metres.
 struct Caster<'a> {
-    world: &'a World,
+    window: &'a Window,
+    /// The eye's cell; kept whole so that a place has the same bits far from the map's origin too.
+    cell: [i64; 2],
     x: f64,
     y: f64,
     z: f64,
     per_m: f64,
     range_m: f64,
+    /// Direction to the sun.
+    sun: Vector3<f64>,
 }
 
 impl<'a> Caster<'a> {
-    fn new(world: &'a World, eye_m: Vector3<f64>, range_m: f64) -> Self {
-        let per_m = 1.0 / world.resolution_m;
+    fn new(
+        window: &'a Window,
+        [azimuth, elevation]: [f64; 2],
+        eye_m: Vector3<f64>,
+        range_m: f64,
+    ) -> Self {
+        let per_m = 1.0 / window.resolution_m();
+        let (gx, gy) = (eye_m.x * per_m, eye_m.y * per_m);
+        let (cos_el, sin_el) = (elevation.cos(), elevation.sin());
         Self {
-            world,
-            x: (eye_m.x - world.origin_m[0]) * per_m,
-            y: (eye_m.y - world.origin_m[1]) * per_m,
+            window,
+            cell: [gx.floor() as i64, gy.floor() as i64],
+            x: gx - gx.floor(),
+            y: gy - gy.floor(),
             z: eye_m.z,
             per_m,
             range_m,
+            sun: Vector3::new(cos_el * azimuth.cos(), cos_el * azimuth.sin(), sin_el),
         }
     }
 
-    /// The parameter of the first point of `eye + t · direction` on the ground, `None` beyond the range.
-    fn cast(&self, direction: Vector3<f64>) -> Option<f64> {
-        let levels = &self.world.pyramid.levels;
+    /// The parameter of the first point of `eye + t · direction` on the ground between `near_m` and the range.
+    fn cast(&self, direction: Vector3<f64>, near_m: f64) -> Option<f64> {
         let (dx, dy, dz) = (
             direction.x * self.per_m,
             direction.y * self.per_m,
             direction.z,
         );
-        let (mut t, t_end) = self.clip(dx, dy)?;
+        // Cells counted from the eye's own.
+        let [[i0, i1], [j0, j1]] = self.window.cells();
+        let (i0, i1) = (i0 - self.cell[0], i1 - self.cell[0]);
+        let (j0, j1) = (j0 - self.cell[1], j1 - self.cell[1]);
+        let (mut t, t_end) = self.clip([i0, i1], [j0, j1], [dx, dy], near_m)?;
         // A ray straight down has no next cell; the tiny slope does not show.
         let nudge = |d: f64| if d.abs() < 1e-12 { 1e-12 } else { d };
         let (dx, dy) = (nudge(dx), nudge(dy));
         let (inv_x, inv_y) = (1.0 / dx, 1.0 / dy);
         let (ahead_x, ahead_y) = (i64::from(dx > 0.0), i64::from(dy > 0.0));
-        let top = levels.len() - 1;
-        let mut level = top.min(7);
+        let [ei, ej] = self.cell;
+        let mut level = TOP_LEVEL - 1;
         // The cell at the finest level; stepping is done on integers, so a ray cannot get stuck between two cells.
-        let (cols, rows) = (levels[0].cols as i64, levels[0].rows as i64);
-        let mut i = ((self.x + t * dx).floor() as i64).clamp(0, cols - 1);
-        let mut j = ((self.y + t * dy).floor() as i64).clamp(0, rows - 1);
+        let mut i = ((self.x + t * dx).floor() as i64).clamp(i0, i1 - 1) + ei;
+        let mut j = ((self.y + t * dy).floor() as i64).clamp(j0, j1 - 1) + ej;
         loop {
             let (ci, cj) = (i >> level, j >> level);
-            let l = &levels[level];
-            let max = f64::from(l.max[cj as usize * l.cols + ci as usize]);
-            let out_x = (((ci + ahead_x) << level) as f64 - self.x) * inv_x;
-            let out_y = (((cj + ahead_y) << level) as f64 - self.y) * inv_y;
+            let max = self.window.max_m(level, i, j);
+            let out_x = ((((ci + ahead_x) << level) - ei) as f64 - self.x) * inv_x;
+            let out_y = ((((cj + ahead_y) << level) - ej) as f64 - self.y) * inv_y;
             let t_out = out_x.min(out_y).min(t_end).max(t);
             let lowest = self.z + dz * if dz < 0.0 { t_out } else { t };
             if lowest <= max {
@@ -208,35 +180,43 @@ impl<'a> Caster<'a> {
             let crossed;
             if out_x < out_y {
                 i = ((ci + ahead_x) << level) - 1 + ahead_x;
-                j = ((self.y + t * dy).floor() as i64).clamp(cj << level, ((cj + 1) << level) - 1);
+                j = ((self.y + t * dy).floor() as i64 + ej)
+                    .clamp(cj << level, ((cj + 1) << level) - 1);
                 crossed = (i >> level) & 1 == 1 - ahead_x;
             } else {
                 j = ((cj + ahead_y) << level) - 1 + ahead_y;
-                i = ((self.x + t * dx).floor() as i64).clamp(ci << level, ((ci + 1) << level) - 1);
+                i = ((self.x + t * dx).floor() as i64 + ei)
+                    .clamp(ci << level, ((ci + 1) << level) - 1);
                 crossed = (j >> level) & 1 == 1 - ahead_y;
             }
-            if i < 0 || j < 0 || i >= cols || j >= rows {
+            if i < i0 + ei || j < j0 + ej || i >= i1 + ei || j >= j1 + ej {
                 return None;
             }
             // Over a new larger square the larger view is worth a try again.
-            if crossed && level < top {
+            if crossed && level < TOP_LEVEL {
                 level += 1;
             }
         }
     }
 
-    /// The part of a ray over the world and within range.
-    fn clip(&self, dx: f64, dy: f64) -> Option<(f64, f64)> {
-        let (mut lo, mut hi) = (NEAR_M, self.range_m);
-        let size = [(self.world.cols - 1) as f64, (self.world.rows - 1) as f64];
-        for (p, d, n) in [(self.x, dx, size[0]), (self.y, dy, size[1])] {
+    /// The part of a ray over the window and within range; bounds of the cells are counted from the eye's cell.
+    fn clip(
+        &self,
+        cols: [i64; 2],
+        rows: [i64; 2],
+        [dx, dy]: [f64; 2],
+        near_m: f64,
+    ) -> Option<(f64, f64)> {
+        let (mut lo, mut hi) = (near_m, self.range_m);
+        for (p, d, [first, end]) in [(self.x, dx, cols), (self.y, dy, rows)] {
+            let (first, end) = (first as f64, end as f64);
             if d.abs() < 1e-12 {
-                if !(0.0..=n).contains(&p) {
+                if !(first..=end).contains(&p) {
                     return None;
                 }
                 continue;
             }
-            let (a, b) = (-p / d, (n - p) / d);
+            let (a, b) = ((first - p) / d, (end - p) / d);
             lo = lo.max(a.min(b));
             hi = hi.min(a.max(b));
         }
@@ -245,15 +225,12 @@ impl<'a> Caster<'a> {
 
     /// First intersection with the bilinear patch of a cell between two parameters.
     fn patch(&self, i: i64, j: i64, [dx, dy, dz]: [f64; 3], t0: f64, t1: f64) -> Option<f64> {
-        let k = j as usize * self.world.cols + i as usize;
-        let h = &self.world.heights;
-        let z00 = f64::from(h[k]);
-        let a = f64::from(h[k + 1]) - z00;
-        let b = f64::from(h[k + self.world.cols]) - z00;
-        let c = f64::from(h[k + self.world.cols + 1]) - z00 - a - b;
+        let [z00, z10, z01, z11] = self.window.corners_m(i, j);
+        let (a, b) = (z10 - z00, z01 - z00);
+        let c = z11 - z00 - a - b;
         // ground(u, v) = z00 + a·u + b·v + c·u·v along u = u0 + s·dx, v = v0 + s·dy, s = t − t0
-        let u0 = self.x + t0 * dx - i as f64;
-        let v0 = self.y + t0 * dy - j as f64;
+        let u0 = self.x + t0 * dx - (i - self.cell[0]) as f64;
+        let v0 = self.y + t0 * dy - (j - self.cell[1]) as f64;
         // gap(s) = q0 + q1·s + q2·s², positive above ground
         let q0 = self.z + t0 * dz - (z00 + a * u0 + b * v0 + c * u0 * v0);
         let q1 = dz - (a * dx + b * dy + c * (u0 * dy + v0 * dx));
@@ -267,18 +244,31 @@ impl<'a> Caster<'a> {
         Some(t0 + s)
     }
 
-    /// Brightness at the nearest node.
+    /// Brightness of the ground that a ray meets: its albedo under sun (Lambert, with cast shadow) and sky.
     fn brightness(&self, direction: Vector3<f64>, t: f64) -> u8 {
-        let x = self.x + t * direction.x * self.per_m;
-        let y = self.y + t * direction.y * self.per_m;
-        let (i, j) = (x.max(0.0) as usize, y.max(0.0) as usize);
-        let (i, j) = (i.min(self.world.cols - 2), j.min(self.world.rows - 2));
-        let (tx, ty) = ((x - i as f64) as f32, (y - j as f64) as f32);
-        let k = j * self.world.cols + i;
-        let s = |k: usize| f32::from(self.world.shade[k]);
-        let south = s(k) * (1.0 - tx) + s(k + 1) * tx;
-        let north = s(k + self.world.cols) * (1.0 - tx) + s(k + self.world.cols + 1) * tx;
-        (south * (1.0 - ty) + north * ty).clamp(0.0, 255.0) as u8
+        let gx = self.x + t * direction.x * self.per_m;
+        let gy = self.y + t * direction.y * self.per_m;
+        let (i, j) = (
+            gx.floor() as i64 + self.cell[0],
+            gy.floor() as i64 + self.cell[1],
+        );
+        let (u, v) = (gx - gx.floor(), gy - gy.floor());
+        let [z00, z10, z01, z11] = self.window.corners_m(i, j);
+        let slope_x = ((z10 - z00) * (1.0 - v) + (z11 - z01) * v) * self.per_m;
+        let slope_y = ((z01 - z00) * (1.0 - u) + (z11 - z10) * u) * self.per_m;
+        let normal = Vector3::new(-slope_x, -slope_y, 1.0).normalize();
+        let lambert = normal.dot(&self.sun);
+        let ground = Self {
+            cell: [i, j],
+            x: u,
+            y: v,
+            z: self.z + t * direction.z + 2e-3,
+            range_m: SHADOW_M,
+            ..*self
+        };
+        let lit = lambert > 0.0 && ground.cast(self.sun, 0.0).is_none();
+        let light = SKYLIGHT + (1.0 - SKYLIGHT) * if lit { lambert } else { 0.0 };
+        (self.window.albedo(i, j, u, v) * light * EXPOSURE).clamp(0.0, 255.0) as u8
     }
 }
 
@@ -327,7 +317,7 @@ mod tests {
         /// On a plane every depth is the one of plane geometry.
         #[test]
         fn depth_of_a_plane_is_exact(gx in -0.2f64..0.2, gy in -0.2f64..0.2, yaw in -3.1f64..3.1) {
-            let world = World::from_fn(&bare([-50.0, -50.0, 50.0, 50.0]), |x, y| gx * x + gy * y).unwrap();
+            let world = World::from_fn(&bare([-50.0, -50.0, 50.0, 50.0]), move |x, y| gx * x + gy * y).unwrap();
             let mut cam = perseverance().navcam_pinhole();
             (cam.width, cam.height) = (64, 48);
             (cam.fx, cam.fy, cam.cx, cam.cy) = (cam.fx / 10.0, cam.fy / 10.0, 31.5, 23.5);

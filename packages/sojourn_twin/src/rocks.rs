@@ -78,6 +78,12 @@ impl RockField {
         }
     }
 
+    /// Whether there are no rocks anywhere.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.per_m2.first().is_none_or(|n| *n <= 0.0)
+    }
+
     /// The rocks of one tile; tile (0, 0) has its south-west corner at the map's origin.
     #[must_use]
     pub fn tile(&self, ix: i64, iy: i64) -> Vec<Rock> {

@@ -76,7 +76,7 @@ async fn simulator(mut kit: NodeKit<Command>) -> anyhow::Result<()> {
         sim.rover().name,
         sim.world().region_m()[2] - sim.world().region_m()[0],
         sim.world().region_m()[3] - sim.world().region_m()[1],
-        sim.world().rocks().len()
+        sim.world().rocks_in(sim.world().region_m()).len()
     );
     kit.subscribe_latest(&topics::CMD_VEL, |m: TwistStamped| {
         let (at, speed_mps, turn_radps) = msgs::twist(&m)?;

@@ -1,0 +1,241 @@
+//! What the ground is at a place: the site's shape, and all that is added below its resolution.
+
+use super::{
+    WorldParams, channel,
+    pyramid::Pyramid,
+    tile::{ALBEDO_SCALE, TILE_CELLS, TILE_NODES, Tile},
+};
+use crate::{
+    noise::Fractal,
+    rocks::{Rock, RockField, TILE_M},
+};
+use sojourn_core::{CoreError, classes::TerrainClass, raster::Raster};
+
+/// Longest wavelength of the fine relief, metres.
+const FINE_LONGEST_M: f64 = 1.6;
+/// Exponent of the fine relief's growth with length.
+const FINE_HURST: f64 = 0.7;
+/// Albedo of dusty soil, and how uneven it is.
+const ALBEDO: [f64; 2] = [0.22, 0.022];
+
+/// A height in metres for a place `(x_m, y_m)` in `map`.
+type Shape = Box<dyn Fn(f64, f64) -> f64 + Send + Sync>;
+
+/// The large shape.
+pub enum Base {
+    /// A site's elevation.
+    Site(Raster),
+    /// A function; not-a-number is a hole.
+    Function(Shape),
+}
+
+impl Base {
+    /// The part of an elevation layer that a region needs.
+    pub fn of_site(elevation: &Raster, region_m: [f64; 4]) -> Result<Self, CoreError> {
+        let (res, origin) = (elevation.resolution_m(), elevation.origin_m());
+        let span = |lo: f64, hi: f64, origin: f64, n: usize| {
+            // three cells of margin for the splines
+            let a = ((lo - origin) / res - 3.0).floor().max(0.0) as usize;
+            let b = ((hi - origin) / res + 3.0).ceil().max(0.0) as usize;
+            a.min(n - 1)..b.clamp(a.min(n - 1) + 1, n)
+        };
+        let cols = span(region_m[0], region_m[2], origin[0], elevation.cols());
+        let rows = span(region_m[1], region_m[3], origin[1], elevation.rows());
+        if cols.len() == elevation.cols() && rows.len() == elevation.rows() {
+            return Ok(Self::Site(elevation.clone()));
+        }
+        let mut data = Vec::with_capacity(cols.len() * rows.len());
+        for r in rows.clone() {
+            let row = r * elevation.cols();
+            data.extend_from_slice(&elevation.data()[row + cols.start..row + cols.end]);
+        }
+        let corner = [
+            origin[0] + cols.start as f64 * res,
+            origin[1] + rows.start as f64 * res,
+        ];
+        Raster::new(cols.len(), rows.len(), res, corner, data).map(Self::Site)
+    }
+
+    fn at(&self, x_m: f64, y_m: f64) -> f64 {
+        match self {
+            Self::Site(raster) => smooth(raster, x_m, y_m).unwrap_or(f64::NAN),
+            Self::Function(f) => f(x_m, y_m),
+        }
+    }
+}
+
+/// Everything that a tile is made from.
+pub struct Ground {
+    base: Base,
+    fine: Fractal,
+    fine_rms_m: f64,
+    tone: Fractal,
+    rocks: RockField,
+    clear_m: Vec<[f64; 3]>,
+}
+
+impl Ground {
+    pub fn new(params: &WorldParams, base: Base) -> Self {
+        // What the data shows already is not added a second time.
+        let longest_m = match &base {
+            Base::Site(raster) => FINE_LONGEST_M.min(2.0 * raster.resolution_m()),
+            Base::Function(_) => 0.0,
+        };
+        let shortest_m = 1.9 * params.resolution_m;
+        Self {
+            base,
+            fine: Fractal::new(
+                params.seed,
+                channel::FINE,
+                longest_m,
+                shortest_m,
+                FINE_HURST,
+            ),
+            fine_rms_m: params.fine_relief_rms_m * (longest_m / FINE_LONGEST_M).powf(FINE_HURST),
+            tone: Fractal::new(params.seed, channel::TONE, 1.2, shortest_m, 0.4),
+            rocks: RockField::new(
+                params.seed,
+                params.rock_cfa,
+                params.rock_min_m,
+                params.rock_max_m,
+            ),
+            clear_m: params.clear_m.clone(),
+        }
+    }
+
+    /// One tile; nodes outside `limits` (first and last, east and north) are no ground. On one thread: many tiles are
+    /// made at a time.
+    pub fn tile(&self, res_m: f64, limits: [[i64; 2]; 2], (ix, iy): (i32, i32)) -> Tile {
+        let first = [ix, iy].map(|i| i64::from(i) * TILE_CELLS as i64);
+        let mut tile = Tile {
+            ix,
+            iy,
+            heights: vec![f32::NAN; TILE_NODES * TILE_NODES],
+            albedo: vec![0; TILE_NODES * TILE_NODES],
+            codes: vec![TerrainClass::Unknown.code(); TILE_NODES * TILE_NODES],
+            pyramid: Pyramid::new(&[], 0),
+        };
+        let inside = |n: i64, k: usize| n >= limits[0][k] && n <= limits[1][k];
+        let at = |n: i64| n as f64 * res_m;
+        for j in 0..TILE_NODES {
+            let nj = first[1] + j as i64;
+            if !inside(nj, 1) {
+                continue;
+            }
+            for i in 0..TILE_NODES {
+                let ni = first[0] + i as i64;
+                if inside(ni, 0) {
+                    self.node(&mut tile, j * TILE_NODES + i, at(ni), at(nj));
+                }
+            }
+        }
+        let corner = first.map(at);
+        let side_m = TILE_CELLS as f64 * res_m;
+        let bbox = [corner[0], corner[1], corner[0] + side_m, corner[1] + side_m];
+        for rock in self.rocks_in(bbox) {
+            stamp(&mut tile, &rock, first, res_m);
+        }
+        tile.pyramid = Pyramid::new(&tile.heights, TILE_CELLS);
+        tile
+    }
+
+    fn node(&self, tile: &mut Tile, k: usize, x: f64, y: f64) {
+        let height = self.base.at(x, y) + self.fine_rms_m * self.fine.at(x, y);
+        tile.heights[k] = height as f32;
+        tile.albedo[k] = albedo_code(ALBEDO[0] + ALBEDO[1] * self.tone.at(x, y));
+        tile.codes[k] = TerrainClass::SmoothRegolith.code();
+    }
+
+    /// All rocks that reach into a rectangle and stand clear of the discs to keep free.
+    pub fn rocks_in(&self, [x0, y0, x1, y1]: [f64; 4]) -> Vec<Rock> {
+        let square = |v: f64| (v / TILE_M).floor() as i64;
+        let mut rocks = Vec::new();
+        if self.rocks.is_empty() {
+            return rocks;
+        }
+        // A rock stays within its own square, so no other square's rocks reach in.
+        for iy in square(y0)..=square(y1) {
+            for ix in square(x0)..=square(x1) {
+                rocks.extend(self.rocks.tile(ix, iy).into_iter().filter(|r| {
+                    let reach = 0.5 * r.diameter_m;
+                    let clear = |c: &[f64; 3]| (r.x_m - c[0]).hypot(r.y_m - c[1]) > c[2] + reach;
+                    r.x_m + reach >= x0
+                        && r.x_m - reach <= x1
+                        && r.y_m + reach >= y0
+                        && r.y_m - reach <= y1
+                        && self.clear_m.iter().all(clear)
+                }));
+            }
+        }
+        rocks
+    }
+}
+
+fn albedo_code(albedo: f64) -> u8 {
+    (albedo * ALBEDO_SCALE).round().clamp(0.0, 255.0) as u8
+}
+
+/// Raises the nodes of a tile that a rock covers.
+fn stamp(tile: &mut Tile, rock: &Rock, first: [i64; 2], res_m: f64) {
+    let r = 0.5 * rock.diameter_m;
+    let range = |centre: f64, first: i64| {
+        let lo = ((centre - r) / res_m).ceil() as i64 - first;
+        let hi = ((centre + r) / res_m).floor() as i64 - first;
+        lo.clamp(0, TILE_NODES as i64) as usize..(hi + 1).clamp(0, TILE_NODES as i64) as usize
+    };
+    for j in range(rock.y_m, first[1]) {
+        for i in range(rock.x_m, first[0]) {
+            let (x, y) = (
+                (first[0] + i as i64) as f64 * res_m,
+                (first[1] + j as i64) as f64 * res_m,
+            );
+            let rise = rock.rise_m(x, y);
+            if rise > 0.0 {
+                let k = j * TILE_NODES + i;
+                tile.heights[k] += rise as f32;
+                tile.albedo[k] = albedo_code(ALBEDO[0] * rock.tone);
+                tile.set_rock(k);
+            }
+        }
+    }
+}
+
+/// Elevation between cell centres by Catmull-Rom splines, so that the ground has no creases at the data's resolution;
+/// bilinear beside holes and at the raster's edge.
+pub(super) fn smooth(raster: &Raster, x_m: f64, y_m: f64) -> Option<f64> {
+    let res = raster.resolution_m();
+    let [ox, oy] = raster.origin_m();
+    let (fx, fy) = ((x_m - ox) / res - 0.5, (y_m - oy) / res - 0.5);
+    let (cols, rows) = (raster.cols() as f64, raster.rows() as f64);
+    if !(fx >= 1.0 && fy >= 1.0 && fx < cols - 2.0 && fy < rows - 2.0) {
+        return raster.sample(x_m, y_m);
+    }
+    let (c, r) = (fx as usize, fy as usize);
+    let (wx, wy) = (catmull_rom(fx - c as f64), catmull_rom(fy - r as f64));
+    let data = raster.data();
+    let mut z = 0.0;
+    for (dy, wy) in wy.iter().enumerate() {
+        let k = (r - 1 + dy) * raster.cols() + c - 1;
+        let row: f64 = wx
+            .iter()
+            .enumerate()
+            .map(|(dx, w)| w * f64::from(data[k + dx]))
+            .sum();
+        z += wy * row;
+    }
+    if z.is_nan() {
+        raster.sample(x_m, y_m)
+    } else {
+        Some(z)
+    }
+}
+
+fn catmull_rom(t: f64) -> [f64; 4] {
+    let (t2, t3) = (t * t, t * t * t);
+    [
+        0.5 * (-t3 + 2.0 * t2 - t),
+        0.5 * (3.0 * t3 - 5.0 * t2 + 2.0),
+        0.5 * (-3.0 * t3 + 4.0 * t2 + t),
+        0.5 * (t3 - t2),
+    ]
+}

@@ -26,6 +26,7 @@ pub mod rover;
 pub mod settle;
 pub mod site;
 pub mod slip;
+pub mod soil;
 pub mod terrain;
 pub mod time;
 pub mod topics;

@@ -12,6 +12,7 @@ pub mod params;
 pub mod render;
 pub mod rocks;
 pub mod sim;
+pub mod terra;
 #[cfg(test)]
 mod testing;
 pub mod verify;

@@ -1,4 +1,4 @@
-//! An ideal pinhole camera, as `sensor_msgs/CameraInfo` describes a rectified image.
+//! The ideal pinhole, as `sensor_msgs/CameraInfo` describes a rectified image.
 
 use nalgebra::Vector3;
 

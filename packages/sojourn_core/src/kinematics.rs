@@ -1,4 +1,4 @@
-//! From a velocity of the body to six drives and four steers, and back.
+//! From a velocity of the body to its drives and steers, and back. Wheels that a rover of four has not are left at 0.
 //!
 //! The body moves with `speed_mps` along its x axis and turns with `turn_radps`; the middle axle is the line on which
 //! the turning centre lies. A wheel that can steer points along its own velocity.
@@ -47,7 +47,11 @@ pub struct WheelMotion {
 #[must_use]
 pub fn wheels_for(rover: &Rover, v: Velocity) -> WheelMotion {
     let mut out = WheelMotion::default();
+    let there = rover.has_wheel();
     for (i, hub) in rover.hubs_m().iter().enumerate() {
+        if !there[i] {
+            continue;
+        }
         let vx = v.speed_mps - v.turn_radps * hub[1];
         let vy = v.turn_radps * hub[0];
         let steers = rover.drive.steering == Steering::CornerSteered && i % 3 != 1;
@@ -75,7 +79,11 @@ pub fn wheels_for(rover: &Rover, v: Velocity) -> WheelMotion {
 pub fn velocity_from(rover: &Rover, wheels: &WheelMotion) -> Velocity {
     // Each wheel i gives cos(a)·(v − w·y) + sin(a)·(w·x) = rim, that is cos(a)·v + (x·sin(a) − y·cos(a))·w = rim.
     let (mut a11, mut a12, mut a22, mut b1, mut b2) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    let there = rover.has_wheel();
     for (i, hub) in rover.hubs_m().iter().enumerate() {
+        if !there[i] {
+            continue;
+        }
         let (s, c) = wheels.steer_rad[i].sin_cos();
         let k = hub[0] * s - hub[1] * c;
         a11 += c * c;
@@ -135,8 +143,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn there_and_back(v in -0.04f64..0.04, w in -0.03f64..0.03) {
-            let r = rover("perseverance");
+        fn there_and_back(v in -0.04f64..0.04, w in -0.03f64..0.03, which in 0usize..5) {
+            let r = rover(["perseverance", "testbed", "osr", "leo", "husky"][which]);
             let back = velocity_from(&r, &wheels_for(&r, Velocity { speed_mps: v, turn_radps: w }));
             prop_assert!((back.speed_mps - v).abs() < 1e-9 && (back.turn_radps - w).abs() < 1e-9);
         }
@@ -148,6 +156,43 @@ mod tests {
             prop_assert!(fastest_rim_mps(&r, l) <= limit * (1.0 + 1e-9));
             // the curvature is kept
             prop_assert!((l.speed_mps * w - l.turn_radps * v).abs() < 1e-9);
+        }
+    }
+
+    proptest! {
+        /// Every steered wheel's axle points at the turning centre, on an arc as in a turn in place.
+        #[test]
+        fn steered_wheels_roll_around_one_centre(v in -0.04f64..0.04, w in 0.001f64..0.03) {
+            for name in ["perseverance", "osr"] {
+                let r = rover(name);
+                let m = wheels_for(&r, Velocity { speed_mps: v, turn_radps: w });
+                let centre = [0.0, v / w];
+                for (i, hub) in r.hubs_m().iter().enumerate() {
+                    let (s, c) = m.steer_rad[i].sin_cos();
+                    let out = [hub[0] - centre[0], hub[1] - centre[1]];
+                    prop_assert!((out[0] * c + out[1] * s).abs() < 1e-9, "wheel {i} of {name} scrubs");
+                    prop_assert!((m.rim_mps[i].abs() - w * out[0].hypot(out[1])).abs() < 1e-9);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn four_wheels_are_four() {
+        for name in ["leo", "husky"] {
+            let m = wheels_for(
+                &rover(name),
+                Velocity {
+                    speed_mps: 0.1,
+                    turn_radps: 0.2,
+                },
+            );
+            assert_eq!((m.rim_mps[1], m.rim_mps[4]), (0.0, 0.0));
+            assert!(
+                m.rim_mps[0] == m.rim_mps[2]
+                    && m.rim_mps[0] < m.rim_mps[3]
+                    && m.steer_rad == [0.0; 6]
+            );
         }
     }
 

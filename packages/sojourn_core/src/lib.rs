@@ -27,6 +27,7 @@ pub mod settle;
 pub mod site;
 pub mod slip;
 pub mod soil;
+pub mod suspension;
 pub mod terrain;
 pub mod time;
 pub mod topics;

@@ -4,6 +4,7 @@
 //! of the wheels' contact on flat ground. Perseverance's pivots are those of the public 3-D model
 //! (Open-MBEE/perseverance-modelica), shifted so that the middle axle has x = 0.
 
+pub use crate::suspension::{Suspension, SuspensionKind};
 use crate::{
     CoreError,
     camera::Pinhole,
@@ -29,7 +30,10 @@ pub struct Rover {
     pub mass_kg: f64,
     /// Wheels, all alike.
     pub wheel: Wheel,
-    /// Rocker-bogie suspension.
+    /// Centre of mass in `base_link`, metres; a file without it has it between the rocker pivots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mass_center_m: Option<[f64; 3]>,
+    /// Suspension.
     pub suspension: Suspension,
     /// Belly pan.
     pub belly: Belly,
@@ -57,22 +61,6 @@ pub struct Wheel {
     pub width_m: f64,
 }
 
-/// One side of the rocker-bogie (the left; the right is its mirror image), `[x, y, z]` in `base_link`, metres.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Suspension {
-    /// Front wheel hub.
-    pub front_hub_m: [f64; 3],
-    /// Middle wheel hub.
-    pub middle_hub_m: [f64; 3],
-    /// Rear wheel hub.
-    pub rear_hub_m: [f64; 3],
-    /// Rocker pivot (the differential's axis through the body).
-    pub rocker_pivot_m: [f64; 3],
-    /// Bogie pivot.
-    pub bogie_pivot_m: [f64; 3],
-}
-
 /// The lowest rigid part of the body, a rectangle.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -91,9 +79,9 @@ pub struct Belly {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Steering {
-    /// Six drives; front and rear wheels steer.
+    /// Every wheel drives; front and rear wheels steer.
     CornerSteered,
-    /// Six drives, no steering.
+    /// Every wheel drives, none steers: it turns by driving the sides at different speeds.
     Skid,
 }
 
@@ -180,44 +168,12 @@ impl Rover {
         in_range(what, "mass_kg", self.mass_kg, 0.5, 1e5)?;
         in_range(what, "wheel.radius_m", self.wheel.radius_m, 0.02, 2.0)?;
         in_range(what, "wheel.width_m", self.wheel.width_m, 0.01, 2.0)?;
-        let s = &self.suspension;
-        for (name, p) in [
-            ("front_hub_m", s.front_hub_m),
-            ("middle_hub_m", s.middle_hub_m),
-            ("rear_hub_m", s.rear_hub_m),
-            ("rocker_pivot_m", s.rocker_pivot_m),
-            ("bogie_pivot_m", s.bogie_pivot_m),
-        ] {
-            for (axis, v) in ["x", "y", "z"].iter().zip(p) {
-                in_range(what, &format!("suspension.{name}.{axis}"), v, -10.0, 10.0)?;
-            }
-            in_range(
-                what,
-                &format!("suspension.{name}.y (the left side)"),
-                p[1],
-                0.05,
-                10.0,
-            )?;
-        }
-        let ordered = s.rear_hub_m[0] < s.bogie_pivot_m[0]
-            && s.bogie_pivot_m[0] < s.middle_hub_m[0]
-            && s.middle_hub_m[0] < s.rocker_pivot_m[0]
-            && s.rocker_pivot_m[0] < s.front_hub_m[0];
-        if !ordered {
-            return Err(CoreError::value(
-                what,
-                "suspension",
-                format!("{s:?}"),
-                "x growing from rear hub over bogie pivot, middle hub and rocker pivot to front hub",
-            ));
-        }
-        if s.bogie_pivot_m[2] <= self.wheel.radius_m || s.rocker_pivot_m[2] <= self.wheel.radius_m {
-            return Err(CoreError::value(
-                what,
-                "suspension",
-                format!("{s:?}"),
-                "both pivots above the hubs",
-            ));
+        self.suspension
+            .check(what, self.wheel.radius_m, self.wheel.width_m)?;
+        for (axis, v) in ["x", "y", "z"].iter().zip(self.center_m()) {
+            let key = format!("mass_center_m.{axis}");
+            let least = if *axis == "z" { 0.01 } else { -10.0 };
+            in_range(what, &key, v, least, 10.0)?;
         }
         in_range(what, "belly.x_min_m", self.belly.x_min_m, -10.0, 0.0)?;
         in_range(what, "belly.x_max_m", self.belly.x_max_m, 0.0, 10.0)?;
@@ -230,6 +186,7 @@ impl Rover {
         )?;
         in_range(what, "belly.height_m", self.belly.height_m, 0.01, 5.0)?;
         self.limits.check(what)?;
+        self.check_stability(what)?;
         self.slip.check(what)?;
         in_range(
             what,
@@ -253,6 +210,36 @@ impl Rover {
             self.limits.wheel_speed_mps,
         )?;
         self.check_sensors(what)
+    }
+
+    /// Limits that the geometry makes senseless are a mistake in the file.
+    fn check_stability(&self, what: &str) -> Result<(), CoreError> {
+        let most_m = self.belly.height_m;
+        if !(self.limits.clearance_m < most_m) {
+            return Err(CoreError::value(
+                what,
+                "limits.clearance_m",
+                self.limits.clearance_m,
+                format!("less than belly.height_m ({most_m}), or it could not stand anywhere"),
+            ));
+        }
+        let [x, y, z] = self.center_m();
+        let s = &self.suspension;
+        let side_m = s.front_hub_m[1].min(s.rear_hub_m[1]) - y.abs();
+        let end_m = (s.front_hub_m[0] - x).min(x - s.rear_hub_m[0]);
+        let falls_deg = side_m.min(end_m).atan2(z).to_degrees();
+        if !(self.limits.tilt_deg < falls_deg) {
+            return Err(CoreError::value(
+                what,
+                "limits.tilt_deg",
+                self.limits.tilt_deg,
+                format!(
+                    "less than {falls_deg:.1}, the tilt at which it falls over with its centre of mass at {:?} m",
+                    [x, y, z]
+                ),
+            ));
+        }
+        Ok(())
     }
 
     fn check_sensors(&self, what: &str) -> Result<(), CoreError> {
@@ -326,7 +313,8 @@ impl Rover {
         Ok(())
     }
 
-    /// The six hubs in `base_link`: left front, middle, rear, then right front, middle, rear. Metres.
+    /// The six hubs in `base_link`: left front, middle, rear, then right front, middle, rear. Metres. A rover of four
+    /// wheels has none at the middle ones ([`Rover::has_wheel`]).
     #[must_use]
     pub fn hubs_m(&self) -> [[f64; 3]; 6] {
         let s = &self.suspension;
@@ -339,6 +327,26 @@ impl Rover {
             right(s.middle_hub_m),
             right(s.rear_hub_m),
         ]
+    }
+
+    /// Which of the six hubs carry a wheel: all of them, or without the middle ones.
+    #[must_use]
+    pub fn has_wheel(&self) -> [bool; 6] {
+        let [f, m, r] = self.suspension.wheels_of_a_side();
+        [f, m, r, f, m, r]
+    }
+
+    /// Number of wheels.
+    #[must_use]
+    pub fn wheel_count(&self) -> usize {
+        self.has_wheel().iter().filter(|w| **w).count()
+    }
+
+    /// Centre of mass in `base_link`, metres.
+    #[must_use]
+    pub fn center_m(&self) -> [f64; 3] {
+        let p = self.suspension.rocker_pivot_m;
+        self.mass_center_m.unwrap_or([p[0], 0.0, p[2]])
     }
 
     /// Radius of the smallest circle around the origin of `base_link` that holds all wheels and the belly, metres.
@@ -404,6 +412,17 @@ mod tests {
         );
         assert!(p.footprint_radius_m() > 1.3 && p.footprint_radius_m() < 2.2);
         assert!(shipped("testbed").footprint_radius_m() < 0.8);
+        for (name, kind, wheels) in [
+            ("osr", SuspensionKind::RockerBogie, 6),
+            ("leo", SuspensionKind::Rockers, 4),
+            ("husky", SuspensionKind::Fixed, 4),
+        ] {
+            let r = shipped(name);
+            assert_eq!((r.suspension.kind, r.wheel_count()), (kind, wheels));
+            // what a file says comes back from it
+            let again: Rover = serde_json::from_str(&serde_json::to_string(&r).unwrap()).unwrap();
+            assert_eq!(again, r);
+        }
     }
 
     #[test]
@@ -437,6 +456,40 @@ mod tests {
                 .unwrap_err()
                 .to_string()
                 .contains("suspension")
+        );
+    }
+
+    #[test]
+    fn geometry_that_cannot_be_and_limits_that_contradict_are_refused() {
+        type Spoil = fn(&mut Rover);
+        let cases: [(&str, Spoil); 6] = [
+            ("run into each other", |r| {
+                r.suspension.middle_hub_m[0] = r.suspension.front_hub_m[0] - 0.3;
+                r.suspension.rocker_pivot_m[0] = r.suspension.front_hub_m[0] - 0.1;
+            }),
+            ("front_hub_m.z", |r| r.suspension.front_hub_m[2] = 0.5),
+            ("limits.clearance_m", |r| r.limits.clearance_m = 0.7),
+            ("falls over", |r| r.mass_center_m = Some([0.0, 0.0, 5.0])),
+            ("falls over", |r| r.mass_center_m = Some([2.0, 0.0, 0.7])),
+            ("cruise_mps", |r| r.drive.cruise_mps = 0.05),
+        ];
+        for (word, spoil) in cases {
+            let mut r = shipped("perseverance");
+            spoil(&mut r);
+            let message = r.check("r.yaml").unwrap_err().to_string();
+            assert!(message.contains(word), "{word}: {message}");
+        }
+        let mut text = serde_json::to_value(shipped("perseverance")).unwrap();
+        text["suspension"]
+            .as_object_mut()
+            .unwrap()
+            .remove("bogie_pivot_m");
+        let message = serde_json::from_value::<Rover>(text)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("bogie_pivot_m missing") && message.contains("four wheels"),
+            "{message}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! How a rocker-bogie stands on the ground: quasi-static settling.
+//! How a rover stands on the ground: quasi-static settling of a rocker-bogie, of four wheels on rockers, or on fixed axles.
 //!
 //! Equations after Otsu et al., "Fast approximate clearance evaluation for rovers with articulated suspension systems"
 //! (J. Field Robotics 2020), with heights up instead of down, iterated to the exact contact points instead of bounded.
@@ -9,7 +9,9 @@
 //! Heights of wheels at different distances from the body's centre line are first brought to one plane with the roll
 //! of the previous iteration; so a tilted plane gives exactly no joint angle.
 
-use crate::{frames::Pose2, limits::Limits, raster::HeightField, rover::Rover};
+use crate::{
+    frames::Pose2, limits::Limits, raster::HeightField, rover::Rover, suspension::SuspensionKind,
+};
 use serde::{Deserialize, Serialize};
 
 /// Most iterations of the contact search.
@@ -128,6 +130,9 @@ pub struct Settler {
     z_od: f64,
     belly: Vec<[f64; 2]>,
     belly_z_m: f64,
+    kind: SuspensionKind,
+    /// Centre of mass in `base_link`.
+    center_m: [f64; 3],
 }
 
 impl Settler {
@@ -142,9 +147,20 @@ impl Settler {
         let (xd, zd) = (s.rocker_pivot_m[0], s.rocker_pivot_m[2] - r);
         let (xb, zb) = (s.bogie_pivot_m[0], s.bogie_pivot_m[2] - r);
         let (l_bm, l_mr) = ((xm - xb).hypot(zb), xm - xr);
-        let (l_df, l_fb) = ((xf - xd).hypot(zd), (xf - xb).hypot(zb));
+        let six = s.kind == SuspensionKind::RockerBogie;
+        // With four wheels the rear hub stands where the bogie pivot would.
+        let (l_df, l_fb) = if six {
+            ((xf - xd).hypot(zd), (xf - xb).hypot(zb))
+        } else {
+            ((xf - xd).hypot(zd), xf - xr)
+        };
         let kappa_b0 = zb.atan2(xm - xb);
         let kappa_d0 = zd.atan2(xf - xd);
+        let phi_f = if six {
+            kappa_d0 - zb.atan2(xf - xb)
+        } else {
+            kappa_d0
+        };
         let n = (r / step_m).floor().max(1.0) as i32;
         let along = (-n..=n)
             .map(|i| {
@@ -176,7 +192,7 @@ impl Settler {
             l_fb,
             l_bm,
             l_mr,
-            phi_f: kappa_d0 - zb.atan2(xf - xb),
+            phi_f,
             phi_m: kappa_b0,
             kappa_d0,
             kappa_b0,
@@ -184,6 +200,8 @@ impl Settler {
             z_od: zd,
             belly,
             belly_z_m: b.height_m,
+            kind: s.kind,
+            center_m: rover.center_m(),
         }
     }
 
@@ -214,6 +232,14 @@ impl Settler {
     /// Joint angles and the pivot's height of one side from its wheels' heights (all relative to one plane).
     fn side(&self, h: [f64; 3]) -> Side {
         let asin = |v: f64| v.clamp(-1.0, 1.0).asin();
+        if self.kind != SuspensionKind::RockerBogie {
+            let kappa_d = self.phi_f + asin((h[2] - h[0]) / self.l_fb);
+            return Side {
+                kappa_b: kappa_d - self.kappa_d0 + self.kappa_b0,
+                kappa_d,
+                h_d: h[0] + self.l_df * kappa_d.sin(),
+            };
+        }
         let kappa_b = self.phi_m + asin((h[2] - h[1]) / self.l_mr);
         let h_b = h[1] + self.l_bm * kappa_b.sin();
         let kappa_d = self.phi_f + asin((h_b - h[0]) / self.l_fb);
@@ -243,7 +269,7 @@ impl Settler {
             let mut sides = [Side::default(); 2];
             for (side, sign) in [1.0, -1.0].into_iter().enumerate() {
                 let mut h = [0.0; 3];
-                for w in 0..3 {
+                for &w in self.wheels() {
                     // The body's left axis leans back when the nose is up and the left side too.
                     let lx = xs[side][w] - sign * self.hub_y_m[w] * sin_roll * sin_pitch;
                     let ly = sign * self.hub_y_m[w] * cos_roll;
@@ -280,6 +306,15 @@ impl Settler {
             body = next;
             self.move_wheels(&body, &mut xs);
         }
+        if self.kind != SuspensionKind::RockerBogie {
+            for side in 0..2 {
+                heights[3 * side + 1] = 0.5 * (heights[3 * side] + heights[3 * side + 2]);
+            }
+        }
+        if self.kind == SuspensionKind::Fixed {
+            self.stand_on_three(&mut body);
+            self.stand_on_three(&mut previous);
+        }
         let mut out = self.finish(ground, pose, &body, heights, drops)?;
         out.converged = converged;
         if !converged {
@@ -302,12 +337,59 @@ impl Settler {
         Some(out)
     }
 
+    /// The wheels of a side that there are.
+    fn wheels(&self) -> &'static [usize] {
+        match self.kind {
+            SuspensionKind::RockerBogie => &[0, 1, 2],
+            SuspensionKind::Rockers | SuspensionKind::Fixed => &[0, 2],
+        }
+    }
+
+    /// Fixed axles: rockers would have met the ground with all four wheels by turning against each other. Without them
+    /// the body stands on the higher diagonal and leans, over it, towards its centre of mass onto a third wheel.
+    fn stand_on_three(&self, body: &mut Body) {
+        let [left, right] = &body.sides;
+        let half_m = 0.5 * (self.hub_x_m[0] - self.hub_x_m[2]);
+        let middle_m = 0.5 * (self.hub_x_m[0] + self.hub_x_m[2]);
+        let track_m = self.y_ref_m;
+        // How far the ends of the left rocker, and of the right one against it, stand from the common plane.
+        let twist_m = half_m * (0.5 * (right.kappa_d - left.kappa_d)).sin();
+        let [cx, cy, cz] = self.center_m;
+        let sx = cx - middle_m - cz * body.pitch_up.sin();
+        let sy = cy - cz * body.roll_up_left.sin();
+        let (along, across) = (twist_m.abs() / half_m, twist_m.abs() / track_m);
+        // Left front and right rear are high where the left rocker's nose is up. Left of that diagonal lies the left rear.
+        let (pitch, roll) = if twist_m >= 0.0 {
+            if half_m * sy - track_m * sx > 0.0 {
+                (along, -across)
+            } else {
+                (-along, across)
+            }
+        } else if half_m * sy + track_m * sx > 0.0 {
+            (-along, -across)
+        } else {
+            (along, across)
+        };
+        body.pitch_up += pitch.atan();
+        body.roll_up_left += roll.atan();
+        body.h_d += twist_m.abs() + pitch * (self.x_od - middle_m);
+        for side in &mut body.sides {
+            side.kappa_d = self.kappa_d0;
+            side.kappa_b = self.kappa_b0;
+        }
+    }
+
     /// Where the hubs stand over the ground, seen from the body's origin, after the links have turned.
     fn move_wheels(&self, body: &Body, xs: &mut [[f64; 3]; 2]) {
         let (sp, cp) = body.pitch_up.sin_cos();
         let x_d = self.x_od * cp - self.z_od * sp;
         for (x, side) in xs.iter_mut().zip(&body.sides) {
             let front = x_d + self.l_df * side.kappa_d.cos();
+            if self.kind != SuspensionKind::RockerBogie {
+                let rear = front - self.l_fb * (side.kappa_d - self.phi_f).cos();
+                *x = [front, 0.5 * (front + rear), rear];
+                continue;
+            }
             let bogie = front - self.l_fb * (side.kappa_d - self.phi_f).cos();
             let middle = bogie + self.l_bm * side.kappa_b.cos();
             let rear = middle - self.l_mr * (side.kappa_b - self.phi_m).cos();
@@ -439,6 +521,43 @@ mod tests {
             let b = settler.settle(&ground, Pose2::new(0.0, 0.0, std::f64::consts::PI)).unwrap();
             prop_assert!((a.pitch_rad + b.pitch_rad).abs() < 0.003);
             prop_assert!((a.roll_rad + b.roll_rad).abs() < 0.003);
+        }
+    }
+
+    fn rover(name: &str) -> Rover {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/rovers");
+        Rover::load(&dir.join(format!("{name}.yaml"))).unwrap()
+    }
+
+    proptest! {
+        /// Every kind of suspension lies on a plane as the plane lies, with no joint turned.
+        #[test]
+        fn every_rover_lies_on_a_plane(which in 0usize..4, slope in 0.0f64..20.0, dir in -3.2f64..3.2, yaw in -3.2f64..3.2) {
+            let r = rover(["testbed", "osr", "leo", "husky"][which]);
+            let g = slope.to_radians().tan();
+            let (gx, gy) = (g * dir.cos(), g * dir.sin());
+            let s = Settler::new(&r, 0.02).settle(&move |x: f64, y: f64| Some(gx * x + gy * y), Pose2::new(1.0, -2.0, yaw)).unwrap();
+            prop_assert!((s.tilt_rad.to_degrees() - slope).abs() < 0.3, "tilt {}", s.tilt_rad.to_degrees());
+            prop_assert!(s.differential_rad.abs() < 0.3f64.to_radians() && s.bogie_rad[0].abs() < 0.5f64.to_radians());
+            prop_assert!((s.clearance_m * s.tilt_rad.cos() - r.belly.height_m).abs() < 0.02, "clearance {}", s.clearance_m);
+        }
+
+        /// Fixed axles: three wheels touch, none is in the ground, on ground with one wheel raised or let down.
+        #[test]
+        fn fixed_axles_stand_on_three_wheels(which in 0usize..4, step in -0.06f64..0.06) {
+            let r = rover("husky");
+            let hub = r.hubs_m()[[0, 2, 3, 5][which]];
+            let ground = move |x: f64, y: f64| Some(if (x - hub[0]).abs() < 0.25 && (y - hub[1]).abs() < 0.25 { step } else { 0.0 });
+            let s = Settler::new(&r, 0.02).settle(&ground, Pose2::default()).unwrap();
+            prop_assert_eq!((s.differential_rad, s.bogie_rad), (0.0, [0.0; 2]));
+            // height of each wheel's lowest point over the ground under it, small angles
+            let mut gaps: Vec<f64> = [0usize, 2, 3, 5].iter().map(|&i| {
+                let h = r.hubs_m()[i];
+                s.z_m - s.pitch_rad.tan() * h[0] + s.roll_rad.tan() * h[1] - s.wheel_m[i]
+            }).collect();
+            gaps.sort_by(f64::total_cmp);
+            prop_assert!(gaps[0] > -0.012, "{gaps:?} {s:?}");
+            prop_assert!(gaps[2] < 0.012, "{gaps:?} {s:?}");
         }
     }
 

@@ -98,14 +98,14 @@ struct Step<'a> {
 }
 
 impl Dynamics {
-    /// Prepares the tables: some milliseconds for each soil. `center_m` is the centre of mass in `base_link`.
+    /// Prepares the tables: some milliseconds for each soil.
     #[must_use]
-    pub fn new(rover: &Rover, center_m: [f64; 3], body: &Body, soils: &[Soil]) -> Self {
+    pub fn new(rover: &Rover, body: &Body, soils: &[Soil]) -> Self {
         let hubs_m = rover.hubs_m();
-        let static_n = rover.mass_kg * body.gravity_mps2 / hubs_m.len() as f64;
+        let static_n = rover.mass_kg * body.gravity_mps2 / rover.wheel_count() as f64;
         let table = |s: &Soil| WheelTable::new(s, &rover.wheel, static_n, body.gravity_mps2);
         Self {
-            center_m,
+            center_m: rover.center_m(),
             gravity_mps2: body.gravity_mps2,
             hubs_m,
             reach_m: hubs_m.iter().fold(0.1f64, |m, h| m.max(h[0].hypot(h[1]))),
@@ -205,7 +205,7 @@ impl Dynamics {
         let (sin_pitch, cos_pitch) = settled.pitch_rad.sin_cos();
         let (sin_roll, cos_roll) = settled.roll_rad.sin_cos();
         let upright = cos_pitch * cos_roll;
-        let vertical = wheel_loads_n(&self.rover, self.center_m, self.gravity_mps2, settled);
+        let vertical = wheel_loads_n(&self.rover, self.gravity_mps2, settled);
         // REP-103: nose down is positive and pulls ahead, right side down is positive and pulls to the right.
         let (gx, gy) = (weight_n * sin_pitch, -weight_n * sin_roll * cos_pitch);
         let width_m = self.rover.wheel.width_m;

@@ -11,8 +11,6 @@ use sojourn_core::{
 };
 use std::sync::OnceLock;
 
-const CENTER: [f64; 3] = [0.1, 0.0, 0.7];
-
 fn soils() -> Vec<Soil> {
     let table = SoilTable::shipped().unwrap();
     table.classes.iter().map(|c| c.nominal).collect()
@@ -24,7 +22,7 @@ fn soil_of(class: TerrainClass) -> usize {
 
 fn dynamics() -> &'static Dynamics {
     static ONCE: OnceLock<Dynamics> = OnceLock::new();
-    ONCE.get_or_init(|| Dynamics::new(&perseverance(), CENTER, &mars(), &soils()))
+    ONCE.get_or_init(|| Dynamics::new(&perseverance(), &mars(), &soils()))
 }
 
 fn on_plane(rover: &Rover, grade: f64, direction: f64) -> Settled {
@@ -101,7 +99,7 @@ proptest! {
     fn loads_add_up(slope in 0.0f64..20.0, dir in -3.2f64..3.2) {
         let (rover, body) = (perseverance(), mars());
         let s = on_plane(&rover, slope.to_radians().tan(), dir);
-        let loads = loads::wheel_loads_n(&rover, CENTER, body.gravity_mps2, &s);
+        let loads = loads::wheel_loads_n(&rover, body.gravity_mps2, &s);
         let sum: f64 = loads.iter().sum();
         prop_assert!((sum - rover.mass_kg * body.gravity_mps2).abs() < 1e-6);
         prop_assert!(loads.iter().all(|&n| n > 0.0), "{loads:?}");
@@ -110,7 +108,7 @@ proptest! {
             prop_assert!(right > 0.5 * sum);
         }
         if slope > 5.0 && dir.cos() > 0.5 {
-            let flat = loads::wheel_loads_n(&rover, CENTER, body.gravity_mps2, &on_plane(&rover, 0.0, 0.0));
+            let flat = loads::wheel_loads_n(&rover, body.gravity_mps2, &on_plane(&rover, 0.0, 0.0));
             prop_assert!(loads[0] + loads[3] < flat[0] + flat[3], "nose up: weight moves to the rear");
         }
     }
@@ -302,4 +300,49 @@ fn turning_in_place_turns_and_standing_stands() {
         (0.0, 0.0, 0.0, 0.0)
     );
     assert!(!t.stuck && t.wheels[0].sinkage_m > 0.0);
+}
+
+#[test]
+fn skid_steer_turns_less_than_its_wheels_and_four_wheels_carry_it() {
+    let earth =
+        sojourn_core::body::Body::load(&crate::testing::config("bodies/earth.yaml")).unwrap();
+    for name in ["leo", "husky", "osr"] {
+        let rover = Rover::load(&crate::testing::config(&format!("rovers/{name}.yaml"))).unwrap();
+        let d = Dynamics::new(&rover, &earth, &soils());
+        let level = on_plane(&rover, 0.0, 0.0);
+        let loads = loads::wheel_loads_n(&rover, earth.gravity_mps2, &level);
+        let sum: f64 = loads.iter().sum();
+        assert!((sum - rover.mass_kg * earth.gravity_mps2).abs() < 1e-6);
+        for (n, there) in loads.iter().zip(rover.has_wheel()) {
+            assert_eq!(*n > 0.0, there, "{name}: {loads:?}");
+        }
+        let soil = [soil_of(TerrainClass::SmoothRegolith); 6];
+        let ahead = wheels_for(
+            &rover,
+            Velocity {
+                speed_mps: 0.2,
+                turn_radps: 0.0,
+            },
+        );
+        let t = d.step(&mut Tracks::default(), &level, soil, &ahead, 0.1);
+        assert!(t.balanced && t.slip > 0.0 && t.slip < 0.3, "{name}: {t:?}");
+        let turn = wheels_for(
+            &rover,
+            Velocity {
+                speed_mps: 0.0,
+                turn_radps: 0.3,
+            },
+        );
+        let t = d.step(&mut Tracks::default(), &level, soil, &turn, 0.1);
+        assert!(t.balanced && t.turn_radps > 0.0, "{name}: {t:?}");
+        let share = t.turn_radps / 0.3;
+        if name == "osr" {
+            assert!(share > 0.8, "steered wheels roll: {share}");
+        } else {
+            assert!(
+                share > 0.2 && share < 0.8,
+                "skidding wheels scrub: {name} {share}"
+            );
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{CoreError, files::read_text};
 use serde::de::DeserializeOwned;
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// Largest configuration file that is read, bytes.
 pub const MAX_CONFIG_BYTES: u64 = 4 << 20;
@@ -35,6 +35,18 @@ pub fn parse_yaml<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, Core
 /// # Errors
 /// [`CoreError`] that names the file and the key, also when the file has no section for this node.
 pub fn load_node_params<T: DeserializeOwned>(path: &Path, node: &str) -> Result<T, CoreError> {
+    load_node_params_with(path, node, &BTreeMap::new())
+}
+
+/// The same with some keys of the node changed.
+///
+/// # Errors
+/// As [`load_node_params`], also for a changed key that the node does not know.
+pub fn load_node_params_with<T: DeserializeOwned>(
+    path: &Path,
+    node: &str,
+    changes: &BTreeMap<String, serde_json::Value>,
+) -> Result<T, CoreError> {
     let what = path.display().to_string();
     let text = read_text(path, MAX_CONFIG_BYTES)?;
     let root: serde_yaml::Value =
@@ -53,6 +65,11 @@ pub fn load_node_params<T: DeserializeOwned>(path: &Path, node: &str) -> Result<
     };
     for shell_key in ["use_sim_time", "tick"] {
         map.remove(shell_key);
+    }
+    for (key, value) in changes {
+        let value = serde_yaml::to_value(value)
+            .map_err(|e| CoreError::format(&what, format!("parameter {key}: {e}")))?;
+        map.insert(key.as_str().into(), value);
     }
     serde_yaml::from_value(serde_yaml::Value::Mapping(map))
         .map_err(|e| CoreError::format(what, format!("parameters of {node}: {e}")))

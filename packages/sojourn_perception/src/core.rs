@@ -148,16 +148,10 @@ impl Perception {
     /// A node that has seen nothing.
     #[must_use]
     pub fn new(config: Config, rover: &Rover) -> Self {
-        let (s, margin_m) = (&rover.suspension, config.params.footprint_margin_m);
-        let half = s.front_hub_m[1].max(s.middle_hub_m[1]).max(s.rear_hub_m[1]);
         Self {
             navcam: rover.navcam,
-            start_area: Footprint::Disc(rover.footprint_radius_m() + margin_m),
-            own_area: Footprint::Rectangle(
-                s.rear_hub_m[0] - rover.wheel.radius_m,
-                s.front_hub_m[0] + rover.wheel.radius_m,
-                half + 0.5 * rover.wheel.width_m,
-            ),
+            start_area: Footprint::at_start(rover, config.params.footprint_margin_m),
+            own_area: Footprint::under(rover),
             map: RollingMap::new(config.grid),
             projector: Projector::default(),
             odometry: OdometryBuffer::default(),

@@ -9,7 +9,7 @@ use crate::{
     project::Observation,
 };
 use nalgebra::{Isometry3, Vector3};
-use sojourn_core::{CoreError, Stamp, raster::Raster};
+use sojourn_core::{CoreError, Stamp, raster::Raster, rover::Rover};
 
 /// The local terrain, four layers over the same cells of `odom`.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,24 @@ pub enum Footprint {
 }
 
 impl Footprint {
+    /// What is free of rocks where a rover is first switched on: the circle around it, wider by `margin_m`.
+    #[must_use]
+    pub fn at_start(rover: &Rover, margin_m: f64) -> Self {
+        Self::Disc(rover.footprint_radius_m() + margin_m)
+    }
+
+    /// What the rover stands over: from the back of the rear wheels to the front of the front ones.
+    #[must_use]
+    pub fn under(rover: &Rover) -> Self {
+        let s = &rover.suspension;
+        let half = s.front_hub_m[1].max(s.middle_hub_m[1]).max(s.rear_hub_m[1]);
+        Self::Rectangle(
+            s.rear_hub_m[0] - rover.wheel.radius_m,
+            s.front_hub_m[0] + rover.wheel.radius_m,
+            half + 0.5 * rover.wheel.width_m,
+        )
+    }
+
     /// Whether a point of `base_link`'s plane lies inside.
     #[must_use]
     pub fn holds(&self, x_m: f64, y_m: f64) -> bool {

@@ -4,6 +4,7 @@
 //! within the rover's limits; the soil takes its share of the way; the body stands as it settles. The same seed and the
 //! same commands give the same bits.
 
+pub mod cadence;
 pub mod imu;
 pub mod score;
 
@@ -12,6 +13,7 @@ use crate::{
     render::{DepthNoise, Frame, render},
     world::World,
 };
+use cadence::{ImageCadence, ImageDue};
 use imu::{ImuModel, ImuSample};
 use nalgebra::UnitQuaternion;
 use score::{Period, Score, Scorer};
@@ -157,7 +159,7 @@ pub struct Simulator {
     settled: Settled,
     wheels: WheelReading,
     distance_m: f64,
-    images: Images,
+    images: ImageCadence,
 }
 
 impl Simulator {
@@ -207,10 +209,7 @@ impl Simulator {
             settled,
             wheels: WheelReading::default(),
             distance_m: 0.0,
-            images: Images {
-                pans_left: config.pan_images,
-                ..Images::default()
-            },
+            images: ImageCadence::new(&rover, config.pan_images, config.image_turn_rad),
             world,
             rover,
             config,
@@ -275,9 +274,8 @@ impl Simulator {
             after,
             self.rover.cadence.imu_per_control,
         );
-        self.images.since_way_m += (command.speed_mps * dt_s).abs();
-        self.images.since_s += dt_s;
-        self.images.since_turn_rad += moved.turn_rad.abs();
+        self.images
+            .add(command.speed_mps * dt_s, dt_s, moved.turn_rad);
         let truth = Truth {
             map_from_base_link: self.map_from_base_link(),
             pose: self.pose,
@@ -383,29 +381,7 @@ impl Simulator {
         if !self.config.images {
             return None;
         }
-        let c = &self.rover.cadence;
-        let pan_rad = if self.images.pans_left > 0 {
-            // The last of the pan looks straight ahead again when the next image is taken.
-            let k = self.config.pan_images - self.images.pans_left;
-            self.images.pans_left -= 1;
-            wrap_rad(std::f64::consts::TAU * k as f64 / self.config.pan_images as f64)
-        } else {
-            // Sums of steps are a little less than their product; a thousandth is no reason to wait a whole period.
-            let due = |have: f64, every: f64| have >= 0.999 * every;
-            if !(due(self.images.since_way_m, c.image_every_m)
-                || due(self.images.since_s, c.image_every_s)
-                || due(self.images.since_turn_rad, self.config.image_turn_rad))
-            {
-                return None;
-            }
-            0.0
-        };
-        let number = self.images.taken;
-        self.images = Images {
-            pans_left: self.images.pans_left,
-            taken: number + 1,
-            ..Images::default()
-        };
+        let ImageDue { number, pan_rad } = self.images.take()?;
         let camera = self.rover.navcam_pinhole();
         let base_link_from_navcam = self.rover.base_link_from_navcam_panned(pan_rad);
         let noise = self.config.depth_noise.then(|| DepthNoise {
@@ -445,16 +421,6 @@ struct Moved {
     turn_rad: f64,
     slip: f64,
     blocked: Option<String>,
-}
-
-/// When the next image is due.
-#[derive(Clone, Copy, Debug, Default)]
-struct Images {
-    pans_left: usize,
-    taken: u64,
-    since_way_m: f64,
-    since_s: f64,
-    since_turn_rad: f64,
 }
 
 fn attitude(s: &Settled, yaw_rad: f64) -> UnitQuaternion<f64> {

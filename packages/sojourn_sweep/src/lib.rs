@@ -1,0 +1,17 @@
+//! Closed-loop drives in one process, and sweeps of them over seeds, slopes and rocks.
+//!
+//! [`closed_loop`] wires the simulator and the cores of the nodes together as the ROS graph does, tick by tick, without
+//! ROS. It is a place where packages meet, like the command line: no node depends on it.
+
+pub mod closed_loop;
+pub mod config;
+pub mod error;
+pub mod journal;
+pub mod plan;
+pub mod row;
+pub mod run;
+pub mod scene;
+pub mod table;
+pub mod workers;
+
+pub use error::SweepError;

@@ -71,6 +71,9 @@ pub enum Command {
     Launch(LaunchArgs),
     /// Draws report.html and map.png of a run folder again.
     Report(ReportArgs),
+    /// Measures parts of the suite on this machine.
+    #[command(subcommand)]
+    Bench(crate::commands::bench::BenchCommand),
     /// Writes the documents that are made from the code.
     #[command(hide = true)]
     Documents(DocumentsArgs),

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Bundle(BundleCommand::Check(args)) => commands::gate::bundle_check(args),
         Command::Launch(args) => commands::launch::launch(args),
         Command::Report(args) => commands::report(args),
+        Command::Bench(command) => commands::bench::bench(command),
         Command::Documents(args) => commands::documents(args),
         Command::Doctor(args) => commands::doctor(args),
     };

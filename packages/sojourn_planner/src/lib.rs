@@ -4,20 +4,24 @@
 //! [`to_xml`] writes its XML. [`model`] is the conversation with a vision-language model: it can only make ground dearer
 //! or forbid it, never the other way round. The planner moves nothing: it publishes a proposal.
 
+mod candidates;
 mod cost;
 mod distance;
 mod error;
+pub mod least_cost;
 mod line;
 pub mod model;
 mod params;
 mod route;
 mod search;
 mod segments;
+mod smooth;
 mod stand;
 pub mod validate;
 mod waypoints;
 pub mod xml;
 
+pub use candidates::{Candidate, Preset, candidates, open_ground};
 pub use error::PlanError;
 pub use model::{ModelExchange, ModelProvider, ProviderError, provider_from};
 pub use params::NodeParams;

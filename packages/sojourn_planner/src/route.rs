@@ -2,8 +2,9 @@
 
 use crate::cost::{Block, CostMap};
 use crate::error::PlanError;
+use crate::least_cost::{Enclosed, Found};
 use crate::model::{self, ModelExchange, ModelProvider};
-use crate::search::{Found, search, straighten};
+use crate::search::{line_of, search};
 use crate::segments::split;
 use crate::stand::{Stander, Trouble};
 use crate::waypoints::Maker;
@@ -150,7 +151,11 @@ pub fn plan(
     })
 }
 
-fn check_ends(request: &PlanRequest, elevation: &Raster, c: &Constraints) -> Result<(), PlanError> {
+pub(crate) fn check_ends(
+    request: &PlanRequest,
+    elevation: &Raster,
+    c: &Constraints,
+) -> Result<(), PlanError> {
     let [x0, y0] = elevation.origin_m();
     let [width_m, height_m] = elevation.size_m();
     for (which, p) in [("start", request.start_m), ("goal", request.goal_m)] {
@@ -192,7 +197,7 @@ fn check_ends(request: &PlanRequest, elevation: &Raster, c: &Constraints) -> Res
     Ok(())
 }
 
-fn check_open(
+pub(crate) fn check_open(
     map: &CostMap,
     which: &'static str,
     p: Xy,
@@ -323,33 +328,18 @@ fn search_line(
     let (Some(start), Some(goal)) = (map.index(request.start_m), map.index(request.goal_m)) else {
         return Err("start or goal is off the map".into());
     };
-    let cells = match search(map, start, goal) {
-        Found::Path(cells, expanded) => {
-            stats.expanded += expanded;
-            cells
+    match search(map, start, goal) {
+        Some(Found::Path(path)) => {
+            stats.expanded += path.expanded;
+            line_of(map, &path.cells, request.start_m, request.goal_m)
+                .ok_or_else(|| "the way around the first or last cell is too narrow".into())
         }
-        Found::Enclosed(reached, nearest) => {
+        Some(Found::Enclosed(Enclosed { reached, nearest })) => {
             stats.expanded += reached;
-            return Err(enclosed(map, request, reached, nearest));
+            Err(enclosed(map, request, reached, nearest))
         }
-    };
-    let mut points = vec![request.start_m];
-    points.extend(
-        cells
-            .get(1..cells.len().saturating_sub(1))
-            .unwrap_or_default()
-            .iter()
-            .map(|&i| map.centre(i)),
-    );
-    points.push(request.goal_m);
-    // The ends are not in the middle of their cells, so the first line may clip a corner: then from the middle.
-    straighten(map, &points)
-        .or_else(|| {
-            points.insert(1, map.centre(start));
-            points.insert(points.len() - 1, map.centre(goal));
-            straighten(map, &points)
-        })
-        .ok_or_else(|| "the way around the first or last cell is too narrow".into())
+        None => Err("start or goal lies on closed ground".into()),
+    }
 }
 
 /// What stops the way to the goal: the first closed ground on the straight line from the nearest reachable place.

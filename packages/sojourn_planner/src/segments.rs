@@ -2,7 +2,7 @@
 
 use crate::cost::CostMap;
 use crate::line::line_cost;
-use crate::search::densify;
+use crate::smooth::densify;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::geometry::{Xy, distance_m};
 

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/pairs.rs"]
+mod pairs;
+
 use sojourn_core::body::Body;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::rover::Rover;
@@ -118,4 +121,43 @@ fn thirty_metres_of_the_mars_yard() {
     };
     let d = made.unwrap().plan.distance_m;
     assert!(d > 28.0 && d < 36.0, "{d}");
+}
+
+#[test]
+fn where_there_is_a_way_over_real_ground_it_is_found() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+    let rover = Rover::load(&config.join("rovers/perseverance.yaml")).unwrap();
+    let mission = Constraints::load(&config.join("mission.yaml")).unwrap();
+    for name in [
+        "gale_aeolis_mount_sharp_aeolis_palus_center_2m",
+        "gusev_spirit_center_columbia_hills_2m",
+        "jezero_neretva_neretva_center_2m",
+        "mawrth_image_center_2m",
+    ] {
+        let Some(dtm) = real(&format!("hirise_dtm_crops/{name}.tif")) else {
+            return;
+        };
+        let site = import(&ImportRequest {
+            dtm,
+            ortho: None,
+            body: Body::load(&config.join("bodies/mars.yaml")).unwrap(),
+            name: name.into(),
+            footprint_m: rover.footprint_radius_m(),
+            window: None,
+        })
+        .unwrap();
+        // More pairs: cargo run -p sojourn_site --example pairs
+        let tally = pairs::run(&site, &rover, &mission, 4, 11).unwrap();
+        println!("{name}: {tally:?}");
+        assert_eq!(
+            tally.searched, tally.with_a_way,
+            "{name}: {:?}",
+            tally.refused
+        );
+        assert_eq!(
+            tally.planned, tally.with_a_way,
+            "{name}: {:?}",
+            tally.refused
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! One function for each command.
 
+pub mod bench;
 pub mod gate;
 pub mod launch;
 pub mod plan;

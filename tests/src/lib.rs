@@ -113,6 +113,18 @@ pub fn read_json(path: &Path) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| path.display().to_string())
 }
 
+/// A drive's summary without what depends on the machine's speed: what two lockstep runs of one seed have in common.
+#[must_use]
+pub fn timeless(summary: &Value) -> Value {
+    let mut summary = summary.clone();
+    if let Some(fields) = summary.as_object_mut() {
+        for key in ["wall_s", "times"] {
+            fields.remove(key);
+        }
+    }
+    summary
+}
+
 /// Sends a signal (`TERM`, `INT`, `KILL`) to a process that a test started.
 ///
 /// # Errors
@@ -208,6 +220,30 @@ impl Domain {
             }
         }
         bail!("all ROS domains from 50 to 100 are in use")
+    }
+
+    /// Processes of built programs that run in this domain: name and process id. A zombie runs no more.
+    #[must_use]
+    pub fn processes(&self) -> Vec<(String, u32)> {
+        let wanted = format!("ROS_DOMAIN_ID={}", self.id);
+        let ours = |entry: std::fs::DirEntry| {
+            let pid: u32 = entry.file_name().to_string_lossy().parse().ok()?;
+            let exe = std::fs::read_link(entry.path().join("exe")).ok()?;
+            let environment = std::fs::read(entry.path().join("environ")).ok()?;
+            let here = environment
+                .split(|b| *b == 0)
+                .any(|v| v == wanted.as_bytes());
+            let name = exe.file_name()?.to_string_lossy().into_owned();
+            (here && exe.parent()? == programs()).then_some((name, pid))
+        };
+        let mut found: Vec<_> = std::fs::read_dir("/proc")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(ours)
+            .collect();
+        found.sort();
+        found
     }
 
     /// Puts a command into this domain, visible on this machine only.

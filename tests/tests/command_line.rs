@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use sojourn_tests::tiff::{Crs, float_tiff};
-use sojourn_tests::{data, parse_json, read_json, run, run_json, sojourn};
+use sojourn_tests::{Running, data, parse_json, read_json, run, run_json, signal, sojourn};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -401,6 +401,81 @@ fn an_unwritable_place_is_refused_before_the_work() {
     .unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("ground.tif"));
+}
+
+#[test]
+fn a_run_folder_that_cannot_be_made_is_refused_before_the_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "mine").unwrap();
+    for out in [
+        file.join("run"),
+        file.clone(),
+        "/proc/sojourn_run".into(),
+        "/dev/null/run".into(),
+    ] {
+        let output = run(
+            sojourn()
+                .args(["demo", "--yes", "--json", "--seed", "1", "--out"])
+                .arg(&out),
+            LIMIT,
+        )
+        .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let lines: Vec<&str> = said.lines().collect();
+        assert!(
+            lines.len() == 1 && lines[0].contains(&out.display().to_string()),
+            "one sentence that names {}: {said}",
+            out.display()
+        );
+        assert!(output.stdout.is_empty());
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn no_process_outlives_a_launcher_that_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let launch = dir.path().join("two.launch.xml");
+    let pid_file = |name: &str| dir.path().join(name);
+    let process = |name: &str| {
+        format!(
+            r#"<executable name="{name}" cmd="sh -c 'echo $$ &gt; {}; exec sleep 600'"/>"#,
+            pid_file(name).display()
+        )
+    };
+    std::fs::write(
+        &launch,
+        format!("<launch>{}{}</launch>", process("a"), process("b")),
+    )
+    .unwrap();
+    let mut running = Running::start(sojourn().arg("launch").arg(&launch)).unwrap();
+    let pids: Vec<String> = ["a", "b"]
+        .map(|name| {
+            let end = Instant::now() + LIMIT;
+            loop {
+                let text = std::fs::read_to_string(pid_file(name)).unwrap_or_default();
+                if text.ends_with('\n') {
+                    break text.trim().to_string();
+                }
+                assert!(Instant::now() < end, "{name} was not started");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        })
+        .into();
+    signal(running.pid(), "KILL").unwrap();
+    running.wait(LIMIT).unwrap();
+    // A process that nobody waits for stays as a zombie, whose memory is gone.
+    let lives = |pid: &String| {
+        std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|c| !c.is_empty())
+    };
+    let end = Instant::now() + Duration::from_secs(5);
+    while pids.iter().any(lives) {
+        assert!(Instant::now() < end, "{pids:?} outlived the launcher");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use serde_json::Value;
-use sojourn_tests::{Domain, read_json, run, sojourn};
+use sojourn_tests::{Domain, read_json, run, sojourn, timeless};
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,15 +36,6 @@ fn drive(out: &Path, domain: &Domain) -> Value {
         String::from_utf8_lossy(&output.stderr)
     );
     read_json(&out.join("summary.json")).unwrap()
-}
-
-/// The summary without what depends on the machine's speed.
-fn timeless(summary: &Value) -> Value {
-    let mut s = summary.clone();
-    for key in ["wall_s", "times"] {
-        s.as_object_mut().unwrap().remove(key);
-    }
-    s
 }
 
 #[test]

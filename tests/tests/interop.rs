@@ -170,7 +170,13 @@ fn a_plain_rclpy_peer_finds_what_it_expects() {
     );
 
     let unknown = suite.peer(&["drive", "--bundle", "no-such-bundle"]);
-    assert_eq!(unknown["accepted"], false, "{unknown}");
+    assert_eq!(unknown["status"], 6, "action status ABORTED: {unknown}");
+    assert_eq!(unknown["reached"], false, "{unknown}");
+    let why = unknown["reason"].as_str().unwrap();
+    assert!(
+        why.contains("no-such-bundle") && why.contains("not the accepted bundle"),
+        "{unknown}"
+    );
 
     let drive = suite.drive();
     let grid = suite.peer(&["grid"]);

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use serde_json::Value;
-use sojourn_tests::{Domain, data, read_json, run, sojourn};
+use sojourn_tests::{Domain, data, read_json, run, sojourn, timeless};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -48,10 +48,15 @@ fn arrived(summary: &Value, at_least_m: f64) {
 }
 
 #[test]
-fn the_generated_world() {
+fn the_generated_world_and_its_twin_are_the_same_drive() {
     let s = drive(&[]);
     arrived(&s, 200.0);
     assert!(s["telemetry_values_checked"].as_u64().unwrap() > 500_000);
+    assert_eq!(
+        timeless(&s),
+        timeless(&drive(&[])),
+        "two lockstep runs of one seed are one run"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -272,14 +273,35 @@ pub fn run(check_only: bool) -> Result<()> {
             lines.join("\n  ")
         );
     }
+    let _lock = lock(&lock_file(&root), &say)?;
+    // Another set-up may have done the work while this one waited.
+    let missing = missing_packages();
     if !missing.is_empty() {
         install_packages(&missing, &say)?;
     }
-    if !ros_ready {
+    let have = read_stamp(&ros);
+    if have != wanted {
         prefix::make(&root, &source, &wanted, &have, &say)?;
     }
     say.step("done");
     Ok(())
+}
+
+/// Keeps a second set-up of this clone waiting. The system lets go of the lock when the process ends, however it ends.
+fn lock(path: &Path, say: &Say) -> Result<File> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            say.step("waiting for another set-up of this clone to end");
+            file.lock()
+                .with_context(|| format!("cannot lock {}", path.display()))?;
+        }
+        Err(TryLockError::Error(e)) => {
+            return Err(e).with_context(|| format!("cannot lock {}", path.display()));
+        }
+    }
+    Ok(file)
 }
 
 fn describe(source: &Source, ros: &Path) -> String {
@@ -504,6 +526,26 @@ mod tests {
         std::fs::write(folder.join("msg/A.msg"), "uint16 a\n").unwrap();
         assert_ne!(hash_folder(&folder).unwrap(), before);
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_second_set_up_waits_for_the_first() {
+        let file = std::env::temp_dir().join(format!("sojourn_lock_{}", std::process::id()));
+        std::fs::write(&file, "").unwrap();
+        let first = lock(&file, &Say(Instant::now())).unwrap();
+        let (tx, rx) = std::sync::mpsc::channel();
+        let path = file.clone();
+        let second = std::thread::spawn(move || {
+            let lock = lock(&path, &Say(Instant::now()));
+            tx.send(()).unwrap();
+            lock
+        });
+        let wait = std::time::Duration::from_millis(200);
+        assert!(rx.recv_timeout(wait).is_err(), "both at once");
+        drop(first);
+        rx.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        second.join().unwrap().unwrap();
+        std::fs::remove_file(&file).unwrap();
     }
 
     #[test]

@@ -24,6 +24,8 @@ use sojourn_core::{
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use sojourn_core::status::AutonavState as DriveState;
+
 /// Largest grid that is taken, cells.
 pub const MAX_GRID_CELLS: usize = 1_000_000;
 /// Most polygons and most points of a corridor that are taken.
@@ -120,22 +122,6 @@ pub enum Input {
     },
     /// A control period has passed: decide.
     Tick,
-}
-
-/// What AutoNav does, as in `sojourn_msgs/AutonavStatus`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum DriveState {
-    /// No goal, or nothing heard yet.
-    Idle = 0,
-    /// Following a path, also backward, or about to.
-    Driving = 1,
-    /// Turning in place.
-    Turning = 2,
-    /// Stopped for the stated reason.
-    Stopped = 3,
-    /// At the waypoint.
-    Goal = 4,
 }
 
 /// A decision.

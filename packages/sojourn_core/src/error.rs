@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum CoreError {
     /// A file could not be read or written.
-    #[error("{}: {doing} failed: {source}", path.display())]
+    // The cause is part of the sentence and therefore not a `source`: a chain would print it twice.
+    #[error("{}: {doing} failed: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What was tried ("reading", "writing").
         doing: &'static str,
         /// The operating system's reason.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A document does not have the expected form.
     #[error("{what}: {reason}")]
@@ -39,11 +40,11 @@ pub enum CoreError {
 
 impl CoreError {
     /// An I/O error with its path.
-    pub fn io(path: &Path, doing: &'static str, source: std::io::Error) -> Self {
+    pub fn io(path: &Path, doing: &'static str, cause: std::io::Error) -> Self {
         Self::Io {
             path: path.to_path_buf(),
             doing,
-            source,
+            cause,
         }
     }
 
@@ -85,5 +86,18 @@ pub fn in_range(what: &str, name: &str, value: f64, lo: f64, hi: f64) -> Result<
             value,
             format!("a number from {lo} to {hi}"),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_error_tells_its_cause_once() {
+        let cause = std::io::Error::other("the disk is full");
+        let error = CoreError::io(Path::new("/a"), "writing", cause);
+        assert_eq!(error.to_string(), "/a: writing failed: the disk is full");
+        assert!(std::error::Error::source(&error).is_none());
     }
 }

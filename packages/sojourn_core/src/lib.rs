@@ -4,11 +4,13 @@
 //! [`time`] and [`frames`] (when and where), [`geometry`] (polygons, segments), [`raster`] and [`site`] (the ground),
 //! [`body`] (the planet), [`rover`] (the vehicle, its [`limits`] and [`kinematics`]), [`settle`] (how it stands on
 //! the ground), [`slip`] and [`classes`] (what the ground does to it), [`camera`], [`constraints`], [`plan`] and
-//! [`report`] (the documents that go from person to rover), [`health`], [`params`] and [`topics`] (how the nodes meet).
+//! [`report`] (the documents that go from person to rover), [`status`], [`conduct`], [`health`], [`params`] and [`topics`]
+//! (how the nodes meet).
 
 pub mod body;
 pub mod camera;
 pub mod classes;
+pub mod conduct;
 pub mod constraints;
 pub mod error;
 pub mod files;
@@ -27,6 +29,7 @@ pub mod settle;
 pub mod site;
 pub mod slip;
 pub mod soil;
+pub mod status;
 pub mod suspension;
 pub mod terrain;
 pub mod time;

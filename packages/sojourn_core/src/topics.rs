@@ -131,11 +131,12 @@ topics! {
         "The newest plan as a line, for displays.";
     VERIFICATION = "verification_report", "sojourn_msgs/msg/VerificationReport", Latched, "map", ["twin"], [],
         "The newest verdict of the twin.";
-    SCIENCE_TARGETS = "science_targets", "sojourn_msgs/msg/ScienceTarget", Event, "map", ["perception"], [],
-        "Rocks worth a closer look.";
     DIAGNOSTICS = "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", Event, "", ["every node"], [],
         "Health of every node; once a second and on change.";
 }
+
+/// Where every ROS node publishes its log.
+pub const ROSOUT: &str = "/rosout";
 
 /// Services and actions.
 pub const SERVICES: &[Service] = &[

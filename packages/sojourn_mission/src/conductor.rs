@@ -1,12 +1,11 @@
-//! What the ground says while it conducts a drive: one JSON event per line, for programs and people.
+//! What the ground needs to conduct a drive: its parameters, a person's answer, its exit codes. Its events stand in
+//! [`sojourn_core::conduct`].
 
 use crate::MissionError;
-use crate::gate::{Approval, SignedApproval};
-use crate::keys::{Purpose, short};
+use crate::gate::SignedApproval;
+use crate::keys::short;
 use serde::{Deserialize, Serialize};
 use sojourn_core::error::in_range;
-use sojourn_core::plan::Plan;
-use sojourn_core::report::Report;
 use sojourn_core::{CoreError, files};
 use std::path::Path;
 
@@ -26,171 +25,6 @@ pub mod exit {
 
 /// Largest answer of a person on standard input, bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 << 10;
-
-/// One event.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// The conductor waits for something of another node.
-    Waiting {
-        /// Service or action.
-        what: String,
-    },
-    /// A plan is there.
-    Planned {
-        /// Digest.
-        plan_digest: String,
-        /// Length, metres.
-        distance_m: f64,
-        /// Waypoints.
-        waypoints: usize,
-        /// The planner's word.
-        message: String,
-        /// What the model's stage did.
-        model: String,
-        /// The file.
-        plan_file: String,
-    },
-    /// The twin has judged.
-    Verified {
-        /// The verdict.
-        passed: bool,
-        /// Why.
-        reason: String,
-        /// Digest.
-        report_digest: String,
-        /// Telemetry values compared with a limit.
-        values_checked: u64,
-        /// Greatest tilt, degrees.
-        max_tilt_deg: f64,
-        /// Least clearance, metres.
-        min_clearance_m: f64,
-        /// Greatest slip, 0 to 1.
-        max_slip: f64,
-        /// Duration, simulated seconds.
-        duration_s: f64,
-        /// The file.
-        report_file: String,
-    },
-    /// A person is asked. The approval is what is to be signed, but for `signer` and `purpose`, which the person sets.
-    AwaitingApproval {
-        /// How to answer: "stdin" or "service".
-        how: String,
-        /// Digest.
-        plan_digest: String,
-        /// Digest.
-        report_digest: String,
-        /// The text to sign.
-        approval: Box<Approval>,
-    },
-    /// A signature is there and the bundle is written.
-    Approved {
-        /// The bundle.
-        bundle_id: String,
-        /// Who signed.
-        signer: String,
-        /// What the key is for.
-        purpose: Purpose,
-        /// The folder.
-        bundle_dir: String,
-    },
-    /// The rover has accepted the bundle.
-    Uplinked {
-        /// The bundle.
-        bundle_id: String,
-        /// The rover's word.
-        message: String,
-    },
-    /// The rover has accepted the order to drive.
-    Driving {
-        /// The bundle.
-        bundle_id: String,
-        /// Length of the plan, metres.
-        planned_m: f64,
-    },
-    /// How the drive stands.
-    Progress {
-        /// Way driven, metres.
-        driven_m: f64,
-        /// Length of the plan, metres.
-        planned_m: f64,
-        /// Straight distance to the goal, metres.
-        to_goal_m: f64,
-        /// State of the drive.
-        state: String,
-        /// Index of the waypoint on the way.
-        waypoint: u32,
-        /// Waypoints of the plan.
-        waypoints: u32,
-        /// Why.
-        reason: String,
-    },
-    /// Nodes seen in the graph, when the drive begins and when it ends.
-    Nodes {
-        /// Names.
-        names: Vec<String>,
-    },
-    /// The drive is over, or there was none to do.
-    Finished {
-        /// The executive's own estimate.
-        reached: bool,
-        /// State of the drive.
-        state: String,
-        /// Why.
-        reason: String,
-        /// Way driven by the rover's own estimate, metres.
-        distance_driven_m: f64,
-        /// Distance to the goal by the rover's own estimate, metres.
-        goal_error_estimate_m: f64,
-    },
-    /// It did not work.
-    Error {
-        /// One sentence.
-        message: String,
-    },
-}
-
-impl Event {
-    /// The event as one line of JSON without the line's end. Numbers that are not finite become null.
-    #[must_use]
-    pub fn line(&self) -> String {
-        serde_json::to_string(self)
-            .unwrap_or_else(|e| format!("{{\"event\":\"error\",\"message\":\"{e}\"}}"))
-    }
-
-    /// The event of a new plan.
-    ///
-    /// # Errors
-    /// [`MissionError::Core`].
-    pub fn planned(plan: &Plan, message: &str, plan_file: &Path) -> Result<Self, MissionError> {
-        Ok(Self::Planned {
-            plan_digest: plan.digest()?,
-            distance_m: plan.distance_m,
-            waypoints: plan.waypoints.len(),
-            message: message.to_string(),
-            model: plan.model.note.clone(),
-            plan_file: plan_file.display().to_string(),
-        })
-    }
-
-    /// The event of a verdict.
-    ///
-    /// # Errors
-    /// [`MissionError::Core`].
-    pub fn verified(report: &Report, report_file: &Path) -> Result<Self, MissionError> {
-        Ok(Self::Verified {
-            passed: report.passed,
-            reason: report.reason.clone(),
-            report_digest: report.digest()?,
-            values_checked: report.values_checked,
-            max_tilt_deg: report.max_tilt_deg,
-            min_clearance_m: report.min_clearance_m,
-            max_slip: report.max_slip,
-            duration_s: report.duration_s,
-            report_file: report_file.display().to_string(),
-        })
-    }
-}
 
 /// How a plan is approved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -384,7 +218,9 @@ mod tests {
     use super::*;
     use crate::fixtures::{plan, report, test_key};
     use crate::gate;
+    use crate::keys::Purpose;
     use proptest::prelude::*;
+    use sojourn_core::conduct::Event;
 
     fn signed() -> SignedApproval {
         let plan = plan();
@@ -459,25 +295,16 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_one_line_of_json() {
+    fn the_events_of_plan_and_verdict_are_read_again() {
         let plan = plan();
         for event in [
             Event::planned(&plan, "two\nlines", Path::new("plan.json")).unwrap(),
             Event::verified(&report(&plan), Path::new("v.json")).unwrap(),
-            Event::Error {
-                message: "\"quoted\"".into(),
-            },
         ] {
             let line = event.line();
-            assert!(!line.contains('\n'));
-            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
-            assert!(value["event"].is_string());
+            assert!(!line.contains('\n'), "{line}");
+            assert_eq!(Event::parse(&line), Some(event));
         }
-        let value: serde_json::Value =
-            serde_json::from_str(&Event::planned(&plan, "m", Path::new("p")).unwrap().line())
-                .unwrap();
-        assert_eq!(value["event"], "planned");
-        assert_eq!(value["waypoints"], 3);
     }
 
     proptest! {

@@ -21,9 +21,9 @@ pub(crate) fn quiet() {
 /// Opens a raster.
 pub(crate) fn open(file: &Path) -> Result<Dataset, SiteError> {
     quiet();
-    let io = |source| SiteError::Io {
+    let io = |cause| SiteError::Io {
         path: file.to_path_buf(),
-        source,
+        cause,
     };
     let meta = std::fs::metadata(file).map_err(io)?;
     if meta.is_file() {

@@ -1,11 +1,6 @@
 //! Starts the nodes of a drive, follows it to its end, and ends them again.
 
-use super::{
-    domain::Domain,
-    events::{Event, parse},
-    folder::Folder,
-    progress::Progress,
-};
+use super::{domain::Domain, folder::Folder, progress::Progress};
 use crate::cli_error::CliError;
 use crate::commands::gate;
 use crate::launch::{
@@ -13,7 +8,7 @@ use crate::launch::{
     places::Places,
     run::{Ended, Interrupts, Sink, Stream, Supervisor},
 };
-use sojourn_core::{files, plan::Plan, report::Report};
+use sojourn_core::{conduct::Event, files, plan::Plan, report::Report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
@@ -165,7 +160,7 @@ impl Drive<'_> {
                 return Err(CliError::Interrupted);
             }
             if let Ok(line) = lines.recv_timeout(Duration::from_millis(50)) {
-                if let Some(event) = parse(&line) {
+                if let Some(event) = Event::parse(&line) {
                     self.take(event, input, state, progress)?;
                 }
                 continue;
@@ -177,7 +172,7 @@ impl Drive<'_> {
                 if end.label == GROUND {
                     // Its last words may still be on the way.
                     while let Ok(line) = lines.recv_timeout(Duration::from_millis(100)) {
-                        if let Some(event) = parse(&line) {
+                        if let Some(event) = Event::parse(&line) {
                             self.take(event, input, state, progress)?;
                         }
                     }
@@ -217,6 +212,7 @@ impl Drive<'_> {
                 passed,
                 reason,
                 values_checked,
+                ..
             } => {
                 progress.finish();
                 if passed {
@@ -227,15 +223,17 @@ impl Drive<'_> {
                     state.rejected = Some(reason);
                 }
             }
-            Event::AwaitingApproval {} => {
+            Event::AwaitingApproval { .. } => {
                 progress.finish();
                 state.refused = !self.answer(input)?;
             }
-            Event::Approved { bundle_id, signer } => {
+            Event::Approved {
+                bundle_id, signer, ..
+            } => {
                 progress.say(&format!("approved by {signer}: bundle {bundle_id}"));
             }
-            Event::Uplinked {} => progress.say("the rover has accepted the bundle"),
-            Event::Driving { planned_m } => {
+            Event::Uplinked { .. } => progress.say("the rover has accepted the bundle"),
+            Event::Driving { planned_m, .. } => {
                 state.driving_since = Some(Instant::now());
                 progress.drive(planned_m);
             }
@@ -243,16 +241,12 @@ impl Drive<'_> {
                 driven_m,
                 state: name,
                 reason,
+                ..
             } => {
                 let words = if reason.is_empty() { name } else { reason };
                 progress.driven(driven_m, &words);
             }
-            Event::Nodes { names } => state.nodes.extend(
-                names
-                    .iter()
-                    .map(|n| n.trim_start_matches('/').to_string())
-                    .filter(|n| !n.is_empty() && !n.starts_with('_')),
-            ),
+            Event::Nodes { names } => state.nodes.extend(names),
             Event::Finished {
                 reached,
                 state: name,
@@ -272,7 +266,9 @@ impl Drive<'_> {
                         state: name,
                         reason,
                         driven_m: distance_driven_m,
-                        goal_error_m: goal_error_estimate_m,
+                        goal_error_m: goal_error_estimate_m
+                            .is_finite()
+                            .then_some(goal_error_estimate_m),
                         ..Outcome::default()
                     });
                 } else {

@@ -2,7 +2,6 @@
 
 pub mod domain;
 pub mod drive;
-pub mod events;
 pub mod folder;
 pub mod generated;
 pub mod progress;
@@ -337,8 +336,6 @@ fn conclude(
     let distro = std::env::var("ROS_DISTRO")
         .ok()
         .or_else(|| places.ros_env.get("ROS_DISTRO").cloned());
-    let mut nodes = outcome.nodes.clone();
-    nodes.extend(run.recording.nodes.iter().cloned());
     let summary = summary::summary(&summary::Facts {
         name,
         seed,
@@ -351,7 +348,7 @@ fn conclude(
         reason: &outcome.reason,
         estimated_driven_m: outcome.driven_m,
         estimated_goal_error_m: outcome.goal_error_m,
-        nodes: &nodes,
+        nodes: &outcome.nodes,
         wall_s: progress.elapsed_s(),
         drive_wall_s: outcome.drive_wall_s,
         versions: summary::versions(places.checkout.as_deref(), distro.as_deref()),

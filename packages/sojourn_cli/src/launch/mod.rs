@@ -50,13 +50,13 @@ pub enum LaunchError {
         looked_in: String,
     },
     /// A process could not be started.
-    #[error("{label}: starting {program} failed: {source}")]
+    #[error("{label}: starting {program} failed: {cause}")]
     Start {
         /// Label of the process.
         label: String,
         /// Program.
         program: String,
         /// The operating system's reason.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 }

@@ -5,7 +5,9 @@ use super::{
     eval::{Launch, Process, What},
     places::Places,
 };
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{
+    Pid, Signal, getpid, getppid, kill_process_group, set_parent_process_death_signal,
+};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -143,10 +145,11 @@ impl Supervisor {
             .stderr(Stdio::piped())
             // A group of its own: Ctrl-C on the terminal reaches this launcher, which ends the processes in order.
             .process_group(0);
-        let mut child = command.spawn().map_err(|source| LaunchError::Start {
+        ends_with_the_launcher(&mut command);
+        let mut child = command.spawn().map_err(|cause| LaunchError::Start {
             label: process.label.clone(),
             program: command.get_program().to_string_lossy().into_owned(),
-            source,
+            cause,
         })?;
         let mut readers = Vec::new();
         if let Some(out) = child.stdout.take() {
@@ -268,6 +271,28 @@ impl Drop for Supervisor {
             let _ = r.child.wait();
         }
     }
+}
+
+/// Makes the system send SIGTERM to the process when this launcher dies, so that not even SIGKILL leaves nodes behind;
+/// a node that gets it says a stop before it goes. The signal comes when the *thread* that starts the process ends.
+#[expect(
+    unsafe_code,
+    reason = "the wish can be made only between fork and exec, and std has no safe way in"
+)]
+fn ends_with_the_launcher(command: &mut Command) {
+    let launcher = getpid();
+    let wish = move || {
+        set_parent_process_death_signal(Some(Signal::TERM))?;
+        // The launcher may have died before the wish was made.
+        if getppid() == Some(launcher) {
+            Ok(())
+        } else {
+            Err(rustix::io::Errno::SRCH.into())
+        }
+    };
+    // SAFETY: between fork and exec only what is async-signal-safe may run; the closure makes two system calls and
+    // allocates nothing.
+    unsafe { command.pre_exec(wish) };
 }
 
 /// Waits shortly: a grandchild may hold the pipe open for as long as it likes.

@@ -11,106 +11,13 @@ mod watch;
 
 pub use config::{Config, Params};
 pub use machine::Executive;
+pub use sojourn_core::status::{AutonavState, DriveState};
 
 use sojourn_core::Stamp;
 use sojourn_core::frames::{BaseLink, Map, Odom, Transform};
 use sojourn_core::geometry::Xy;
 use sojourn_core::health::Health;
 use sojourn_core::plan::Waypoint;
-
-/// State of a drive, with the numbers of `sojourn_msgs/DriveStatus`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum DriveState {
-    /// No bundle.
-    #[default]
-    Idle = 0,
-    /// A bundle is accepted.
-    Ready = 1,
-    /// On the way, or about to be.
-    Driving = 2,
-    /// At the goal, by the rover's own estimate.
-    Reached = 3,
-    /// Stopped on the way for safety.
-    Stopped = 4,
-    /// Given up because the executive itself cannot go on.
-    Aborted = 5,
-    /// Stopped by whoever ordered the drive.
-    Cancelled = 6,
-}
-
-impl DriveState {
-    /// The name in documents and messages.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "IDLE",
-            Self::Ready => "READY",
-            Self::Driving => "DRIVING",
-            Self::Reached => "REACHED",
-            Self::Stopped => "STOPPED",
-            Self::Aborted => "ABORTED",
-            Self::Cancelled => "CANCELLED",
-        }
-    }
-
-    /// From the number in a message.
-    #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
-        [
-            Self::Idle,
-            Self::Ready,
-            Self::Driving,
-            Self::Reached,
-            Self::Stopped,
-            Self::Aborted,
-            Self::Cancelled,
-        ]
-        .into_iter()
-        .find(|s| *s as u8 == number)
-    }
-
-    /// Whether a drive has ended in this state.
-    #[must_use]
-    pub fn is_end(self) -> bool {
-        matches!(
-            self,
-            Self::Reached | Self::Stopped | Self::Aborted | Self::Cancelled
-        )
-    }
-}
-
-/// What AutoNav does, with the numbers of `sojourn_msgs/AutonavStatus`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum AutonavState {
-    /// No goal.
-    Idle = 0,
-    /// Under way.
-    Driving = 1,
-    /// Turning in place.
-    Turning = 2,
-    /// No safe way.
-    Stopped = 3,
-    /// At the waypoint.
-    Goal = 4,
-}
-
-impl AutonavState {
-    /// From the number in a message.
-    #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
-        [
-            Self::Idle,
-            Self::Driving,
-            Self::Turning,
-            Self::Stopped,
-            Self::Goal,
-        ]
-        .into_iter()
-        .find(|s| *s as u8 == number)
-    }
-}
 
 /// What the executive hears. Each carries the sender's stamp.
 #[derive(Clone, Debug, PartialEq)]

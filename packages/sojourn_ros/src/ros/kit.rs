@@ -2,6 +2,7 @@
 
 use crate::inbox::{Inbox, Keep};
 use crate::params::{ParamStore, ParamValue, build};
+use crate::ros::graph::GraphWatch;
 use crate::ros::meta::{MsgMeta, stamp_from_msg};
 use crate::ros::publisher::{Counts, Publisher, is_counted, subscription_qos};
 use crate::ros::run::{Pending, RunningNode, Say, Shared, State, guard, heartbeat};
@@ -143,8 +144,8 @@ impl<I: Send + 'static> NodeKit<I> {
             .transient_local()
             .keep_last(1000);
         let rosout = node
-            .create_publisher("/rosout", rosout_qos)
-            .map_err(|e| KitError::ros("create a publisher on", "/rosout", &e))?;
+            .create_publisher(topics::ROSOUT, rosout_qos)
+            .map_err(|e| KitError::ros("create a publisher on", topics::ROSOUT, &e))?;
         logging::connect(Some(rosout));
         if let Some(warning) = context::profile_warning() {
             tracing::warn!("{warning}");
@@ -167,6 +168,7 @@ impl<I: Send + 'static> NodeKit<I> {
         let shared = Arc::new(Shared {
             fully_qualified_name: node.fully_qualified_name().map_err(oops)?,
             name,
+            namespace: namespace.clone(),
             params: Arc::new(Mutex::new(store)),
             notify: tokio::sync::Notify::new(),
             state: Mutex::new(State {
@@ -178,6 +180,7 @@ impl<I: Send + 'static> NodeKit<I> {
             counts,
             mode,
             clock: Mutex::new(None),
+            graph: GraphWatch::default(),
             sim_time: AtomicBool::new(false),
             now_ns: AtomicI64::new(0),
             due_ns: AtomicI64::new(0),
@@ -347,6 +350,16 @@ impl<I: Send + 'static> NodeKit<I> {
             });
         }));
         Ok(())
+    }
+
+    /// Keeps an eye on who publishes a topic: [`RunningNode::publishers`].
+    pub fn watch_publishers(&mut self, topic: &str) {
+        self.shared.graph.add(resolve(&self.namespace, topic));
+    }
+
+    /// Keeps an eye on who is in the ROS graph: [`RunningNode::nodes`].
+    pub fn watch_nodes(&mut self) {
+        self.watch_publishers(topics::ROSOUT);
     }
 
     /// Something to say before the node goes, such as a stop command. Runs on SIGINT, SIGTERM, errors and panics.
@@ -594,6 +607,7 @@ fn spawn_spin<I: Send + 'static>(
                 if shared.mode == TickMode::Wall {
                     follow_clock(&mut node, &mut clock, &shared);
                 }
+                shared.graph.refresh(&node);
                 shared.after_spin();
             }
         }));

@@ -1,6 +1,7 @@
 //! The shell on top of r2r.
 
 pub mod context;
+mod graph;
 pub mod kit;
 pub mod logging;
 pub mod meta;

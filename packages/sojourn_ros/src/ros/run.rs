@@ -4,7 +4,8 @@ use crate::KitError;
 use crate::inbox::{Announced, Inbox};
 use crate::lockstep::LockstepServer;
 use crate::params::ParamValue;
-use crate::ros::kit::TickMode;
+use crate::ros::graph::GraphWatch;
+use crate::ros::kit::{TickMode, resolve};
 use crate::ros::logging;
 use crate::ros::meta::{header, stamp_to_msg};
 use crate::ros::param_services::Store;
@@ -14,6 +15,7 @@ use r2r::sojourn_msgs::msg::Heartbeat;
 use serde::de::DeserializeOwned;
 use sojourn_core::Stamp;
 use sojourn_core::health::{Health, HealthLevel, NodeState};
+use sojourn_core::topics;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,12 +53,14 @@ pub(crate) struct State<I> {
 pub(crate) struct Shared<I> {
     pub name: String,
     pub fully_qualified_name: String,
+    pub namespace: String,
     pub params: Store,
     pub notify: Notify,
     pub state: Mutex<State<I>>,
     pub counts: Arc<Counts>,
     pub mode: TickMode,
     pub clock: Mutex<Option<LockstepServer>>,
+    pub graph: GraphWatch,
     pub sim_time: AtomicBool,
     pub now_ns: AtomicI64,
     pub due_ns: AtomicI64,
@@ -450,6 +454,32 @@ impl<I: Send + 'static> RunningNode<I> {
         self.say.0.busy = Duration::ZERO;
         self.say.0.worst = Duration::ZERO;
         self.say.0.ticks = 0;
+    }
+
+    /// Fully qualified names of the publishers of a topic that [`crate::NodeKit::watch_publishers`] watches, sorted; a
+    /// node that publishes it twice stands there twice. `None` while the ROS graph has not told. At most about 0.1 s old
+    /// (wall time).
+    #[must_use]
+    pub fn publishers(&self, topic: &str) -> Option<Vec<String>> {
+        self.shared
+            .graph
+            .publishers(&resolve(&self.shared.namespace, topic))
+    }
+
+    /// Names of all nodes in the ROS graph, without namespace; [`crate::NodeKit::watch_nodes`] has to have been called.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<String> {
+        let all = self.shared.graph.publishers(topics::ROSOUT);
+        let mut names: Vec<String> = all
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|n| n.rsplit('/').next())
+            // Names that begin like this belong to ROS itself, or the graph does not know them yet.
+            .filter(|n| !n.is_empty() && !n.starts_with('_'))
+            .map(str::to_string)
+            .collect();
+        names.dedup();
+        names
     }
 
     /// What has come since the last tick: for a node that must not lose anything when it is told to stop.

@@ -102,10 +102,7 @@ async fn executive(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                         // The simulator holds time until it hears this.
                         node.announce(core.health())?;
                     }
-                    Err(e) => {
-                        tracing::warn!("{e}");
-                        request.reject()?;
-                    }
+                    Err(e) => refuse(request, &e)?,
                 }
                 continue;
             }
@@ -223,6 +220,24 @@ fn order(core: &mut Executive, store: &Store, bundle_id: &str) -> anyhow::Result
         return Err(e);
     }
     Ok(())
+}
+
+/// Refuses an order to drive so that its sender learns why: a rejected goal of a ROS action carries no words, so the goal
+/// is taken and ended at once. The state in the result is IDLE: there was no drive.
+fn refuse(
+    request: r2r::ActionServerGoalRequest<ExecuteDrive::Action>,
+    why: &anyhow::Error,
+) -> r2r::Result<()> {
+    tracing::warn!("{why:#}");
+    let bundle_id = request.goal.bundle_id.clone();
+    let (mut goal, _cancels) = request.accept()?;
+    goal.abort(msgs::result(&Outcome {
+        state: DriveState::Idle,
+        bundle_id,
+        reason: format!("{why:#}"),
+        distance_driven_m: 0.0,
+        goal_error_estimate_m: f64::NAN,
+    }))
 }
 
 fn shut_down(

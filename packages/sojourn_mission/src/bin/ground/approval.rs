@@ -3,12 +3,13 @@
 use crate::link::{Link, Signature, Waited};
 use crate::{End, failed, none, say, seconds};
 use r2r::sojourn_msgs::srv::SubmitSignature;
+use sojourn_core::conduct::Event;
 use sojourn_core::files;
 use sojourn_core::plan::Plan;
 use sojourn_core::report::Report;
 use sojourn_mission::MissionError;
 use sojourn_mission::conductor::{
-    Answer, ApprovalBy, Event, GroundParams, MAX_ANSWER_BYTES, exit, parse_answer,
+    Answer, ApprovalBy, GroundParams, MAX_ANSWER_BYTES, exit, parse_answer,
 };
 use sojourn_mission::gate::{self, Approval, SignedApproval};
 use sojourn_mission::keys::{KeyFile, Purpose};
@@ -98,7 +99,7 @@ fn ask_for(
         how: how.into(),
         plan_digest: approval.plan_digest.clone(),
         report_digest: approval.report_digest.clone(),
-        approval: Box::new(approval),
+        approval: Box::new(serde_json::to_value(&approval)?),
     });
     Ok(())
 }

@@ -2,26 +2,13 @@
 
 use crate::{End, failed, seconds};
 use futures::{Stream, StreamExt};
-use r2r::diagnostic_msgs::msg::DiagnosticArray;
-use r2r::sojourn_msgs::msg::Heartbeat;
 use r2r::sojourn_msgs::srv::SubmitSignature;
+use sojourn_core::conduct::Event;
 use sojourn_core::health::{Health, NodeState};
-use sojourn_mission::conductor::Event;
-use sojourn_ros::{Refused, RunningNode};
+use sojourn_ros::RunningNode;
 use std::collections::BTreeSet;
 use std::future::Future;
 use tokio::time::Instant;
-
-/// Names of nodes that were heard.
-pub(crate) struct Heard(Vec<String>);
-
-pub(crate) fn node_of_heartbeat(m: Heartbeat) -> Result<Option<Heard>, Refused> {
-    Ok(Some(Heard(vec![m.node])))
-}
-
-pub(crate) fn nodes_of_diagnostics(m: DiagnosticArray) -> Result<Option<Heard>, Refused> {
-    Ok(Some(Heard(m.status.into_iter().map(|s| s.name).collect())))
-}
 
 pub(crate) type Signature = r2r::ServiceRequest<SubmitSignature::Service>;
 type Signatures = Box<dyn Stream<Item = Signature> + Unpin>;
@@ -34,27 +21,29 @@ pub(crate) enum Waited<T> {
     TimedOut,
 }
 
+/// The ground hears no topic.
+pub(crate) type Nothing = std::convert::Infallible;
+
 /// The running node.
 pub(crate) struct Link {
-    node: RunningNode<Heard>,
+    node: RunningNode<Nothing>,
     signatures: Signatures,
     names: BTreeSet<String>,
 }
 
 enum Woken<T> {
-    Event(sojourn_ros::Event<Heard>),
+    Event(sojourn_ros::Event<Nothing>),
     Signature(Signature),
     Done(T),
     TimedOut,
 }
 
 impl Link {
-    pub(crate) fn new(node: RunningNode<Heard>, signatures: Signatures) -> Self {
-        let names = BTreeSet::from([node.name().to_string()]);
+    pub(crate) fn new(node: RunningNode<Nothing>, signatures: Signatures) -> Self {
         Self {
             node,
             signatures,
-            names,
+            names: BTreeSet::new(),
         }
     }
 
@@ -65,7 +54,7 @@ impl Link {
         }
     }
 
-    /// Nodes heard so far.
+    /// Nodes seen in the ROS graph so far.
     pub(crate) fn nodes(&self) -> Event {
         Event::Nodes {
             names: self.names.iter().cloned().collect(),
@@ -149,15 +138,10 @@ impl Link {
         })
     }
 
-    fn live_on(&mut self, event: sojourn_ros::Event<Heard>) -> Result<(), End> {
+    fn live_on(&mut self, event: sojourn_ros::Event<Nothing>) -> Result<(), End> {
         match event {
-            sojourn_ros::Event::Tick(tick) => {
-                self.names.extend(
-                    tick.inputs
-                        .into_iter()
-                        .flat_map(|h| h.0)
-                        .filter(|n| !n.is_empty() && n.len() < 256),
-                );
+            sojourn_ros::Event::Tick(_) => {
+                self.names.extend(self.node.nodes());
                 self.node.done(Health::ok(NodeState::Active))?;
                 Ok(())
             }

@@ -3,16 +3,17 @@
 mod approval;
 mod link;
 
-use link::{Heard, Link, Waited};
+use link::{Link, Nothing, Waited};
 use r2r::geometry_msgs::msg::Point;
 use r2r::sojourn_msgs::action::ExecuteDrive;
 use r2r::sojourn_msgs::srv::{PlanRoute, SubmitSignature, UplinkBundle, VerifyPlan};
+use sojourn_core::conduct::Event;
 use sojourn_core::plan::Plan;
 use sojourn_core::report::Report;
+use sojourn_core::status::DriveState;
 use sojourn_core::{files, topics};
 use sojourn_mission::Bundle;
-use sojourn_mission::conductor::{Event, GroundParams, exit};
-use sojourn_mission::executive::DriveState;
+use sojourn_mission::conductor::{GroundParams, exit};
 use sojourn_ros::{NodeKit, run_node};
 use std::future::Future;
 use std::io::Write;
@@ -55,7 +56,7 @@ pub(crate) fn say(event: &Event) {
     let _ = out.flush();
 }
 
-async fn ground(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
+async fn ground(mut kit: NodeKit<Nothing>) -> anyhow::Result<()> {
     let outcome = match prepare(&mut kit) {
         Ok(mut ready) => {
             let service = kit.node().create_service::<SubmitSignature::Service>(
@@ -114,7 +115,7 @@ struct Conductor {
     ready: Vec<(&'static str, Ready)>,
 }
 
-fn prepare(kit: &mut NodeKit<Heard>) -> anyhow::Result<Conductor> {
+fn prepare(kit: &mut NodeKit<Nothing>) -> anyhow::Result<Conductor> {
     let params: GroundParams = kit.params()?;
     params.check()?;
     let out_dir = PathBuf::from(&params.out_dir);
@@ -133,8 +134,7 @@ fn prepare(kit: &mut NodeKit<Heard>) -> anyhow::Result<Conductor> {
         )?
     };
     approval::check_key(&params)?;
-    kit.subscribe(&topics::HEARTBEAT, link::node_of_heartbeat)?;
-    kit.subscribe(&topics::DIAGNOSTICS, link::nodes_of_diagnostics)?;
+    kit.watch_nodes();
     let node = kit.node();
     let qos = r2r::QosProfile::services_default;
     let plan = node.create_client::<PlanRoute::Service>(topics::PLAN_ROUTE.name, qos())?;
@@ -295,7 +295,7 @@ async fn approve(
     say(&Event::Approved {
         bundle_id: bundle.id().into(),
         signer: bundle.approval().approval.signer.clone(),
-        purpose: bundle.approval().approval.purpose,
+        purpose: bundle.approval().approval.purpose.name().into(),
         bundle_dir: dir.display().to_string(),
     });
     Ok(bundle)
@@ -340,18 +340,13 @@ async fn drive(link: &mut Link, c: &Conductor, bundle: &Bundle) -> Result<(), En
         Waited::Done(result) => result,
         Waited::TimedOut => return Err(failed("the executive did not answer the order to drive")),
     };
-    let (goal, result, mut feedback) = accepted.map_err(|e| {
+    let refused = |why: &str| {
         failed(format!(
-            "the executive refused to drive bundle {}: {e}",
+            "the executive refused to drive bundle {}: {why}",
             bundle.id()
         ))
-    })?;
-    let planned_m = bundle.plan().distance_m;
-    say(&Event::Driving {
-        bundle_id: bundle.id().into(),
-        planned_m,
-    });
-    say(&link.nodes());
+    };
+    let (goal, result, mut feedback) = accepted.map_err(|e| refused(&e.to_string()))?;
     let mut result = Box::pin(result);
     let mut said_at: Option<tokio::time::Instant> = None;
     let mut said_state = u8::MAX;
@@ -366,6 +361,13 @@ async fn drive(link: &mut Link, c: &Conductor, bundle: &Bundle) -> Result<(), En
         };
         match link.wait(next, Some(until)).await {
             Ok(Waited::Done(Ok(status))) => {
+                if said_at.is_none() {
+                    say(&Event::Driving {
+                        bundle_id: bundle.id().into(),
+                        planned_m: bundle.plan().distance_m,
+                    });
+                    say(&link.nodes());
+                }
                 let due =
                     said_at.is_none_or(|at| at.elapsed() >= seconds(c.params.progress_every_s));
                 if due || status.state != said_state {
@@ -390,6 +392,10 @@ async fn drive(link: &mut Link, c: &Conductor, bundle: &Bundle) -> Result<(), En
         }
     };
     let (_, result) = ended.map_err(|e| failed(format!("the drive's result was lost: {e}")))?;
+    // A refused order has a result too, for its reason; the state in it is no end of a drive.
+    if !DriveState::from_number(result.state).is_some_and(DriveState::is_end) {
+        return Err(refused(&result.reason));
+    }
     say(&link.nodes());
     let finished = Event::Finished {
         reached: result.reached,

@@ -1,10 +1,6 @@
 //! What is left when a drive is ended early: Ctrl-C at several moments, and the launcher killed outright.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test stops at the first surprise"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use sojourn_tests::{Domain, Running, read_json, signal, sojourn};
 use std::path::{Path, PathBuf};

@@ -535,11 +535,14 @@ mod tests {
         let first = lock(&file, &Say(Instant::now())).unwrap();
         let (tx, rx) = std::sync::mpsc::channel();
         let path = file.clone();
-        let second = std::thread::spawn(move || {
-            let lock = lock(&path, &Say(Instant::now()));
-            tx.send(()).unwrap();
-            lock
-        });
+        let second = std::thread::Builder::new()
+            .name("second".into())
+            .spawn(move || {
+                let lock = lock(&path, &Say(Instant::now()));
+                tx.send(()).unwrap();
+                lock
+            })
+            .unwrap();
         let wait = std::time::Duration::from_millis(200);
         assert!(rx.recv_timeout(wait).is_err(), "both at once");
         drop(first);

@@ -1,9 +1,13 @@
 //! Parameters of the two nodes, as their files give them, and what they mean for the cores.
 
-use crate::{TwinError, sim::SimConfig, world::WorldParams};
+use crate::{
+    TwinError,
+    sim::{SimConfig, faults::FaultSchedule},
+    world::WorldParams,
+};
 use serde::Deserialize;
-use sojourn_core::{CoreError, error::in_range, frames::Pose2, rover::Rover};
-use std::{collections::BTreeMap, time::Duration};
+use sojourn_core::{CoreError, error::in_range, frames::Pose2, rover::Rover, soil::SoilTable};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// Parameters of the node `twin`.
 #[derive(Clone, Debug, Deserialize)]
@@ -81,8 +85,12 @@ pub struct SimulatorParams {
     pub sun_azimuth_deg: f64,
     /// Height of the sun, degrees.
     pub sun_elevation_deg: f64,
-    /// Slip on top of the rover's model, before the soil's factor.
+    /// Share of the way lost on top of what the soil takes.
     pub extra_slip: f64,
+    /// File of the soils; empty for the one that comes with Sojourn.
+    pub soils_file: String,
+    /// File of faults to come; empty for none.
+    pub faults_file: String,
     /// Images of the pan at the start.
     pub pan_images: usize,
     /// An image after turning this far, degrees.
@@ -190,6 +198,15 @@ impl SimulatorParams {
                 start: Pose2::new(start[0], start[1], self.start_yaw_rad),
                 goal_m: Some(goal),
                 extra_slip: self.extra_slip,
+                soils: match self.soils_file.as_str() {
+                    "" => None,
+                    file => Some(SoilTable::load(Path::new(file))?),
+                },
+                soil_seed: self.seed,
+                faults: match self.faults_file.as_str() {
+                    "" => FaultSchedule::default(),
+                    file => FaultSchedule::load(Path::new(file))?,
+                },
                 pan_images: self.pan_images,
                 image_turn_rad: self.image_turn_deg.to_radians(),
                 render_range_m: self.render_range_m,

@@ -27,8 +27,8 @@ use sojourn_mission::executive::{
 };
 use sojourn_perception::{DepthImage, Perception, TerrainGrid};
 use sojourn_twin::sim::{
-    ImageEvent, SimConfig, SimOutput, Simulator, Truth, cadence::ImageCadence, imu::ImuSample,
-    score::Score,
+    ImageEvent, SimConfig, SimOutput, Simulator, Truth, cadence::ImageCadence,
+    faults::FaultSchedule, imu::ImuSample, score::Score,
 };
 
 /// AutoNav's status is sent at least this often, seconds, as its node does.
@@ -498,6 +498,9 @@ fn simulator(
         start,
         goal_m: Some([plan.goal.x_m, plan.goal.y_m]),
         extra_slip: s.extra_slip,
+        soils: None,
+        soil_seed: scenario.seed,
+        faults: FaultSchedule::default(),
         pan_images: s.pan_images,
         image_turn_rad: s.image_turn_deg.to_radians(),
         render_range_m: s.render_range_m,

@@ -1,22 +1,27 @@
 //! The simulator's core: a rover on ground truth, stepped one control period at a time.
 //!
 //! It is told the time and a command and answers with what the sensors read. The wheels do at once what they are told,
-//! within the rover's limits; the soil takes its share of the way; the body stands as it settles. The same seed and the
-//! same commands give the same bits.
+//! within the rover's limits; how far that takes the rover is [`crate::terra`]'s matter; the body stands as it settles, less
+//! what the wheels sink in. The same seed and the same commands give the same bits.
 
 pub mod cadence;
+pub mod faults;
 pub mod imu;
 pub mod score;
+pub mod soils;
 
 use crate::{
     TwinError,
     render::{DepthNoise, Frame, render},
+    terra::{Dynamics, Tracks, Traction},
     world::World,
 };
 use cadence::{ImageCadence, ImageDue};
+use faults::{FaultSchedule, Faults};
 use imu::{ImuModel, ImuSample};
 use nalgebra::UnitQuaternion;
 use score::{Period, Score, Scorer};
+use soils::TrueSoils;
 use sojourn_core::{
     Stamp,
     body::Body,
@@ -26,6 +31,7 @@ use sojourn_core::{
     raster::HeightField,
     rover::Rover,
     settle::{Settled, Settler},
+    soil::SoilTable,
 };
 use std::sync::Arc;
 
@@ -38,8 +44,14 @@ pub struct SimConfig {
     pub start: Pose2,
     /// Where it should arrive, metres in `map`: for the score.
     pub goal_m: Option<[f64; 2]>,
-    /// Slip on top of the rover's model, before the soil's factor.
+    /// Share of the way lost on top of what the soil takes.
     pub extra_slip: f64,
+    /// What the ground is made of; `None` for the table that comes with Sojourn.
+    pub soils: Option<SoilTable>,
+    /// Seed of the soils: patches where the world has no classes, and the strength of each class.
+    pub soil_seed: u64,
+    /// What is to go wrong.
+    pub faults: FaultSchedule,
     /// Images of the pan at the start, evenly around.
     pub pan_images: usize,
     /// An image after turning this far, radians.
@@ -53,7 +65,7 @@ pub struct SimConfig {
 }
 
 impl SimConfig {
-    /// The demo's run: 3 % more slip than expected, six images around at the start, one every 20° of turn.
+    /// The demo's run: 3 % more slip than the soil's, six images around at the start, one every 20° of turn.
     #[must_use]
     pub fn demo(seed: u64, start: Pose2, goal_m: Option<[f64; 2]>) -> Self {
         Self {
@@ -61,6 +73,9 @@ impl SimConfig {
             start,
             goal_m,
             extra_slip: 0.03,
+            soils: None,
+            soil_seed: seed,
+            faults: FaultSchedule::default(),
             pan_images: 6,
             image_turn_rad: 20f64.to_radians(),
             render_range_m: 30.0,
@@ -120,12 +135,14 @@ pub struct Truth {
     pub pose: Pose2,
     /// True velocity: along the body's x axis and about the vertical.
     pub velocity: Velocity,
-    /// Slip, 0 to 1; 0 when it does not drive.
+    /// Share of the commanded way that is lost; 0 when it does not drive, below 0 when it is pushed ahead downhill.
     pub slip: f64,
     /// True way since the start, metres.
     pub distance_m: f64,
-    /// How it stands.
+    /// How it stands, sunk in as deep as its wheels are.
     pub settled: Settled,
+    /// What each wheel carries, pulls and how deep it stands.
+    pub traction: Traction,
 }
 
 /// What one control period gives.
@@ -156,10 +173,17 @@ pub struct Simulator {
     scoring: bool,
     last: Option<Stamp>,
     pose: Pose2,
+    /// On the ground as if that were hard.
     settled: Settled,
     wheels: WheelReading,
     distance_m: f64,
     images: ImageCadence,
+    run_s: f64,
+    soils: TrueSoils,
+    dynamics: Dynamics,
+    tracks: Tracks,
+    traction: Traction,
+    faults: Faults,
 }
 
 impl Simulator {
@@ -179,10 +203,19 @@ impl Simulator {
         body.check(&body.name)?;
         let world = world.into();
         let settler = Settler::new(&rover, (0.2 * rover.wheel.radius_m).max(0.01));
+        let faults = Faults::new(&config.faults, &rover, config.seed)?;
+        let start = faults.true_start(config.start);
         let start = Pose2 {
-            yaw_rad: wrap_rad(config.start.yaw_rad),
-            ..config.start
+            yaw_rad: wrap_rad(start.yaw_rad),
+            ..start
         };
+        let table = match &config.soils {
+            Some(table) => table.clone(),
+            None => SoilTable::shipped()?,
+        };
+        table.check("soils")?;
+        let soils = TrueSoils::new(table, config.soil_seed);
+        let dynamics = Dynamics::new(&rover, body, &soils.soils());
         let no_ground = |reason: String| TwinError::NoGround {
             x_m: start.x_m,
             y_m: start.y_m,
@@ -210,6 +243,12 @@ impl Simulator {
             wheels: WheelReading::default(),
             distance_m: 0.0,
             images: ImageCadence::new(&rover, config.pan_images, config.image_turn_rad),
+            run_s: 0.0,
+            soils,
+            dynamics,
+            tracks: Tracks::default(),
+            traction: Traction::default(),
+            faults,
             world,
             rover,
             config,
@@ -247,17 +286,21 @@ impl Simulator {
             .last
             .map_or(0.0, |last| now.since(last).clamp(0.0, 1.0));
         self.last = Some(now);
+        self.run_s += dt_s;
         let before = attitude(&self.settled, self.pose.yaw_rad);
 
         let command = self.within_reach(command);
-        let motion = wheels_for(&self.rover, command);
-        let moved = self.advance(command, dt_s);
+        self.faults
+            .advance(self.run_s, self.distance_m, &self.wheels.steer_rad);
+        let motion = self.faults.wheels(wheels_for(&self.rover, command));
+        let moved = self.advance(command, &motion, dt_s);
         self.turn_wheels(&motion, dt_s);
+        let sunk = self.sunk();
         if self.scoring && dt_s > 0.0 {
             self.scorer.add(&Period {
                 dt_s,
                 pose: self.pose,
-                settled: moved.blocked.is_none().then_some(&self.settled),
+                settled: moved.blocked.is_none().then_some(&sunk),
                 way_m: moved.way_m.abs(),
                 wheel_way_m: (command.speed_mps * dt_s).abs(),
                 slip: moved.slip,
@@ -267,7 +310,7 @@ impl Simulator {
 
         let after = attitude(&self.settled, self.pose.yaw_rad);
         let imu_s = if dt_s > 0.0 { dt_s } else { control_s };
-        let imu = self.imu.sample(
+        let mut imu = self.imu.sample(
             now,
             imu_s,
             before,
@@ -276,6 +319,12 @@ impl Simulator {
         );
         self.images
             .add(command.speed_mps * dt_s, dt_s, moved.turn_rad);
+        let too_much = self.faults.gyro_radps();
+        for sample in &mut imu {
+            for (rate, bias) in sample.gyro_radps.iter_mut().zip(too_much) {
+                *rate += bias;
+            }
+        }
         let truth = Truth {
             map_from_base_link: self.map_from_base_link(),
             pose: self.pose,
@@ -289,7 +338,8 @@ impl Simulator {
             },
             slip: moved.slip,
             distance_m: self.distance_m,
-            settled: self.settled,
+            settled: sunk,
+            traction: self.traction,
         };
         let image = self.image(now);
         SimOutput {
@@ -317,18 +367,22 @@ impl Simulator {
         }
     }
 
-    fn advance(&mut self, command: Velocity, dt_s: f64) -> Moved {
+    /// Moves the rover as far as its wheels and the ground take it.
+    fn advance(&mut self, command: Velocity, motion: &WheelMotion, dt_s: f64) -> Moved {
+        let under = self.soils_under();
+        self.traction = self
+            .dynamics
+            .step(&mut self.tracks, &self.settled, under, motion, dt_s);
         if command.is_stop() || dt_s <= 0.0 {
             return Moved::default();
         }
-        let soil = self.world.soil_factor(self.pose.x_m, self.pose.y_m);
-        let model = &self.rover.slip;
-        let expected = model.slip(self.settled.pitch_rad, command.speed_mps.signum());
-        let slip = ((expected + self.config.extra_slip) * soil).clamp(0.0, 0.98);
-        let way_m = command.speed_mps * dt_s * (1.0 - slip);
-        // A turning wheel scrubs; half the slip of driving is felt as a smaller turn.
-        let turn_rad = command.turn_radps * dt_s * (1.0 - 0.5 * slip);
-        let left_m = model.lateral(self.settled.roll_rad) * soil * way_m.abs();
+        let t = &self.traction;
+        let left_over = (1.0 - self.config.extra_slip) * (1.0 - self.faults.slip());
+        let way_m = t.forward_mps * dt_s * left_over;
+        // A turning wheel scrubs; half of what is lost beside the soil is felt as a smaller turn.
+        let turn_rad = t.turn_radps * dt_s * 0.5 * (1.0 + left_over);
+        let left_m = t.left_mps * dt_s * self.settled.roll_rad.cos();
+        let slip = 1.0 - (1.0 - t.slip) * left_over;
         let along = self
             .pose
             .moved(way_m * self.settled.pitch_rad.cos(), turn_rad);
@@ -356,6 +410,37 @@ impl Simulator {
         }
     }
 
+    /// The soil under each wheel.
+    fn soils_under(&self) -> [usize; 6] {
+        let there = self.rover.has_wheel();
+        let mut under = [0; 6];
+        for (i, hub) in self.rover.hubs_m().iter().enumerate() {
+            if there[i] {
+                let [x_m, y_m] = self.pose.point(hub[0], hub[1]);
+                under[i] = self.soils.at(&self.world, x_m, y_m);
+            }
+        }
+        under
+    }
+
+    /// How the rover stands with its wheels in the ground: lower by their mean sinkage. That one wheel sinks deeper than
+    /// another does not tilt it here.
+    fn sunk(&self) -> Settled {
+        let there = self.rover.has_wheel();
+        let mut s = self.settled;
+        let mut sum_m = 0.0;
+        for (i, w) in self.traction.wheels.iter().enumerate() {
+            if there[i] {
+                s.wheel_m[i] -= w.sinkage_m;
+                sum_m += w.sinkage_m;
+            }
+        }
+        let mean_m = sum_m / self.rover.wheel_count() as f64;
+        s.z_m -= mean_m;
+        s.clearance_m -= mean_m;
+        s
+    }
+
     fn turn_wheels(&mut self, motion: &WheelMotion, dt_s: f64) {
         let r = self.rover.wheel.radius_m;
         for i in 0..6 {
@@ -368,10 +453,11 @@ impl Simulator {
             self.wheels.position_rad[i] += radps * dt_s;
             self.wheels.steer_rad[i] = motion.steer_rad[i];
         }
+        self.faults.encoders(&mut self.wheels.position_rad);
     }
 
     fn map_from_base_link(&self) -> Transform<Map, BaseLink> {
-        let s = &self.settled;
+        let s = self.sunk();
         let p = self.pose;
         Transform::from_xyz_rpy([p.x_m, p.y_m, s.z_m], s.roll_rad, s.pitch_rad, p.yaw_rad)
     }
@@ -391,13 +477,17 @@ impl Simulator {
                 / (camera.fx * self.rover.navcam.baseline_m),
         });
         let map_from_navcam = self.map_from_base_link() * base_link_from_navcam;
-        let frame = render(
+        if self.faults.drops(number) {
+            return None;
+        }
+        let mut frame = render(
             &self.world,
             &camera,
             &map_from_navcam,
             self.config.render_range_m,
             noise,
         );
+        self.faults.spoil(&mut frame);
         Some(ImageEvent {
             stamp: now,
             number,

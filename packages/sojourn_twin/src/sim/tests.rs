@@ -89,7 +89,11 @@ fn the_truth_stands_as_settling_says() {
     let settler = Settler::new(&perseverance(), 0.2 * 0.2625);
     for o in out.iter().step_by(97) {
         let s = settler.settle(&*world, o.truth.pose).unwrap();
-        assert_eq!(s, o.truth.settled);
+        // lower by what the wheels sink in, otherwise alike
+        let sunk = &o.truth.settled;
+        assert_eq!((s.roll_rad, s.pitch_rad), (sunk.roll_rad, sunk.pitch_rad));
+        assert!(s.z_m >= sunk.z_m && s.z_m - sunk.z_m < 0.1);
+        assert!((s.z_m - sunk.z_m - (s.clearance_m - sunk.clearance_m)).abs() < 1e-9);
         let (roll, pitch, _) = o.truth.map_from_base_link.rpy_rad();
         assert!((roll - s.roll_rad).abs() < 1e-9 && (pitch - s.pitch_rad).abs() < 1e-9);
     }
@@ -105,7 +109,7 @@ fn slip_is_five_percent_and_more_on_average_over_a_long_drive() {
         let params = WorldParams {
             rock_cfa: 0.0,
             resolution_m: 0.5,
-            ..WorldParams::demo(seed, [-5.0, -10.0, 220.0, 10.0], [0.0, 0.0])
+            ..WorldParams::demo(seed, [-5.0, -10.0, 240.0, 10.0], [0.0, 0.0])
         };
         let world = World::from_fn(&params, |_, _| 0.0).unwrap();
         let config = SimConfig {
@@ -123,7 +127,7 @@ fn slip_is_five_percent_and_more_on_average_over_a_long_drive() {
             );
         }
         assert!(sim.score().distance_driven_m > 190.0);
-        assert_eq!(sim.score().unsafe_events, 0);
+        assert_eq!(sim.score().events, []);
         sum += sim.score().mean_slip;
     }
     assert!(sum / 4.0 >= 0.05, "{}", sum / 4.0);
@@ -264,7 +268,8 @@ proptest! {
         let mut sim = on_plane(0.0, grade, yaw);
         let out = drive(&mut sim, AHEAD, 120);
         let score = sim.score();
-        prop_assert!(score.mean_slip > 0.02 && score.mean_slip < 0.6);
+        // downhill the weight pushes: less slip than none
+        prop_assert!(score.mean_slip > -0.1 && score.mean_slip < 0.6);
         prop_assert!((score.distance_driven_m - 0.04 * 11.9 * (1.0 - score.mean_slip)).abs() < 1e-9);
         prop_assert!((score.max_tilt_deg - grade.atan().to_degrees()).abs() < 0.2);
         let end = out[119].truth.pose;

@@ -1,6 +1,6 @@
 //! Drives AutoNav through seeded rock fields in the tests' double and prints what came of it.
 //!
-//!     cargo run -p sojourn_autonav --example rock_fields -- [seeds] [length_m] [rover] [perfect|camera]
+//!     cargo run -p sojourn_autonav --example rock_fields -- [seeds] [length_m] [rover] [perfect|camera] [cfa:slope,…]
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test tool may end on bad data
 
@@ -28,14 +28,17 @@ fn main() {
         "| CFA | slope | reached | unsafe events | mean stops | driven / straight | plannings | p50 ms | p99 ms | max ms | max settled |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
-    for (cfa, slope_deg) in [
-        (0.02, 0.0),
-        (0.03, 0.0),
-        (0.03, 10.0),
-        (0.05, 0.0),
-        (0.05, 10.0),
-        (0.10, 0.0),
-    ] {
+    let cells: Vec<(f64, f64)> = arg(5, "0.02:0,0.03:0,0.03:10,0.05:0,0.05:10,0.1:0")
+        .split(',')
+        .map(|cell| {
+            let (cfa, slope) = cell.split_once(':').expect("cells are CFA:slope, …");
+            (
+                cfa.parse().expect("a share"),
+                slope.parse().expect("degrees"),
+            )
+        })
+        .collect();
+    for (cfa, slope_deg) in cells {
         let (mut reached, mut unsafe_events, mut stops, mut ratio) = (0, 0, 0, 0.0);
         let mut ms = Vec::new();
         let mut settled = 0;

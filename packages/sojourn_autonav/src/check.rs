@@ -1,13 +1,17 @@
-//! Whether the rover may stand at a pose: exact settling against the limits, on ground that is known.
+//! Whether the rover may stand at a pose, in tiers, on ground that is known.
 
-use crate::{config::Config, ground::Ground};
+use crate::{
+    clearance::{self, Ace},
+    config::{Config, PlannerKind},
+    ground::Ground,
+    slip_forecast::SlipForecast,
+};
 use sojourn_core::{
     frames::Pose2,
     limits::Limits,
     plan::WaypointLimits,
     rover::Rover,
     settle::{Excess, Settler},
-    slip::SlipModel,
 };
 
 /// Verdict on one pose.
@@ -63,15 +67,36 @@ pub fn tightened(rover: &Limits, waypoint: &WaypointLimits) -> Limits {
     }
 }
 
-/// Checks poses and counts how many it settled.
+/// Checks poses in tiers and counts how many it settled.
+///
+/// Approximate clearance evaluation accepts what is safe for any ground the map allows; what it does not accept is
+/// settled exactly on the mean, the highest and the lowest surface, and has to keep the limits on each. Nothing else is
+/// safe.
 #[derive(Clone, Debug)]
 pub struct Checker {
     settler: Settler,
-    slip: SlipModel,
+    ace: Ace,
+    tiers: Tiers,
+    /// Whether look-ups count against the budget too.
+    capped: bool,
+    slip: SlipForecast,
     slip_share: f64,
+    /// Poses looked up since [`Checker::start`].
+    pub looked_up: usize,
     /// Poses settled since [`Checker::start`].
     pub settled: usize,
     budget: usize,
+}
+
+/// Which tiers decide: the whole check, or those of a baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tiers {
+    /// Approximate clearance evaluation, then exact settling.
+    AceThenSettling,
+    /// Approximate clearance evaluation alone.
+    AceOnly,
+    /// Discs of the rover's size.
+    Disc,
 }
 
 impl Checker {
@@ -80,26 +105,98 @@ impl Checker {
     pub fn new(config: &Config, rover: &Rover) -> Self {
         Self {
             settler: Settler::new(rover, config.settle_step_m),
-            slip: rover.slip,
+            ace: Ace::new(rover, config.swing_m),
+            tiers: config.planner.tiers(),
+            capped: config.planner == PlannerKind::EnavLike,
+            slip: SlipForecast::new(rover.slip, config.slip_prior_sigma, config.slip_noise_sigma),
             slip_share: config.slip_share,
+            looked_up: 0,
             settled: 0,
             budget: config.max_settles,
         }
     }
 
+    /// What is known of slip, to be taught.
+    pub fn slip_mut(&mut self) -> &mut SlipForecast {
+        &mut self.slip
+    }
+
+    /// What is known of slip.
+    #[must_use]
+    pub fn slip(&self) -> &SlipForecast {
+        &self.slip
+    }
+
     /// Begins a new planning with a fresh budget.
     pub fn start(&mut self) {
+        self.looked_up = 0;
         self.settled = 0;
     }
 
     /// Whether the budget of this planning is used up.
     #[must_use]
     pub fn exhausted(&self) -> bool {
-        self.settled >= self.budget
+        self.settled >= self.budget || (self.capped && self.looked_up >= self.budget)
     }
 
-    /// Settles the rover at a pose in `odom`. `direction` is 1 forward, −1 backward, 0 for a turn in place (no slip
-    /// along the way is predicted then).
+    /// Whether all candidates are looked at, not only those up to the first safe one.
+    #[must_use]
+    pub fn looks_at_all(&self) -> bool {
+        self.tiers == Tiers::AceThenSettling
+    }
+
+    /// The first tier alone: safe, or nothing is said.
+    pub fn looked(
+        &mut self,
+        ground: &Ground,
+        limits: &Limits,
+        share: f64,
+        pose: Pose2,
+        direction: f64,
+    ) -> Option<Verdict> {
+        self.looked_up += 1;
+        let (surfaces, images) = (ground.surfaces.as_ref()?, ground.images.as_ref()?);
+        let b = self.ace.bounds(surfaces, images, pose)?;
+        if clearance::excess(&b, limits, share).is_some() {
+            return None;
+        }
+        let steepest = -b.attitude.pitch_up.hi.max(0.0);
+        let pitch = if direction < 0.0 {
+            -b.attitude.pitch_up.lo
+        } else {
+            steepest
+        };
+        if self.slips(ground, limits, pose, pitch, direction).is_some() {
+            return None;
+        }
+        Some(Verdict::Safe {
+            tilt_rad: b.tilt_rad(),
+            clearance_m: b.clearance_m,
+        })
+    }
+
+    fn slips(
+        &self,
+        ground: &Ground,
+        limits: &Limits,
+        pose: Pose2,
+        pitch_rad: f64,
+        direction: f64,
+    ) -> Option<Excess> {
+        if direction == 0.0 {
+            return None;
+        }
+        let class = ground.class.nearest(pose.x_m, pose.y_m);
+        let slip = self.slip.worst(pitch_rad, direction, class);
+        (!(slip <= limits.slip * self.slip_share)).then_some(Excess {
+            limit: "slip",
+            value: slip,
+            allowed: limits.slip,
+        })
+    }
+
+    /// Whether the rover may stand at a pose in `odom`. `direction` is 1 forward, −1 backward, 0 for a turn in place
+    /// (no slip along the way is predicted then).
     pub fn verdict(
         &mut self,
         ground: &Ground,
@@ -108,26 +205,61 @@ impl Checker {
         pose: Pose2,
         direction: f64,
     ) -> Verdict {
-        self.settled += 1;
-        let Some(s) = self.settler.settle(ground, pose) else {
-            return Verdict::Unknown;
-        };
-        if let Some(excess) = s.excess(limits, share) {
-            return Verdict::Unsafe(excess);
+        if self.tiers == Tiers::Disc {
+            self.looked_up += 1;
+            return match &ground.disc {
+                Some(disc) => disc.verdict(limits, share, pose),
+                None => Verdict::Unknown,
+            };
         }
-        if direction != 0.0 {
-            let slip = self.slip.slip(s.pitch_rad, direction);
-            if !(slip <= limits.slip * self.slip_share) {
-                return Verdict::Unsafe(Excess {
-                    limit: "slip",
-                    value: slip,
-                    allowed: limits.slip,
-                });
+        if let Some(safe) = self.looked(ground, limits, share, pose, direction) {
+            return safe;
+        }
+        match self.tiers {
+            Tiers::Disc => Verdict::Unknown,
+            Tiers::AceThenSettling => self.settled_verdict(ground, limits, share, pose, direction),
+            Tiers::AceOnly => {
+                let seen = self.settler.settle(&ground.seen, pose).is_some();
+                if seen {
+                    Verdict::Unsafe(Excess {
+                        limit: "approximate clearance",
+                        value: f64::NAN,
+                        allowed: share,
+                    })
+                } else {
+                    Verdict::Unknown
+                }
             }
         }
+    }
+
+    /// The second tier: exact settling on each surface.
+    fn settled_verdict(
+        &mut self,
+        ground: &Ground,
+        limits: &Limits,
+        share: f64,
+        pose: Pose2,
+        direction: f64,
+    ) -> Verdict {
+        self.settled += 1;
+        let (mut tilt_rad, mut clearance_m) = (0.0f64, f64::INFINITY);
+        for surface in [&ground.grown, &ground.seen, &ground.low] {
+            let Some(s) = self.settler.settle(surface, pose) else {
+                return Verdict::Unknown;
+            };
+            if let Some(excess) = s.excess(limits, share) {
+                return Verdict::Unsafe(excess);
+            }
+            if let Some(excess) = self.slips(ground, limits, pose, s.pitch_rad, direction) {
+                return Verdict::Unsafe(excess);
+            }
+            tilt_rad = tilt_rad.max(s.tilt_rad);
+            clearance_m = clearance_m.min(s.clearance_m);
+        }
         Verdict::Safe {
-            tilt_rad: s.tilt_rad,
-            clearance_m: s.clearance_m,
+            tilt_rad,
+            clearance_m,
         }
     }
 }
@@ -146,7 +278,7 @@ mod tests {
         let at = Pose2::default();
         let mut verdict = |raster: &Raster, pose| {
             check.verdict(
-                &Ground::prepare(raster, None, 0.1),
+                &Ground::of(raster, None, 0.1).with_images(&r, 0.12, PlannerKind::Tiered),
                 &r.limits,
                 0.8,
                 pose,

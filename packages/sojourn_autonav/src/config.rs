@@ -3,6 +3,7 @@
 //! Lengths are given in footprints (multiples of [`Rover::footprint_radius_m`]), so that one file serves a rover of
 //! three metres and one of half a metre.
 
+use crate::check::Tiers;
 use serde::Deserialize;
 use sojourn_core::{CoreError, error::in_range, rover::Rover};
 
@@ -15,6 +16,34 @@ pub enum ConfigError {
     /// Two keys do not fit together.
     #[error("autonav parameters: {0}")]
     Mismatch(String),
+}
+
+/// Which planner drives: ours, or one of the baselines that it is measured against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlannerKind {
+    /// All candidates in tiers: plane-frame ACE, then exact settling.
+    Tiered,
+    /// GESTALT-style: the cost of discs of the rover's size (slope, roughness, step), no suspension.
+    GestaltDisc,
+    /// ENav-like: best first, plane-frame ACE only, a cap on clearance calls (`max_settles`).
+    EnavLike,
+    /// Best first with the textbook's ACE in the gravity frame.
+    AceGravity,
+    /// Straight to the waypoint; only the guard looks.
+    StraightGuarded,
+}
+
+impl PlannerKind {
+    /// The clearance check that goes with it.
+    #[must_use]
+    pub fn tiers(self) -> Tiers {
+        match self {
+            Self::Tiered => Tiers::AceThenSettling,
+            Self::GestaltDisc => Tiers::Disc,
+            Self::EnavLike | Self::AceGravity | Self::StraightGuarded => Tiers::AceOnly,
+        }
+    }
 }
 
 /// Parameters as `config/autonav.param.yaml` gives them.
@@ -82,6 +111,28 @@ pub struct AutoNavParams {
     pub turn_cost_s: f64,
     /// Cost of changing from full left to full right, seconds.
     pub steer_cost_s: f64,
+    /// Cost of a terrain class: weight times what the class table adds.
+    pub class_weight: f64,
+    /// Which planner drives.
+    pub planner: PlannerKind,
+    /// How far the links may swing a hub in the plan before approximate clearance evaluation says nothing, footprints.
+    pub swing_footprints: f64,
+    /// Side of the fused terrain map, footprints.
+    pub map_footprints: f64,
+    /// Standard deviations of the grid's variance between which the ground is taken to lie.
+    pub map_sigmas: f64,
+    /// How far slip may differ from the rover's model before anything is measured, share of the way.
+    pub slip_prior_sigma: f64,
+    /// Standard deviation of one measurement of slip.
+    pub slip_noise_sigma: f64,
+    /// Time a planning takes on the rover's computer, seconds: the next way is known that much later.
+    pub think_s: f64,
+    /// Way before the committed end at which the next planning begins, footprints.
+    pub think_ahead_footprints: f64,
+    /// Longest way to a waypoint, times the straight distance.
+    pub path_factor_max: f64,
+    /// Longest time to a waypoint, times the time for the straight distance.
+    pub time_factor_max: f64,
     /// Most settled poses per planning.
     pub max_settles: i64,
     /// Most candidate paths told in the status.
@@ -121,6 +172,17 @@ pub struct Config {
     pub unknown_factor: f64,
     pub turn_cost_s: f64,
     pub steer_cost_s: f64,
+    pub class_weight: f64,
+    pub planner: PlannerKind,
+    pub swing_m: f64,
+    pub map_m: f64,
+    pub map_sigmas: f64,
+    pub slip_prior_sigma: f64,
+    pub slip_noise_sigma: f64,
+    pub think_s: f64,
+    pub think_ahead_m: f64,
+    pub path_factor_max: f64,
+    pub time_factor_max: f64,
     pub max_settles: usize,
     pub candidates_reported: usize,
 }
@@ -218,6 +280,17 @@ impl Config {
             unknown_factor: num("unknown_factor", p.unknown_factor, 1.0, 1e3)?,
             turn_cost_s: num("turn_cost_s", p.turn_cost_s, 0.0, 1e3)?,
             steer_cost_s: num("steer_cost_s", p.steer_cost_s, 0.0, 1e3)?,
+            class_weight: num("class_weight", p.class_weight, 0.0, 1e3)?,
+            planner: p.planner,
+            swing_m: len("swing_footprints", p.swing_footprints, 0.0, 0.5)?,
+            map_m: len("map_footprints", p.map_footprints, 4.0, 60.0)?,
+            map_sigmas: num("map_sigmas", p.map_sigmas, 0.0, 6.0)?,
+            slip_prior_sigma: num("slip_prior_sigma", p.slip_prior_sigma, 0.001, 1.0)?,
+            slip_noise_sigma: num("slip_noise_sigma", p.slip_noise_sigma, 0.001, 1.0)?,
+            think_s: num("think_s", p.think_s, 0.0, 60.0)?,
+            think_ahead_m: len("think_ahead_footprints", p.think_ahead_footprints, 0.0, 2.0)?,
+            path_factor_max: num("path_factor_max", p.path_factor_max, 1.1, 100.0)?,
+            time_factor_max: num("time_factor_max", p.time_factor_max, 1.1, 1000.0)?,
             max_settles: num("max_settles", p.max_settles as f64, 100.0, 1e6)? as usize,
             candidates_reported: num(
                 "candidates_reported",

@@ -2,13 +2,13 @@
 //!
 //! It only ranks candidates. Whether the rover may stand somewhere is decided by settling ([`crate::check`]).
 
-use crate::{config::Config, corridor::Corridor, ground::Ground};
-use sojourn_core::{geometry::Xy, limits::Limits, rover::Rover, slip::SlipModel};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use crate::{
+    config::Config, corridor::Corridor, ground::Ground, rocks::Rocks, slip_forecast::SlipForecast,
+};
+use sojourn_core::{classes::CLASSES, frames::Pose2, geometry::Xy, limits::Limits, rover::Rover};
 
 /// Most cells from the middle of the map to its side; bounds time and memory.
-const MAX_HALF_CELLS: usize = 100;
+const MAX_HALF_CELLS: usize = 75;
 /// Cost factor of a step that limits would probably forbid; finite, because a rover can straddle.
 const BARRIER: f64 = 30.0;
 
@@ -56,7 +56,7 @@ impl Moments {
         }
     }
 
-    /// Height at the mean, gradient along x and y, and the standard deviation about the plane.
+    /// Gradient along x and y, and the standard deviation about the plane.
     fn plane(&self) -> Option<Plane> {
         if self.n < 6.0 {
             return None;
@@ -75,9 +75,6 @@ impl Moments {
         let gy = (syz * sxx - sxz * sxy) / det;
         let variance = (self.zz / self.n - mz * mz) - gx * sxz - gy * syz;
         Some(Plane {
-            mx,
-            my,
-            mz,
             gx,
             gy,
             sigma_m: variance.max(0.0).sqrt(),
@@ -87,9 +84,6 @@ impl Moments {
 
 #[derive(Clone, Copy, Debug)]
 struct Plane {
-    mx: f64,
-    my: f64,
-    mz: f64,
     gx: f64,
     gy: f64,
     sigma_m: f64,
@@ -100,8 +94,13 @@ struct Plane {
 struct Cell {
     /// Gradient of the rover-sized plane around the cell, metres per metre.
     gradient: [f64; 2],
-    /// Cost factor for roughness, rocks and tilt; infinite where the rover must not go.
+    /// Cost factor for roughness, class and tilt; infinite where the rover must not go.
     factor: f64,
+    /// What rocks add when driving to each of the eight neighbours.
+    rocks: [f32; 8],
+    /// Class code of the middle.
+    class: Option<f64>,
+    seen: bool,
 }
 
 /// The map with cost per metre and cost to go, in seconds.
@@ -115,9 +114,11 @@ pub struct CostMap {
     to_go_s: Vec<f64>,
     /// Seconds per metre on easy ground.
     pace_spm: f64,
-    slip: SlipModel,
+    slip: SlipForecast,
     slip_limit: f64,
     goal: Xy,
+    rocks: Rocks,
+    rock_weight: f64,
 }
 
 /// What the cost map is made for.
@@ -134,6 +135,10 @@ pub struct Scene<'a> {
     pub limits: &'a Limits,
     /// Speed on easy ground, m/s.
     pub speed_mps: f64,
+    /// What is known of slip.
+    pub slip: &'a SlipForecast,
+    /// Places where no way led on, in `odom`, metres: dear, so that the rover does not come back at once.
+    pub dead_ends: &'a [Xy],
 }
 
 impl CostMap {
@@ -165,9 +170,11 @@ impl CostMap {
             cells: vec![Cell::default(); cols * rows],
             to_go_s: vec![f64::INFINITY; cols * rows],
             pace_spm: 1.0 / scene.speed_mps.max(1e-3),
-            slip: rover.slip,
+            slip: scene.slip.clone(),
             slip_limit: scene.limits.slip * config.slip_share,
             goal: scene.goal_xy,
+            rocks: Rocks::new(scene.ground, rover, scene.limits),
+            rock_weight: config.rock_weight,
         };
         map.weigh(config, rover, scene);
         map.search(config, scene);
@@ -225,56 +232,44 @@ impl CostMap {
                 }
             }
         }
-        // the highest point of each coarse cell over its plane
-        let mut rock_m = vec![0.0f64; sums.len()];
-        for row in 0..seen.rows() {
-            for col in 0..seen.cols() {
-                let z = f64::from(seen.get(col, row));
-                let p = seen.centre_m(col, row);
-                if let (true, Some((c, r))) = (z.is_finite(), self.index(p)) {
-                    let i = r * self.cols + c;
-                    if let (Some(Some(plane)), Some(rock)) = (planes.get(i), rock_m.get_mut(i)) {
-                        let at = [p[0] - self.origin_m[0], p[1] - self.origin_m[1]];
-                        let over = z
-                            - plane.mz
-                            - plane.gx * (at[0] - plane.mx)
-                            - plane.gy * (at[1] - plane.my);
-                        *rock = rock.max(over.abs());
-                    }
-                }
-            }
-        }
         let limits = scene.limits;
         let rough_m = 0.2 * rover.wheel.radius_m;
         for r in 0..self.rows {
             for c in 0..self.cols {
                 let i = r * self.cols + c;
                 let inside = scene.corridor.holds(self.centre(c, r), 0.0);
-                let cell = match planes.get(i).copied().flatten() {
-                    _ if !inside => Cell {
-                        gradient: [0.0; 2],
-                        factor: f64::INFINITY,
-                    },
-                    None => Cell {
-                        gradient: [0.0; 2],
-                        factor: config.unknown_factor,
-                    },
+                let at = self.centre(c, r);
+                let class = seen_class(scene.ground, at);
+                let mut cell = Cell {
+                    class,
+                    factor: 1.0 + class.map_or(0.0, |k| config.class_weight * added_cost(k)),
+                    ..Cell::default()
+                };
+                match planes.get(i).copied().flatten() {
+                    _ if !inside => cell.factor = f64::INFINITY,
+                    None => cell.factor *= config.unknown_factor,
                     Some(p) => {
                         let slope = p.gx.hypot(p.gy).atan() / limits.tilt_rad();
-                        let rock = rock_m.get(i).copied().unwrap_or(0.0) / limits.wheel_drop_m;
-                        let mut factor = 1.0
-                            + config.tilt_weight * slope * slope
-                            + config.roughness_weight * p.sigma_m / rough_m
-                            + config.rock_weight * rock * rock;
+                        cell.seen = true;
+                        cell.gradient = [p.gx, p.gy];
+                        cell.factor += config.tilt_weight * slope * slope
+                            + config.roughness_weight * p.sigma_m / rough_m;
                         if slope > config.hold_share {
-                            factor = BARRIER;
+                            cell.factor = BARRIER;
                         }
-                        Cell {
-                            gradient: [p.gx, p.gy],
-                            factor: factor.min(BARRIER),
+                        for (d, rocks) in cell.rocks.iter_mut().enumerate() {
+                            let (dc, dr) = NEIGHBOURS[d];
+                            let direction = (dr as f64).atan2(dc as f64);
+                            let share = self.rocks.share_towards(at, direction);
+                            *rocks = (config.rock_weight * share).min(BARRIER) as f32;
                         }
                     }
-                };
+                }
+                let near =
+                    |p: &Xy| (p[0] - at[0]).hypot(p[1] - at[1]) < 0.8 * rover.footprint_radius_m();
+                if scene.dead_ends.iter().any(near) {
+                    cell.factor += DEAD_END;
+                }
                 if let Some(slot) = self.cells.get_mut(i) {
                     *slot = cell;
                 }
@@ -282,41 +277,59 @@ impl CostMap {
         }
     }
 
-    /// Seconds per metre in a cell when driving along a unit direction.
+    /// Seconds per metre in a cell when driving along a unit direction, without rocks.
     fn rate_spm(&self, cell: &Cell, direction: Xy) -> f64 {
+        if !cell.seen {
+            return self.pace_spm * cell.factor;
+        }
         let grade = cell.gradient[0] * direction[0] + cell.gradient[1] * direction[1];
         // REP-103: nose up is negative pitch
-        let slip = self.slip.slip(-grade.atan(), 1.0);
+        let slip = self.slip.worst(-grade.atan(), 1.0, cell.class);
         if slip > self.slip_limit {
             return self.pace_spm * BARRIER;
         }
-        self.pace_spm * cell.factor / (1.0 - slip).max(0.1)
+        self.pace_spm * cell.factor.min(BARRIER) / (1.0 - slip).max(0.1)
     }
 
-    /// Cost of `ds_m` metres at a point in the direction of a yaw, seconds; outside the map as on unknown ground.
+    /// Cost of `ds_m` metres at a pose, seconds; outside the map as on unknown ground.
     #[must_use]
-    pub fn way_s(&self, p: Xy, yaw_rad: f64, ds_m: f64, unknown_factor: f64) -> f64 {
-        let (s, c) = yaw_rad.sin_cos();
+    pub fn way_s(&self, pose: Pose2, ds_m: f64, unknown_factor: f64) -> f64 {
+        let (s, c) = pose.yaw_rad.sin_cos();
         let cell = self
-            .index(p)
+            .index([pose.x_m, pose.y_m])
             .and_then(|(col, row)| self.cells.get(row * self.cols + col));
         let rate = cell.map_or(self.pace_spm * unknown_factor, |cell| {
             // the rover's centre may be inside though the cell's centre is outside
             let factor = cell.factor.min(BARRIER);
             self.rate_spm(&Cell { factor, ..*cell }, [c, s])
         });
-        rate * ds_m
+        let rocks = (self.rock_weight * self.rocks.share(pose)).min(BARRIER);
+        (rate + self.pace_spm * rocks) * ds_m
     }
 
+    /// Dijkstra from the waypoint, in buckets of a quarter of a free cell's cost: within a bucket the order does not
+    /// matter by more than that.
     fn search(&mut self, config: &Config, scene: &Scene<'_>) {
-        let mut heap: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
+        let width_s = 0.25 * self.cell_m * self.pace_spm;
+        let mut buckets: Vec<Vec<usize>> = Vec::new();
+        let push = |buckets: &mut Vec<Vec<usize>>, cost: f64, i: usize| {
+            let k = (cost / width_s) as usize;
+            if k < MAX_BUCKETS {
+                if buckets.len() <= k {
+                    buckets.resize_with(k + 1, Vec::new);
+                }
+                if let Some(b) = buckets.get_mut(k) {
+                    b.push(i);
+                }
+            }
+        };
         let straight = config.unknown_factor * self.pace_spm;
         if let Some((c, r)) = self.index(scene.goal_xy) {
             let i = r * self.cols + c;
             if let Some(v) = self.to_go_s.get_mut(i) {
                 *v = 0.0;
             }
-            heap.push(Reverse((0, i)));
+            push(&mut buckets, 0.0, i);
         } else {
             // The waypoint lies beyond the map: begin at the rim with the straight distance from there.
             for r in 0..self.rows {
@@ -327,20 +340,27 @@ impl CostMap {
                         let i = r * self.cols + c;
                         if let Some(v) = self.to_go_s.get_mut(i) {
                             *v = away * straight;
-                            heap.push(Reverse((v.to_bits(), i)));
+                            push(&mut buckets, away * straight, i);
                         }
                     }
                 }
             }
         }
-        // Costs are not negative, so their bits order as they do; equal costs fall back to the index.
-        while let Some(Reverse((bits, i))) = heap.pop() {
-            let here = f64::from_bits(bits);
-            if self.to_go_s.get(i).is_none_or(|&best| here > best) {
+        let mut done = vec![f64::INFINITY; self.to_go_s.len()];
+        let mut k = 0;
+        while k < buckets.len() {
+            let Some(i) = buckets.get_mut(k).and_then(Vec::pop) else {
+                k += 1;
                 continue;
+            };
+            let here = self.to_go_s.get(i).copied().unwrap_or(f64::INFINITY);
+            // Looked at already with this cost or a better one.
+            match done.get_mut(i) {
+                Some(d) if here < *d => *d = here,
+                _ => continue,
             }
             let (c, r) = (i % self.cols, i / self.cols);
-            for (dc, dr) in NEIGHBOURS {
+            for (d, (dc, dr)) in NEIGHBOURS.into_iter().enumerate() {
                 let (Some(nc), Some(nr)) = (c.checked_add_signed(dc), r.checked_add_signed(dr))
                 else {
                     continue;
@@ -355,15 +375,17 @@ impl CostMap {
                 if !cell.factor.is_finite() {
                     continue;
                 }
-                let steps = (dc as f64).hypot(dr as f64);
+                let steps = if d < 4 { 1.0 } else { std::f64::consts::SQRT_2 };
                 // the rover drives from the neighbour to here, against the direction of the search
                 let direction = [-(dc as f64) / steps, -(dr as f64) / steps];
-                let cost = here + self.rate_spm(cell, direction) * steps * self.cell_m;
+                let rocks = cell.rocks.get(OPPOSITE[d]).copied().unwrap_or(0.0);
+                let rate = self.rate_spm(cell, direction) + self.pace_spm * f64::from(rocks);
+                let cost = here + rate * steps * self.cell_m;
                 if let Some(best) = self.to_go_s.get_mut(n)
                     && cost < *best
                 {
                     *best = cost;
-                    heap.push(Reverse((cost.to_bits(), n)));
+                    push(&mut buckets, cost, n);
                 }
             }
         }
@@ -398,6 +420,25 @@ impl CostMap {
     }
 }
 
+/// Class code at a place.
+fn seen_class(ground: &Ground, [x, y]: Xy) -> Option<f64> {
+    ground.class.nearest(x, y)
+}
+
+/// What a class adds to the cost.
+fn added_cost(code: f64) -> f64 {
+    CLASSES
+        .get(code.clamp(0.0, 255.0) as usize)
+        .map_or(0.0, |t| t.added_cost)
+}
+
+/// Index of the opposite of each of [`NEIGHBOURS`].
+const OPPOSITE: [usize; 8] = [1, 0, 3, 2, 7, 6, 5, 4];
+/// Cost factor added where no way led on.
+const DEAD_END: f64 = 6.0;
+/// Most buckets; dearer ways count as none.
+const MAX_BUCKETS: usize = 400_000;
+
 const NEIGHBOURS: [(isize, isize); 8] = [
     (1, 0),
     (-1, 0),
@@ -431,12 +472,14 @@ mod tests {
             &config,
             &r,
             &Scene {
-                ground: &Ground::prepare(&raster, None, 0.1),
+                ground: &Ground::of(&raster, None, 0.1),
                 corridor: &corridor,
                 rover_xy: [0.0, 0.0],
                 goal_xy,
                 limits: &r.limits,
                 speed_mps: 0.042,
+                slip: &SlipForecast::new(r.slip, 0.1, 0.1),
+                dead_ends: &[],
             },
         )
     }
@@ -474,6 +517,9 @@ mod tests {
     #[test]
     fn uphill_is_dearer_than_downhill() {
         let m = scene_costs(|x, _| (x * 0.2) as f32, [8.0, 0.0]);
-        assert!(m.way_s([1.0, 0.0], 0.0, 1.0, 2.0) > m.way_s([1.0, 0.0], 3.0, 1.0, 2.0));
+        assert!(
+            m.way_s(Pose2::new(1.0, 0.0, 0.0), 1.0, 2.0)
+                > m.way_s(Pose2::new(1.0, 0.0, 3.0), 1.0, 2.0)
+        );
     }
 }

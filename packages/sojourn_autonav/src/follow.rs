@@ -104,6 +104,29 @@ impl Track {
         self.foot(pose, f64::INFINITY).0
     }
 
+    /// The pose at a way along the track; its end's beyond the end.
+    #[must_use]
+    pub fn pose_at(&self, way_m: f64) -> Option<Pose2> {
+        let i = self
+            .way_m
+            .partition_point(|&w| w < way_m)
+            .min(self.poses.len().checked_sub(1)?);
+        let (Some(j), Some(&b)) = (i.checked_sub(1), self.poses.get(i)) else {
+            return self.poses.first().copied();
+        };
+        let (a, wa, wb) = (
+            *self.poses.get(j)?,
+            *self.way_m.get(j)?,
+            *self.way_m.get(i)?,
+        );
+        let t = ((way_m - wa) / (wb - wa).max(1e-9)).clamp(0.0, 1.0);
+        Some(Pose2::new(
+            a.x_m + t * (b.x_m - a.x_m),
+            a.y_m + t * (b.y_m - a.y_m),
+            wrap_rad(a.yaw_rad + t * wrap_rad(b.yaw_rad - a.yaw_rad)),
+        ))
+    }
+
     /// The point at a way along the track; beyond the end it goes straight on.
     fn point(&self, way_m: f64) -> Option<[f64; 2]> {
         let last = self.poses.last()?;

@@ -1,9 +1,16 @@
-//! The local grid as the planner uses it: holes closed, the starting place filled in, rocks grown.
+//! The local grid as the planner uses it: holes closed, the starting place filled in, rocks grown, and the
+//! surfaces between which the ground may lie.
 
+use crate::{
+    clearance::{Heights, Images, Surfaces},
+    config::PlannerKind,
+    disc::Disc,
+};
 use nalgebra::Vector3;
 use sojourn_core::{
     frames::{BaseLink, Odom, Transform},
     raster::{HeightField, Raster},
+    rover::Rover,
 };
 
 /// Ground that is known because the rover stands on it: the plane under the rover where a drive began. All in `odom`.
@@ -42,44 +49,96 @@ impl StartPatch {
 pub struct Ground {
     /// Heights as seen, holes of one cell closed, starting place filled in.
     pub seen: Raster,
-    /// The same with rocks grown by the uncertainty of the pose.
+    /// Highest that the ground may be, rocks grown by the uncertainty of the pose.
     pub grown: Raster,
+    /// Lowest that the ground may be.
+    pub low: Raster,
+    /// Class codes, not-a-number where unknown.
+    pub class: Raster,
+    /// Both surfaces less the regional plane.
+    pub surfaces: Option<Surfaces>,
+    /// What a wheel's contact may be, by place and heading.
+    pub images: Option<Images>,
+    /// Goodness of discs, for the baseline that uses it.
+    pub disc: Option<Disc>,
 }
 
 impl Ground {
-    /// Prepares a grid. Heights that are not finite are unknown.
+    /// Prepares a window of the map: mean, lowest, highest, class. Heights that are not finite are unknown.
     #[must_use]
-    pub fn prepare(elevation: &Raster, patch: Option<&StartPatch>, inflate_m: f64) -> Self {
-        let filled = elevation.like(|c, r| {
-            let h = elevation.get(c, r);
-            if h.is_finite() {
-                return h;
-            }
-            let [x, y] = elevation.centre_m(c, r);
+    pub fn prepare(
+        [mean, low, high, class]: &[Raster; 4],
+        patch: Option<&StartPatch>,
+        inflate_m: f64,
+    ) -> Self {
+        let plane = |c: usize, r: usize| {
+            let [x, y] = mean.centre_m(c, r);
             patch
                 .and_then(|p| p.height_m(x, y))
                 .map_or(f32::NAN, |h| h as f32)
-        });
-        let closed = filled.like(|c, r| {
-            let h = filled.get(c, r);
-            if h.is_finite() {
-                h
-            } else {
-                close(&filled, c, r)
-            }
-        });
-        let reach = (inflate_m / elevation.resolution_m())
-            .round()
-            .clamp(0.0, 20.0) as i64;
-        let grown = if reach == 0 {
-            closed.clone()
-        } else {
-            grow(&closed, reach)
         };
+        let filled = |layer: &Raster| {
+            let filled = layer.like(|c, r| {
+                let h = layer.get(c, r);
+                if h.is_finite() { h } else { plane(c, r) }
+            });
+            filled.like(|c, r| {
+                let h = filled.get(c, r);
+                if h.is_finite() {
+                    h
+                } else {
+                    close(&filled, c, r)
+                }
+            })
+        };
+        let reach = (inflate_m / mean.resolution_m()).round().clamp(0.0, 20.0) as i64;
+        let (seen, low, high) = (filled(mean), filled(low), filled(high));
+        let grown = if reach == 0 { high } else { grow(&high, reach) };
         Self {
-            seen: closed,
+            seen,
             grown,
+            low,
+            class: class.clone(),
+            surfaces: None,
+            images: None,
+            disc: None,
         }
+    }
+
+    /// Works out what the clearance check of a planner looks up.
+    #[must_use]
+    pub fn with_images(mut self, rover: &Rover, reach_m: f64, kind: PlannerKind) -> Self {
+        if kind == PlannerKind::GestaltDisc {
+            self.disc = Disc::new(&self.seen, rover);
+            return self;
+        }
+        let heights = Heights {
+            mean: &self.seen,
+            low: &self.low,
+            high: &self.grown,
+        };
+        let surfaces = if kind == PlannerKind::AceGravity {
+            Surfaces::level(&heights)
+        } else {
+            Surfaces::new(&heights)
+        };
+        self.images = surfaces.as_ref().map(|s| Images::new(s, rover, reach_m));
+        self.surfaces = surfaces;
+        self
+    }
+
+    /// Whether [`Ground::with_images`] has been called.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.images.is_some() || self.disc.is_some()
+    }
+
+    /// From heights alone.
+    #[must_use]
+    pub fn of(elevation: &Raster, patch: Option<&StartPatch>, inflate_m: f64) -> Self {
+        let unknown = elevation.like(|_, _| f32::NAN);
+        let e = || elevation.clone();
+        Self::prepare(&[e(), e(), e(), unknown], patch, inflate_m)
     }
 }
 
@@ -147,7 +206,7 @@ mod tests {
             }
         }
         r.set(2, 2, f32::INFINITY);
-        let g = Ground::prepare(&r, None, 0.1);
+        let g = Ground::of(&r, None, 0.1);
         assert_eq!(g.grown.get(5, 5), 0.0);
         assert_eq!(g.grown.get(2, 2), 0.0);
         assert_eq!(g.grown.get(11, 10), 0.4);
@@ -161,7 +220,7 @@ mod tests {
         let r = Raster::filled(40, 40, 0.1, [-2.0, -2.0], f32::NAN).unwrap();
         let pose = Transform::from_xyz_rpy([0.0, 0.0, 1.0], 0.0, -0.1, 0.0);
         let patch = StartPatch::under(&pose, 1.0).unwrap();
-        let g = Ground::prepare(&r, Some(&patch), 0.0);
+        let g = Ground::of(&r, Some(&patch), 0.0);
         let ahead = g.height_m(0.5, 0.0).unwrap();
         assert!((ahead - (1.0 + 0.5 * 0.1f64.tan())).abs() < 1e-3, "{ahead}");
         assert!(g.height_m(1.5, 0.0).is_none());

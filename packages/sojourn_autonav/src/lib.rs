@@ -9,14 +9,23 @@
 
 pub mod autonav;
 pub mod check;
+pub mod clearance;
 pub mod config;
 pub mod corridor;
 pub mod costmap;
+mod direct;
+pub mod disc;
 pub mod follow;
+pub mod fusion;
 pub mod ground;
 pub mod guard;
+mod inputs;
 pub mod paths;
+pub mod rocks;
 pub mod search;
+pub mod slip_forecast;
+mod status;
+mod think;
 
 pub use autonav::{AutoNav, Decision, DriveState, Goal, Input};
 pub use config::{AutoNavParams, Config, ConfigError};

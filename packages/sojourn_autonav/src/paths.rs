@@ -99,9 +99,7 @@ impl Soil<'_> {
             if !self.corridor.holds(p, margin_m) {
                 return None;
             }
-            out.cost_s += self
-                .map
-                .way_s(p, pose.yaw_rad, ds, self.config.unknown_factor);
+            out.cost_s += self.map.way_s(pose, ds, self.config.unknown_factor);
             out.end = pose;
             out.samples += 1;
             if distance_m(p, self.goal_xy) <= self.near_m {

@@ -63,6 +63,8 @@ pub struct Found {
     pub weighed: Vec<Weighed>,
     /// Poses settled.
     pub settled: usize,
+    /// Dearer candidates that the first tier accepts too.
+    pub also_safe: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -134,12 +136,15 @@ impl Search<'_> {
             overthought: false,
             weighed: Vec::new(),
             settled: 0,
+            also_safe: 0,
         };
         let ds = self.config.sample_m();
         let must_know_m = self.config.commit_m + self.config.stop_m;
         let mut turns: BTreeMap<usize, Stretch> = BTreeMap::new();
         let mut firsts: BTreeMap<(usize, usize), Stretch> = BTreeMap::new();
-        for candidate in soil.grow(whole) {
+        let candidates = soil.grow(whole);
+        let mut rest = None;
+        for (i, &candidate) in candidates.iter().enumerate() {
             if self.checker.exhausted() {
                 found.overthought = true;
                 break;
@@ -193,10 +198,50 @@ impl Search<'_> {
             }
             if safe {
                 found.path = Some(self.path(soil, &candidate, poses));
+                rest = Some(i + 1);
                 break;
             }
         }
+        if let Some(from) = rest
+            && self.checker.looks_at_all()
+        {
+            self.look_at_rest(soil, candidates.get(from..).unwrap_or(&[]), &mut found);
+        }
         found
+    }
+
+    /// Looks at the candidates that are dearer than the one taken, in the first tier: how much choice there was.
+    fn look_at_rest(&mut self, soil: &Soil<'_>, candidates: &[Candidate], found: &mut Found) {
+        let (c, share) = (self.config, self.config.limit_share);
+        let mut firsts: BTreeMap<(usize, usize), bool> = BTreeMap::new();
+        for candidate in candidates {
+            let start = soil.turned(candidate.turn);
+            let mut whole = |from: Pose2, k: usize, n: usize| {
+                let k = c.curvatures_per_m.get(k).copied().unwrap_or(0.0);
+                crate::paths::arc(from, k, c.sample_m(), n).all(|pose| {
+                    self.checker
+                        .looked(self.ground, self.limits, share, pose, 1.0)
+                        .is_some()
+                })
+            };
+            let n = candidate.first_samples;
+            let first = *firsts
+                .entry((candidate.turn, candidate.first))
+                .or_insert_with(|| whole(start, candidate.first, n));
+            if !first {
+                continue;
+            }
+            let safe = candidate.second.is_none_or(|k| {
+                let way_m = n as f64 * c.sample_m();
+                let k1 = c
+                    .curvatures_per_m
+                    .get(candidate.first)
+                    .copied()
+                    .unwrap_or(0.0);
+                whole(start.moved(way_m, way_m * k1), k, candidate.second_samples)
+            });
+            found.also_safe += usize::from(safe);
+        }
     }
 
     fn path(&self, soil: &Soil<'_>, candidate: &Candidate, poses: Vec<Pose2>) -> Path {

@@ -168,9 +168,36 @@ fn a_wall_all_around_ends_in_a_stop_that_names_limit_value_and_place() {
         if x.abs().max(y.abs()) > 2.6 { 2.0 } else { 0.0 }
     });
     let mut last = None;
-    for tick in 0..120 {
-        last = Some(feed(&mut n, at(tick * 600), "", &goal(), &walls));
-        assert!(last.as_ref().unwrap().velocity.is_stop());
+    let mut yaw = 0.0;
+    for tick in 0..1200 {
+        let now = at(tick * 400);
+        if tick % 25 == 0 {
+            n.step(
+                now,
+                Input::Grid {
+                    stamp: now,
+                    elevation: walls.clone(),
+                },
+            );
+        }
+        n.step(now, pose(now, 0.0, 0.0, yaw, 0.0));
+        n.step(now, map(now));
+        n.step(
+            now,
+            Input::Goal {
+                stamp: now,
+                goal: goal(),
+            },
+        );
+        // It may turn to look elsewhere; it does not drive.
+        let d = n.step(now, Input::Tick).unwrap();
+        assert!(d.velocity.speed_mps == 0.0, "{}", d.reason);
+        yaw += 0.4 * d.velocity.turn_radps;
+        let ended = d.gave_up;
+        last = Some(d);
+        if ended {
+            break;
+        }
     }
     let d = last.unwrap();
     assert!(d.gave_up && d.state == DriveState::Stopped && d.stops == 1);
@@ -184,7 +211,7 @@ fn a_wall_all_around_ends_in_a_stop_that_names_limit_value_and_place() {
     // a new goal, and a way that is free, make it move again
     let mut g = goal();
     g.index = 1;
-    let d = feed(&mut n, at(72_500), "", &g, &flat(0.0));
+    let d = feed(&mut n, at(600_000), "", &g, &flat(0.0));
     assert!(!d.velocity.is_stop() && !d.gave_up, "{}", d.reason);
 }
 

@@ -1,0 +1,275 @@
+//! Sliding highest and lowest images: for every cell and heading, how high and how low a wheel's contact may be whose
+//! hub stands in that cell, and how high the ground under a part of the belly may be.
+//!
+//! A pose is then a handful of look-ups. A wheel and a belly part look alike forward and backward, so headings fold
+//! into half a turn.
+
+use super::surfaces::Surfaces;
+use sojourn_core::rover::Rover;
+use std::f64::consts::PI;
+
+/// Headings of half a turn.
+pub const HEADINGS: usize = 16;
+
+/// Images of one heading.
+#[derive(Clone, Debug, Default)]
+struct Heading {
+    wheel_hi: Vec<f32>,
+    wheel_lo: Vec<f32>,
+    pan_hi: Vec<f32>,
+}
+
+/// Images of a window.
+#[derive(Clone, Debug)]
+pub struct Images {
+    cols: usize,
+    rows: usize,
+    headings: Vec<Heading>,
+}
+
+/// Half the length of a belly part along and across, metres: the belly is looked up in three by two of them.
+fn pan_part_m(rover: &Rover) -> [f64; 2] {
+    let b = &rover.belly;
+    [(b.x_max_m - b.x_min_m) / 6.0, 0.5 * b.half_width_m]
+}
+
+impl Images {
+    /// Images of surfaces for a rover; a wheel's hub and the belly may lie `reach_m` from where they are looked up.
+    #[must_use]
+    pub fn new(surfaces: &Surfaces, rover: &Rover, reach_m: f64) -> Self {
+        let [cols, rows] = surfaces.size();
+        let grid = Grid { cols, rows };
+        let res = surfaces.resolution_m();
+        let high: Vec<f32> = surfaces.cells().iter().map(|s| s.hi).collect();
+        let low: Vec<f32> = surfaces.cells().iter().map(|s| s.lo).collect();
+        // Half a cell of the look-up's own rounding.
+        let reach = reach_m + 0.5 * res;
+        let around = disc(reach / res);
+        let eroded = grid.slide(&low, &around, false);
+        let spread = grid.slide(&high, &square(1), true);
+        let headings = (0..HEADINGS)
+            .map(|k| {
+                let (s, c) = (PI * k as f64 / HEADINGS as f64).sin_cos();
+                let [ahead, left] = surfaces.along(c, s);
+                Heading {
+                    wheel_hi: grid.slide(
+                        &high,
+                        &wheel_box(rover, [c, s], [ahead, left], reach, res),
+                        true,
+                    ),
+                    wheel_lo: grid.slide(&eroded, &wheel_lines(rover, [c, s], ahead, res), true),
+                    pan_hi: grid.slide(&spread, &pan_box(rover, [c, s], reach, res), true),
+                }
+            })
+            .collect();
+        Self {
+            cols,
+            rows,
+            headings,
+        }
+    }
+
+    /// The heading's images that serve a yaw.
+    #[must_use]
+    pub fn heading_of(yaw_rad: f64) -> usize {
+        let turn = yaw_rad.rem_euclid(PI) * HEADINGS as f64 / PI;
+        (turn.round() as usize) % HEADINGS
+    }
+
+    fn at(&self, [x, y]: [f64; 2]) -> Option<usize> {
+        (x >= 0.0 && y >= 0.0 && x < self.cols as f64 && y < self.rows as f64)
+            .then(|| y as usize * self.cols + x as usize)
+    }
+
+    /// Lowest and highest contact of a wheel, less the regional plane at its hub, metres; grid coordinates.
+    #[must_use]
+    pub fn wheel(&self, heading: usize, p: [f64; 2]) -> Option<(f32, f32)> {
+        let (h, i) = (self.headings.get(heading)?, self.at(p)?);
+        Some((*h.wheel_lo.get(i)?, *h.wheel_hi.get(i)?))
+    }
+
+    /// Highest ground under a part of the belly, less the regional plane there, metres; grid coordinates.
+    #[must_use]
+    pub fn pan(&self, heading: usize, p: [f64; 2]) -> Option<f32> {
+        let (h, i) = (self.headings.get(heading)?, self.at(p)?);
+        h.pan_hi.get(i).copied()
+    }
+}
+
+/// An offset in cells and what is added there.
+#[derive(Clone, Copy, Debug)]
+struct Tap {
+    col: i64,
+    row: i64,
+    add: f32,
+}
+
+#[derive(Clone, Copy)]
+struct Grid {
+    cols: usize,
+    rows: usize,
+}
+
+impl Grid {
+    /// For every cell the best of `source` over the taps; beyond the window nothing is known (`±∞` against the start).
+    fn slide(self, source: &[f32], taps: &[Tap], max: bool) -> Vec<f32> {
+        let start = if max {
+            f32::NEG_INFINITY
+        } else {
+            f32::INFINITY
+        };
+        // What lies beyond the window may be anything.
+        let unseen = -start;
+        let mut out = vec![start; source.len()];
+        for (r, line) in out.chunks_exact_mut(self.cols).enumerate() {
+            for tap in taps {
+                let row = r as i64 + tap.row;
+                if row < 0 || row >= self.rows as i64 {
+                    line.fill(unseen);
+                    break;
+                }
+                let base = row as usize * self.cols;
+                let from = (-tap.col).clamp(0, self.cols as i64) as usize;
+                let to = (self.cols as i64 - tap.col).clamp(from as i64, self.cols as i64) as usize;
+                line[..from].fill(unseen);
+                line[to..].fill(unseen);
+                let shifted = (base + from).wrapping_add_signed(tap.col as isize);
+                let Some(src) = source.get(shifted..shifted + (to - from)) else {
+                    continue;
+                };
+                if max {
+                    for (o, s) in line[from..to].iter_mut().zip(src) {
+                        let v = s + tap.add;
+                        *o = if v > *o { v } else { *o };
+                    }
+                } else {
+                    for (o, s) in line[from..to].iter_mut().zip(src) {
+                        let v = s + tap.add;
+                        *o = if v < *o { v } else { *o };
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+fn disc(reach_cells: f64) -> Vec<Tap> {
+    let n = reach_cells.ceil() as i64;
+    let mut out = Vec::new();
+    for row in -n..=n {
+        for col in -n..=n {
+            // the nearest point of the cell
+            let d = |v: i64| (v.abs() as f64 - 0.5).max(0.0);
+            if d(row).hypot(d(col)) < reach_cells {
+                out.push(Tap { col, row, add: 0.0 });
+            }
+        }
+    }
+    out
+}
+
+fn square(n: i64) -> Vec<Tap> {
+    (-n..=n)
+        .flat_map(|row| (-n..=n).map(move |col| Tap { col, row, add: 0.0 }))
+        .collect()
+}
+
+/// Cells that a wheel may touch whose hub lies within `reach_m` of the middle cell's centre, with the rise of the tread.
+fn wheel_box(
+    rover: &Rover,
+    [c, s]: [f64; 2],
+    [ahead, left]: [f64; 2],
+    reach_m: f64,
+    res: f64,
+) -> Vec<Tap> {
+    let r = rover.wheel.radius_m;
+    let half = 0.5 * rover.wheel.width_m;
+    // Headings between two images: the tread's end lies aside by this much.
+    let aside = r * (0.5 * PI / HEADINGS as f64).sin();
+    let lean = (ahead.abs() + left.abs()) * (0.5 * PI / HEADINGS as f64).sin();
+    let n = ((r + half + reach_m) / res).ceil() as i64 + 1;
+    let mut out = Vec::new();
+    for row in -n..=n {
+        for col in -n..=n {
+            let (x, y) = (col as f64 * res, row as f64 * res);
+            let along = x * c + y * s;
+            let across = (y * c - x * s).abs();
+            if across > half + reach_m + aside {
+                continue;
+            }
+            let near = (along.abs() - reach_m).max(0.0);
+            if near > 0.98 * r {
+                continue;
+            }
+            let rise = (r * r - near * near).max(0.0).sqrt() - r;
+            let tilt = ahead * near.copysign(along) + lean * near;
+            out.push(Tap {
+                col,
+                row,
+                add: (rise + tilt) as f32,
+            });
+        }
+    }
+    out
+}
+
+/// Where exact settling samples a wheel: three lines along the heading.
+fn wheel_lines(rover: &Rover, [c, s]: [f64; 2], ahead: f64, res: f64) -> Vec<Tap> {
+    let r = rover.wheel.radius_m;
+    let half = 0.5 * rover.wheel.width_m;
+    let mut out: Vec<Tap> = Vec::new();
+    for dy in [-half, 0.0, half] {
+        for i in -2..=2 {
+            let dx = 0.4 * r * f64::from(i);
+            let rise = (r * r - dx * dx).max(0.0).sqrt() - r + ahead * dx;
+            let tap = Tap {
+                col: ((dx * c - dy * s) / res).round() as i64,
+                row: ((dx * s + dy * c) / res).round() as i64,
+                add: rise as f32,
+            };
+            match out
+                .iter_mut()
+                .find(|t| t.col == tap.col && t.row == tap.row)
+            {
+                Some(t) => t.add = t.add.max(tap.add),
+                None => out.push(tap),
+            }
+        }
+    }
+    out
+}
+
+/// Every third cell of a belly part; the source is spread by one cell already.
+fn pan_box(rover: &Rover, [c, s]: [f64; 2], reach_m: f64, res: f64) -> Vec<Tap> {
+    let [a, b] = pan_part_m(rover);
+    let aside = a.hypot(b) * (0.5 * PI / HEADINGS as f64).sin();
+    let n = ((a + b + reach_m) / res).ceil() as i64 + 1;
+    let mut out = Vec::new();
+    for row in (-n..=n).filter(|v| v.rem_euclid(3) == 0) {
+        for col in (-n..=n).filter(|v| v.rem_euclid(3) == 0) {
+            let (x, y) = (col as f64 * res, row as f64 * res);
+            let (along, across) = ((x * c + y * s).abs(), (y * c - x * s).abs());
+            // A tap serves the cells around it.
+            let wide = reach_m + aside + res;
+            if along <= a + wide && across <= b + wide {
+                out.push(Tap { col, row, add: 0.0 });
+            }
+        }
+    }
+    out
+}
+
+/// Middles of the belly's parts in `base_link`, metres.
+#[must_use]
+pub fn pan_parts(rover: &Rover) -> [[f64; 2]; 6] {
+    let [a, b] = pan_part_m(rover);
+    let x0 = rover.belly.x_min_m;
+    let at = |i: usize| {
+        [
+            x0 + a * (1.0 + 2.0 * (i % 3) as f64),
+            if i < 3 { b } else { -b },
+        ]
+    };
+    [at(0), at(1), at(2), at(3), at(4), at(5)]
+}

@@ -1,0 +1,47 @@
+//! Whether the rover may stand at a pose, for any ground that the map allows and any place within the pose's
+//! uncertainty.
+
+pub mod ace;
+pub mod evaluate;
+pub mod images;
+pub mod linkage;
+pub mod surfaces;
+
+pub use ace::{Ace, Bounds};
+pub use images::Images;
+pub use linkage::{Attitude, Range};
+pub use surfaces::{Heights, Surfaces};
+
+use sojourn_core::{limits::Limits, settle::Excess};
+
+/// The first limit that bounds may break, when each limit is tightened to `share` of its value (clearance is raised by
+/// `1 / share` instead). A number that is not one counts as broken.
+#[must_use]
+pub fn excess(b: &Bounds, limits: &Limits, share: f64) -> Option<Excess> {
+    let a = &b.attitude;
+    let bogie = a.bogie[0].magnitude().max(a.bogie[1].magnitude());
+    let too_much = [
+        ("tilt_deg", b.tilt_rad().to_degrees(), limits.tilt_deg),
+        (
+            "differential_deg",
+            a.differential.magnitude().to_degrees(),
+            limits.differential_deg,
+        ),
+        ("bogie_deg", bogie.to_degrees(), limits.bogie_deg),
+        ("wheel_drop_m", b.drop_m, limits.wheel_drop_m),
+    ];
+    for (limit, value, allowed) in too_much {
+        if !(value <= allowed * share) {
+            return Some(Excess {
+                limit,
+                value,
+                allowed,
+            });
+        }
+    }
+    (!(b.clearance_m >= limits.clearance_m / share)).then_some(Excess {
+        limit: "clearance_m",
+        value: b.clearance_m,
+        allowed: limits.clearance_m,
+    })
+}

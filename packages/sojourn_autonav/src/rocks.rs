@@ -1,0 +1,154 @@
+//! How much rock the wheels and the belly would meet at a pose: a quick measure that ranks ways, never makes them safe.
+
+use crate::ground::Ground;
+use sojourn_core::{frames::Pose2, geometry::Xy, limits::Limits, raster::Raster, rover::Rover};
+
+/// Half the side of the square whose mean is taken for the ground between the rocks, footprints.
+const GROUND_FOOTPRINTS: f64 = 0.5;
+
+/// Rise of the ground over its surroundings, spread to the size of a wheel and of the belly's middle.
+#[derive(Clone, Debug)]
+pub struct Rocks {
+    wheel_m: Raster,
+    belly_m: Raster,
+    hubs_m: [[f64; 2]; 6],
+    belly_at_m: [f64; 2],
+    /// A rise under a wheel that the bogie can hardly take, metres.
+    block_m: f64,
+    /// A rise under the belly that takes all clearance, metres.
+    belly_block_m: f64,
+}
+
+impl Rocks {
+    /// Rises of prepared ground.
+    #[must_use]
+    pub fn new(ground: &Ground, rover: &Rover, limits: &Limits) -> Self {
+        let high = &ground.grown;
+        let res = high.resolution_m();
+        let cells = |m: f64| ((m / res).round() as usize).max(1);
+        let mean = box_mean(
+            &ground.seen,
+            cells(GROUND_FOOTPRINTS * rover.footprint_radius_m()),
+        );
+        let rise = high.like(|c, r| (high.get(c, r) - mean.get(c, r)).max(0.0));
+        let b = &rover.belly;
+        let s = &rover.suspension;
+        Self {
+            wheel_m: spread(&rise, cells(0.6 * rover.wheel.radius_m)),
+            belly_m: spread(&rise, cells(0.7 * b.half_width_m)),
+            hubs_m: rover.hubs_m().map(|h| [h[0], h[1]]),
+            belly_at_m: [
+                b.x_min_m + 0.25 * (b.x_max_m - b.x_min_m),
+                b.x_max_m - 0.25 * (b.x_max_m - b.x_min_m),
+            ],
+            block_m: limits
+                .wheel_drop_m
+                .min(0.75 * limits.bogie_rad() * (s.middle_hub_m[0] - s.rear_hub_m[0])),
+            belly_block_m: (b.height_m - limits.clearance_m).max(0.01),
+        }
+    }
+
+    /// 0 on clear ground, 1 where a limit would probably be met; grows with the square of the rise. Unknown ground
+    /// counts as clear here.
+    #[must_use]
+    pub fn share(&self, pose: Pose2) -> f64 {
+        let (s, c) = pose.yaw_rad.sin_cos();
+        let at = |raster: &Raster, x: f64, y: f64| {
+            let p = [pose.x_m + c * x - s * y, pose.y_m + s * x + c * y];
+            raster.nearest(p[0], p[1]).unwrap_or(0.0)
+        };
+        let mut worst: f64 = 0.0;
+        for [x, y] in self.hubs_m {
+            worst = worst.max(at(&self.wheel_m, x, y) / self.block_m);
+        }
+        for x in self.belly_at_m {
+            worst = worst.max(at(&self.belly_m, x, 0.0) / self.belly_block_m);
+        }
+        worst * worst
+    }
+
+    /// The least of [`Rocks::share`] at a place over a few headings around a direction.
+    #[must_use]
+    pub fn share_towards(&self, at: Xy, direction_rad: f64) -> f64 {
+        [-0.2, 0.0, 0.2]
+            .into_iter()
+            .map(|d| self.share(Pose2::new(at[0], at[1], direction_rad + d)))
+            .fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// Mean over a square of `2·half + 1` cells on a side, of the known cells.
+fn box_mean(raster: &Raster, half: usize) -> Raster {
+    let (cols, rows) = (raster.cols(), raster.rows());
+    let width = cols + 1;
+    let mut sum = vec![[0.0f64; 2]; width * (rows + 1)];
+    for r in 0..rows {
+        let mut line = [0.0f64; 2];
+        for c in 0..cols {
+            let v = f64::from(raster.get(c, r));
+            if v.is_finite() {
+                line[0] += v;
+                line[1] += 1.0;
+            }
+            let above = sum[r * width + c + 1];
+            sum[(r + 1) * width + c + 1] = [above[0] + line[0], above[1] + line[1]];
+        }
+    }
+    raster.like(|c, r| {
+        let (c0, c1) = (c.saturating_sub(half), (c + half + 1).min(cols));
+        let (r0, r1) = (r.saturating_sub(half), (r + half + 1).min(rows));
+        let k = |i: usize| {
+            sum[r1 * width + c1][i] + sum[r0 * width + c0][i]
+                - sum[r1 * width + c0][i]
+                - sum[r0 * width + c1][i]
+        };
+        if k(1) > 0.5 {
+            (k(0) / k(1)) as f32
+        } else {
+            f32::NAN
+        }
+    })
+}
+
+/// Highest value within a square, one axis after the other; unknown cells are passed over.
+fn spread(raster: &Raster, half: usize) -> Raster {
+    let highest = |r: &Raster, along: bool| {
+        r.like(|c, row| {
+            let mut best = f32::NAN;
+            for k in 0..=2 * half {
+                let (cc, rr) = if along { (c + k, row) } else { (c, row + k) };
+                let v = match (
+                    cc.checked_sub(if along { half } else { 0 }),
+                    rr.checked_sub(if along { 0 } else { half }),
+                ) {
+                    (Some(cc), Some(rr)) => r.get(cc, rr),
+                    _ => f32::NAN,
+                };
+                best = best.max(v);
+            }
+            best
+        })
+    };
+    highest(&highest(raster, true), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::rover;
+
+    #[test]
+    fn a_rock_between_the_wheels_is_less_than_one_under_a_wheel() {
+        let r = rover("perseverance");
+        let blank = Raster::filled(160, 160, 0.1, [-8.0, -8.0], 0.0).unwrap();
+        let rock = blank.like(|c, row| {
+            let [x, y] = blank.centre_m(c, row);
+            if x.hypot(y) < 0.25 { 0.25 } else { 0.0 }
+        });
+        let rocks = Rocks::new(&Ground::of(&rock, None, 0.0), &r, &r.limits);
+        let over = rocks.share(Pose2::new(0.0, 0.0, 0.0));
+        let under_left = rocks.share(Pose2::new(0.0, -r.hubs_m()[1][1], 0.0));
+        assert!(under_left > 1.0 && over < 0.4, "{under_left} {over}");
+        assert!(rocks.share(Pose2::new(5.0, 5.0, 1.0)) < 0.01);
+    }
+}

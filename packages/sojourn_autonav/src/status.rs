@@ -1,0 +1,91 @@
+//! What AutoNav says: a decision a tick.
+
+use crate::search::Weighed;
+use sojourn_core::{
+    health::{Health, NodeState},
+    kinematics::Velocity,
+};
+use std::sync::Arc;
+
+/// What AutoNav does, as in `sojourn_msgs/AutonavStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DriveState {
+    /// No goal, or nothing heard yet.
+    Idle = 0,
+    /// Following a path, also backward, or about to.
+    Driving = 1,
+    /// Turning in place.
+    Turning = 2,
+    /// Stopped for the stated reason.
+    Stopped = 3,
+    /// At the waypoint.
+    Goal = 4,
+}
+
+/// A decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Velocity to drive; always finite and within the limits.
+    pub velocity: Velocity,
+    /// What is being done.
+    pub state: DriveState,
+    /// Why, for people.
+    pub reason: String,
+    /// How often no path was safe since this node started.
+    pub stops: u32,
+    /// True when AutoNav has given up on this goal: only a new goal makes it move again.
+    pub gave_up: bool,
+    /// Distance to the waypoint, metres; infinite when unknown.
+    pub distance_m: f64,
+    /// Number of the newest planning; `candidates` belong to it.
+    pub planning: u64,
+    /// Poses settled in it.
+    pub settled: usize,
+    /// Poses that approximate clearance evaluation looked up in it.
+    pub looked_up: usize,
+    /// How often the rover stood because the next plan was late.
+    pub think_stops: u32,
+    /// Way driven since the goal came, metres.
+    pub driven_m: f64,
+    /// Candidates of the newest planning.
+    pub candidates: Arc<Vec<Weighed>>,
+    /// The node's health.
+    pub health: Health,
+}
+
+/// Standing still with a reason.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Halt {
+    pub state: DriveState,
+    pub reason: String,
+    pub warn: bool,
+}
+
+impl Halt {
+    pub fn new(state: DriveState, reason: impl Into<String>) -> Self {
+        Self {
+            state,
+            reason: reason.into(),
+            warn: state == DriveState::Stopped,
+        }
+    }
+}
+
+/// Health of the node: idle or active, and what was refused or stops it.
+pub(crate) fn health(state: DriveState, refused: Option<&str>, warn: bool, reason: &str) -> Health {
+    let node = match state {
+        DriveState::Idle => NodeState::Idle,
+        _ => NodeState::Active,
+    };
+    match (refused, warn) {
+        (Some(why), _) => Health::warn(node, why.to_string()),
+        (None, true) => Health::warn(node, reason.to_string()),
+        // What changes every tick (metres to go) stays out of the health.
+        (None, false) if node == NodeState::Idle => Health {
+            reason: reason.to_string(),
+            ..Health::ok(node)
+        },
+        (None, false) => Health::ok(node),
+    }
+}

@@ -1,0 +1,272 @@
+//! Thinking: the next metre from the predicted end of this one, and what is tried when nothing is safe.
+
+use crate::{
+    autonav::{AutoNav, Next, Phase},
+    check::{Blocked, Verdict},
+    config::{Config, PlannerKind},
+    corridor::Corridor,
+    costmap::{CostMap, Scene},
+    direct::{direct, weighed_direct},
+    follow::{Track, Turn, turn_rate_radps},
+    inputs::Scope,
+    paths::Soil,
+    search::{Path, Search},
+    status::{DriveState, Halt},
+};
+use sojourn_core::{Stamp, frames::Pose2, geometry::distance_m, plan::Mode};
+use std::sync::Arc;
+
+/// Paths end at this share of the tolerance.
+const NEAR_SHARE: f64 = 0.8;
+/// Turns in place, to either side, from which the rover looks again when nothing is safe, radians.
+const LOOKS_RAD: [f64; 6] = [0.6, -0.6, 1.2, -1.2, 2.0, -2.0];
+/// Most dead ends that are remembered.
+const DEAD_ENDS_MAX: usize = 30;
+
+/// What a planning found.
+struct Thought {
+    path: Option<Path>,
+    blocked: Option<Blocked>,
+    wants_image: bool,
+}
+
+impl AutoNav {
+    /// Near the end of the committed metre, plans the next one from its end.
+    pub(crate) fn think_ahead(&mut self, now: Stamp, scope: &Scope) {
+        let c = &self.config;
+        let Phase::Follow(track, commit_m) = &self.phase else {
+            return;
+        };
+        // What takes long to think of is begun early.
+        let ahead_m = c.think_ahead_m + 1.2 * c.think_s * scope.rim_mps;
+        let end_m = commit_m.min(track.length_m());
+        if self.next.is_some()
+            || scope.mode != Mode::AvoidAll
+            || c.planner == PlannerKind::StraightGuarded
+            || track.progress_m < end_m - ahead_m
+        {
+            return;
+        }
+        let Some(start) = track.pose_at(end_m) else {
+            return;
+        };
+        let ready = now.plus_secs(c.think_s);
+        if distance_m([start.x_m, start.y_m], scope.goal_xy) <= scope.tolerance_m {
+            return;
+        }
+        let thought = self.think(scope, start);
+        if let Some(path) = thought.path {
+            self.next = Some(Next { path, ready });
+        }
+    }
+
+    /// Plans from where the rover stands; without a safe path, tries what may help.
+    pub(crate) fn plan(&mut self, now: Stamp, scope: &Scope) -> Result<(), Halt> {
+        if self.inputs.ground.is_none() {
+            return Err(Halt::new(DriveState::Idle, "no terrain grid yet"));
+        }
+        self.next = None;
+        let thought = self.think(scope, scope.pose);
+        match thought.path {
+            Some(path) => {
+                self.set_out(path, scope.pose);
+                Ok(())
+            }
+            None => self.no_path(now, scope, &thought),
+        }
+    }
+
+    fn think(&mut self, scope: &Scope, start: Pose2) -> Thought {
+        let kind = self.config.planner;
+        if let Some(ground) = self.inputs.ground.take_if(|g| !g.is_ready()) {
+            self.inputs.ground = Some(ground.with_images(&self.rover, self.config.swing_m, kind));
+        }
+        let Some(ground) = &self.inputs.ground else {
+            return Thought {
+                path: None,
+                blocked: None,
+                wants_image: true,
+            };
+        };
+        self.planning += 1;
+        let slip = self.checker.slip().clone();
+        let mut search = Search {
+            config: &self.config,
+            ground,
+            limits: &scope.limits,
+            checker: &mut self.checker,
+        };
+        let straight = kind == PlannerKind::StraightGuarded;
+        let thought = if scope.mode == Mode::AvoidAll && !straight {
+            let map = CostMap::build(
+                &self.config,
+                &self.rover,
+                &Scene {
+                    ground,
+                    corridor: &scope.corridor,
+                    rover_xy: [start.x_m, start.y_m],
+                    goal_xy: scope.goal_xy,
+                    limits: &scope.limits,
+                    speed_mps: scope.rim_mps,
+                    slip: &slip,
+                    dead_ends: &self.dead_ends,
+                },
+            );
+            let found = search.run(&Soil {
+                config: &self.config,
+                corridor: &scope.corridor,
+                map: &map,
+                start,
+                goal_xy: scope.goal_xy,
+                near_m: NEAR_SHARE * scope.tolerance_m,
+                turn_radps: turn_rate_radps(&self.rover, scope.rim_mps),
+                curvature_now_per_m: self.curvature_now_per_m,
+            });
+            self.candidates = Arc::new(found.weighed);
+            Thought {
+                path: found.path,
+                blocked: found.blocked,
+                wants_image: found.wants_image,
+            }
+        } else {
+            search.checker.start();
+            let mode = if straight { Mode::Directed } else { scope.mode };
+            let from = Scope {
+                pose: start,
+                mode,
+                ..scope.clone()
+            };
+            let (path, blocked) = direct(&self.config, &self.rover, &mut search, &from);
+            self.candidates = Arc::new(weighed_direct(&path, blocked));
+            Thought {
+                path: blocked.is_none().then_some(path),
+                blocked,
+                wants_image: blocked.is_some_and(|b| b.verdict == Verdict::Unknown),
+            }
+        };
+        self.settled = self.checker.settled;
+        self.looked_up = self.checker.looked_up;
+        thought
+    }
+
+    /// No candidate is safe: wait for a view when ground is unknown, look from other headings, back up, wait, give up.
+    /// Limits stay as they are.
+    fn no_path(&mut self, now: Stamp, scope: &Scope, thought: &Thought) -> Result<(), Halt> {
+        let why = match &thought.blocked {
+            Some(b) => format!("no safe path: {b}"),
+            None => "no safe path: every candidate leaves the corridor".to_string(),
+        };
+        let first = self.blocked_since.is_none();
+        let since = *self.blocked_since.get_or_insert(now);
+        if first {
+            self.stops = self.stops.saturating_add(1);
+            if thought.wants_image {
+                // The next image may show what is missing.
+                self.phase = Phase::Wait(why);
+                return Ok(());
+            }
+        }
+        if scope.mode == Mode::AvoidAll && self.config.planner == PlannerKind::Tiered {
+            if let Some(turn) = self.look_elsewhere(scope) {
+                self.phase = Phase::Look(turn);
+                self.blocked_since = Some(now);
+                return Ok(());
+            }
+            if let Some(track) = self.way_back(scope) {
+                self.dead_ends.push([scope.pose.x_m, scope.pose.y_m]);
+                if self.dead_ends.len() > DEAD_ENDS_MAX {
+                    self.dead_ends.remove(0);
+                }
+                self.phase = Phase::Back(track);
+                self.looks = 0;
+                // The time to wait begins when the rover has backed up.
+                self.blocked_since = Some(now);
+                return Ok(());
+            }
+        }
+        if now.since(since) <= self.config.wait_s {
+            self.phase = Phase::Wait(why);
+            return Ok(());
+        }
+        self.phase = Phase::Plan;
+        self.gave_up = Some(why.clone());
+        Err(Halt::new(DriveState::Stopped, why))
+    }
+
+    /// A turn in place that is safe and shows other ground.
+    fn look_elsewhere(&mut self, scope: &Scope) -> Option<Turn> {
+        let ground = self.inputs.ground.as_ref()?;
+        let mut search = Search {
+            config: &self.config,
+            ground,
+            limits: &scope.limits,
+            checker: &mut self.checker,
+        };
+        while let Some(&angle) = LOOKS_RAD.get(self.looks as usize) {
+            self.looks += 1;
+            if search.turn_blocked(scope.pose, angle).is_none() {
+                return Some(Turn::by(scope.pose.yaw_rad, angle));
+            }
+        }
+        None
+    }
+
+    /// A piece of the track the rover came on, if the allowance is not used up and the ground there still holds.
+    pub(crate) fn way_back(&mut self, scope: &Scope) -> Option<Track> {
+        let c = &self.config;
+        let room_m = (c.backup_max_m - self.backed_m).min(c.commit_m);
+        if room_m < c.sample_m() {
+            return None;
+        }
+        let poses = take_back(&mut self.crumbs, scope.pose, c, room_m);
+        let way_m: f64 = poses
+            .windows(2)
+            .map(|w| match w {
+                [a, b] => distance_m([a.x_m, a.y_m], [b.x_m, b.y_m]),
+                _ => 0.0,
+            })
+            .sum();
+        if way_m < c.sample_m() {
+            return None;
+        }
+        let ground = self.inputs.ground.as_ref()?;
+        let mut search = Search {
+            config: c,
+            ground,
+            limits: &scope.limits,
+            checker: &mut self.checker,
+        };
+        let ahead = poses.get(1..).unwrap_or(&[]);
+        let blocked =
+            search.held_blocked(ahead, way_m, -1.0).is_some() || leaves(&scope.corridor, ahead);
+        (!blocked).then(|| Track::new(poses, -1.0))
+    }
+}
+
+/// Poses back along the crumbs, the present one first, about `room_m` far.
+fn take_back(
+    crumbs: &mut std::collections::VecDeque<Pose2>,
+    pose: Pose2,
+    c: &Config,
+    room_m: f64,
+) -> Vec<Pose2> {
+    let mut poses = vec![pose];
+    let mut way_m = 0.0;
+    while way_m < room_m - 1e-9 {
+        let Some(crumb) = crumbs.pop_back() else {
+            break;
+        };
+        let last = poses.last().copied().unwrap_or(pose);
+        let step = distance_m([last.x_m, last.y_m], [crumb.x_m, crumb.y_m]);
+        if step < 0.5 * c.sample_m() {
+            continue;
+        }
+        way_m += step;
+        poses.push(crumb);
+    }
+    poses
+}
+
+fn leaves(corridor: &Corridor, poses: &[Pose2]) -> bool {
+    poses.iter().any(|p| !corridor.holds([p.x_m, p.y_m], 0.0))
+}

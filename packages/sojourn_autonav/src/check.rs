@@ -10,7 +10,7 @@ use sojourn_core::{
     frames::Pose2,
     limits::Limits,
     plan::WaypointLimits,
-    rover::Rover,
+    rover::{Rover, SuspensionKind},
     settle::{Excess, Settler},
 };
 
@@ -75,7 +75,8 @@ pub fn tightened(rover: &Limits, waypoint: &WaypointLimits) -> Limits {
 #[derive(Clone, Debug)]
 pub struct Checker {
     settler: Settler,
-    ace: Ace,
+    /// Only a rocker-bogie has one; other suspensions are settled.
+    ace: Option<Ace>,
     tiers: Tiers,
     /// Whether look-ups count against the budget too.
     capped: bool,
@@ -105,7 +106,8 @@ impl Checker {
     pub fn new(config: &Config, rover: &Rover) -> Self {
         Self {
             settler: Settler::new(rover, config.settle_step_m),
-            ace: Ace::new(rover, config.swing_m),
+            ace: (rover.suspension.kind == SuspensionKind::RockerBogie)
+                .then(|| Ace::new(rover, config.swing_m)),
             tiers: config.planner.tiers(),
             capped: config.planner == PlannerKind::EnavLike,
             slip: SlipForecast::new(rover.slip, config.slip_prior_sigma, config.slip_noise_sigma),
@@ -156,7 +158,7 @@ impl Checker {
     ) -> Option<Verdict> {
         self.looked_up += 1;
         let (surfaces, images) = (ground.surfaces.as_ref()?, ground.images.as_ref()?);
-        let b = self.ace.bounds(surfaces, images, pose)?;
+        let b = self.ace.as_ref()?.bounds(surfaces, images, pose)?;
         if clearance::excess(&b, limits, share).is_some() {
             return None;
         }

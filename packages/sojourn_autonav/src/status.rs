@@ -7,21 +7,7 @@ use sojourn_core::{
 };
 use std::sync::Arc;
 
-/// What AutoNav does, as in `sojourn_msgs/AutonavStatus`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum DriveState {
-    /// No goal, or nothing heard yet.
-    Idle = 0,
-    /// Following a path, also backward, or about to.
-    Driving = 1,
-    /// Turning in place.
-    Turning = 2,
-    /// Stopped for the stated reason.
-    Stopped = 3,
-    /// At the waypoint.
-    Goal = 4,
-}
+pub use sojourn_core::status::AutonavState as DriveState;
 
 /// A decision.
 #[derive(Clone, Debug, PartialEq)]

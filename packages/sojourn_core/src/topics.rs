@@ -91,12 +91,18 @@ topics! {
         ["perception"], "Depth along the optical axis, 32FC1 metres, not-a-number where there is none; one per image event.";
     LEFT_IMAGE = "navcam/left/image_rect", "sensor_msgs/msg/Image", Sensor, "navcam_left_optical_frame",
         ["simulator"], [], "Left image, mono8; one per image event.";
+    RIGHT_IMAGE = "navcam/right/image_rect", "sensor_msgs/msg/Image", Sensor, "navcam_left_optical_frame",
+        ["simulator"], [], "Right image, mono8, rectified with the left one; one per image event.";
+    RIGHT_INFO = "navcam/right/camera_info", "sensor_msgs/msg/CameraInfo", Sensor, "navcam_left_optical_frame",
+        ["simulator"], [], "Intrinsics of the right image, P[3] = -fx * baseline; one per image event, before its images.";
     LEFT_INFO = "navcam/left/camera_info", "sensor_msgs/msg/CameraInfo", Sensor, "navcam_left_optical_frame",
         ["simulator"], ["perception"], "Intrinsics; one per image event, before its images.";
     NAVCAM_POSE = "navcam/pose", "geometry_msgs/msg/PoseStamped", Sensor, "base_link", ["simulator"],
         ["perception"], "Where the left camera stood in base_link (the mast pans); one per image event, before its images.";
     IMU = "imu/data_raw", "sensor_msgs/msg/Imu", Sensor, "base_link", ["simulator"], ["localization", "guard"],
         "Angular rate and specific force; no orientation (orientation_covariance[0] = -1).";
+    SUN_SENSOR = "sun_sensor", "geometry_msgs/msg/Vector3Stamped", Sensor, "base_link", ["simulator"], [],
+        "Unit vector to the sun; once a second while the sun is up.";
     WHEELS = "wheel_states", "sensor_msgs/msg/JointState", Sensor, "", ["simulator"], ["localization"],
         "Six drives (velocity rad/s, position rad) and six steers (position rad), named drive_lf … and steer_lf …; one per control period.";
     TRUTH = "ground_truth/odometry", "nav_msgs/msg/Odometry", Sensor, "map", ["simulator"], [],

@@ -16,7 +16,7 @@ use sojourn_core::{
 };
 use sojourn_twin::{
     generate::{GenerateParams, generate},
-    render::{DepthNoise, render},
+    render::{DepthNoise, Renderer, SensorParams, Shot, StereoRig, Sun},
     sim::{SimConfig, Simulator},
     verify::{VerifyOptions, verify},
     world::{World, WorldParams},
@@ -45,25 +45,43 @@ fn main() -> Result<(), Box<dyn Error>> {
     lap("world of 280 m x 200 m", 1.0);
     println!("rocks: {}", world.rocks_in(world.region_m()).len());
     let camera = rover.navcam_pinhole();
-    let noise = DepthNoise {
-        seed: 1,
-        frame: 1,
-        per_m: 0.25 / (camera.fx * rover.navcam.baseline_m),
-    };
+    let mut renderer = Renderer::new(
+        StereoRig::rectified(&rover),
+        SensorParams::navcam(),
+        30.0,
+        1,
+    );
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()?;
         lap("-", 1.0);
-        for k in 0..10 {
-            let (x, y) = (60.0 + 15.0 * f64::from(k), 160.0);
+        // A pair every 0.5 m, as on a drive; the ground ahead is made on the way.
+        for k in 0..40 {
+            let (x, y) = (60.0 + 0.5 * f64::from(k), 140.0 + 20.0 * threads as f64);
             let z = world.height_m(x, y).unwrap_or(0.0);
-            let pose =
-                Transform::<Map, BaseLink>::from_xyz_rpy([x, y, z], 0.0, 0.0, 0.6 * f64::from(k))
-                    * rover.base_link_from_navcam();
-            pool.install(|| render(&world, &camera, &pose, 30.0, Some(noise)));
+            let pose = Transform::<Map, BaseLink>::from_xyz_rpy([x, y, z], 0.0, 0.0, 0.0)
+                * rover.base_link_from_navcam();
+            let shot = Shot {
+                sun: Sun {
+                    azimuth_rad: -2.3,
+                    elevation_rad: 0.8,
+                },
+                seed: 1,
+                number: k as u64,
+                right: true,
+                depth_noise: Some(DepthNoise {
+                    seed: 1,
+                    frame: k as u64,
+                    per_m: 0.25 / (camera.fx * rover.navcam.baseline_m),
+                }),
+            };
+            pool.install(|| renderer.shoot(&world, &pose.iso, &shot));
         }
-        lap(&format!("image of 640 x 480, {threads} thread(s)"), 10.0);
+        lap(
+            &format!("stereo pair of 640 x 480 with depth, {threads} thread(s)"),
+            40.0,
+        );
     }
     // The drive of 210 m along the site, verified and driven.
     let plan = straight_plan(&site, &rover)?;

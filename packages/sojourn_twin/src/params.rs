@@ -2,7 +2,8 @@
 
 use crate::{
     TwinError,
-    sim::{SimConfig, faults::FaultSchedule},
+    render::SensorParams,
+    sim::{SimConfig, faults::FaultSchedule, imu::ImuDrift},
     world::WorldParams,
 };
 use serde::Deserialize;
@@ -99,6 +100,16 @@ pub struct SimulatorParams {
     pub render_range_m: f64,
     /// Whether depth has the noise of stereo.
     pub depth_noise: bool,
+    /// Whether depth images are published besides the pairs.
+    pub publish_depth: bool,
+    /// Whether the right image is made and published.
+    pub right_images: bool,
+    /// The cameras' detectors and exposure.
+    pub sensor: SensorParams,
+    /// How the inertial unit's biases move.
+    pub imu_drift: ImuDrift,
+    /// Scatter of the sun sensor about each axis, radians.
+    pub sun_sigma_rad: f64,
 }
 
 /// How the node `simulator` runs: its parameters, checked.
@@ -211,6 +222,10 @@ impl SimulatorParams {
                 image_turn_rad: self.image_turn_deg.to_radians(),
                 render_range_m: self.render_range_m,
                 depth_noise: self.depth_noise,
+                right_images: self.right_images,
+                sensor: self.sensor,
+                imu_drift: self.imu_drift,
+                sun_sigma_rad: self.sun_sigma_rad,
                 images: true,
             },
             hold_until_active: Some(self.hold_until_active.clone()).filter(|n| !n.is_empty()),

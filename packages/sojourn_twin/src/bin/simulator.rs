@@ -4,7 +4,7 @@
 use anyhow::Context;
 use nalgebra::Vector3;
 use r2r::{
-    geometry_msgs::msg::{PoseStamped, TwistStamped},
+    geometry_msgs::msg::{PoseStamped, TwistStamped, Vector3 as Vector3Msg, Vector3Stamped},
     nav_msgs::msg::Odometry,
     sensor_msgs::msg::{CameraInfo, Image, Imu, JointState},
 };
@@ -88,7 +88,7 @@ async fn simulator(mut kit: NodeKit<Command>) -> anyhow::Result<()> {
             },
         }))
     })?;
-    let outlets = Outlets::new(&mut kit, &sim)?;
+    let outlets = Outlets::new(&mut kit, &sim, params.publish_depth)?;
     let clock = ClockConfig {
         participants: params.participants.clone(),
         lockstep: params.lockstep,
@@ -207,7 +207,11 @@ impl Shell {
 struct Outlets {
     imu: Publisher<Imu>,
     wheels: Publisher<JointState>,
+    sun: Publisher<Vector3Stamped>,
     info: Publisher<CameraInfo>,
+    right_info: Publisher<CameraInfo>,
+    right: Publisher<Image>,
+    depth_wanted: bool,
     pose: Publisher<PoseStamped>,
     depth: Publisher<Image>,
     left: Publisher<Image>,
@@ -219,8 +223,16 @@ struct Outlets {
 }
 
 impl Outlets {
-    fn new(kit: &mut NodeKit<Command>, sim: &Simulator) -> anyhow::Result<Self> {
+    fn new(
+        kit: &mut NodeKit<Command>,
+        sim: &Simulator,
+        depth_wanted: bool,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
+            sun: kit.publisher(&topics::SUN_SENSOR)?,
+            right_info: kit.publisher(&topics::RIGHT_INFO)?,
+            right: kit.publisher(&topics::RIGHT_IMAGE)?,
+            depth_wanted,
             imu: kit.publisher(&topics::IMU)?,
             wheels: kit.publisher(&topics::WHEELS)?,
             info: kit.publisher(&topics::LEFT_INFO)?,
@@ -249,6 +261,13 @@ impl Outlets {
         let joints: Vec<(&str, f64, f64)> = drives.chain(steers).collect();
         self.wheels
             .publish(&msgs::joints_to_msg(out.now, &joints))?;
+        if let Some(sun) = &out.sun {
+            let [x, y, z] = sun.direction;
+            self.sun.publish(&Vector3Stamped {
+                header: header(sun.stamp, BaseLink::NAME),
+                vector: Vector3Msg { x, y, z },
+            })?;
+        }
         if let Some(image) = &out.image {
             self.publish_image(image)?;
         }
@@ -269,21 +288,27 @@ impl Outlets {
 
     fn publish_image(&self, image: &ImageEvent) -> anyhow::Result<()> {
         let frame = NavcamOptical::NAME;
-        self.info.publish(&msgs::camera_to_msg(
-            image.stamp,
-            frame,
-            &self.camera,
-            self.baseline_m,
-        ))?;
+        // A left camera's P[3] is 0; the right one's carries the baseline.
+        let info = |baseline_m| msgs::camera_to_msg(image.stamp, frame, &self.camera, baseline_m);
+        self.info.publish(&info(0.0))?;
+        let f = &image.frame;
+        if !f.right.is_empty() {
+            self.right_info.publish(&info(self.baseline_m))?;
+        }
         self.pose.publish(&PoseStamped {
             header: header(image.stamp, BaseLink::NAME),
             pose: msgs::pose_to_msg(&image.base_link_from_navcam.iso),
         })?;
-        let f = &image.frame;
         self.left
             .publish(&msgs::mono_to_msg(image.stamp, frame, f.width, &f.left))?;
-        self.depth
-            .publish(&msgs::depth_to_msg(image.stamp, frame, f.width, &f.depth_m))?;
+        if !f.right.is_empty() {
+            self.right
+                .publish(&msgs::mono_to_msg(image.stamp, frame, f.width, &f.right))?;
+        }
+        if self.depth_wanted {
+            self.depth
+                .publish(&msgs::depth_to_msg(image.stamp, frame, f.width, &f.depth_m))?;
+        }
         Ok(())
     }
 }

@@ -351,19 +351,26 @@ impl Faults {
                 Fault::CameraBlinded {} => {
                     frame.depth_m.fill(f32::NAN);
                     frame.left.fill(255);
+                    frame.right.fill(255);
                 }
                 Fault::DustHaze { visibility_m } => {
-                    for (depth, value) in frame.depth_m.iter_mut().zip(&mut frame.left) {
-                        let contrast = (-f64::from(*depth) / visibility_m).exp();
-                        let contrast = if contrast.is_nan() { 0.0 } else { contrast };
-                        *value = (HAZE + (f64::from(*value) - HAZE) * contrast) as u8;
-                        if contrast < 0.05 {
-                            *depth = f32::NAN;
-                        }
-                    }
+                    haze(&mut frame.depth_m, &mut frame.left, *visibility_m);
+                    haze(&mut frame.right_depth_m, &mut frame.right, *visibility_m);
                 }
                 _ => {}
             }
+        }
+    }
+}
+
+/// Takes contrast from an image by the depth of its pixels.
+fn haze(depth_m: &mut [f32], image: &mut [u8], visibility_m: f64) {
+    for (depth, value) in depth_m.iter_mut().zip(image) {
+        let contrast = (-f64::from(*depth) / visibility_m).exp();
+        let contrast = if contrast.is_nan() { 0.0 } else { contrast };
+        *value = (HAZE + (f64::from(*value) - HAZE) * contrast) as u8;
+        if contrast < 0.05 {
+            *depth = f32::NAN;
         }
     }
 }
@@ -426,6 +433,7 @@ faults:
             height: 1,
             depth_m: vec![2.0, 30.0],
             left: vec![80, 80],
+            ..Frame::default()
         };
         let mut hazy = frame();
         f.advance(51.0, 3.0, &[0.0; 6]);

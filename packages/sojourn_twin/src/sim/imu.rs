@@ -3,7 +3,8 @@
 use nalgebra::{UnitQuaternion, Vector3};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use sojourn_core::{Stamp, rover::Imu};
+use serde::Deserialize;
+use sojourn_core::{CoreError, Stamp, error::in_range, rover::Imu};
 
 /// One reading, axes of `base_link`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,26 +17,74 @@ pub struct ImuSample {
     pub accel_mps2: [f64; 3],
 }
 
-/// The unit with its bias of this run.
+/// How the unit's biases move, beyond what a rover file says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImuDrift {
+    /// Random walk of the gyro's bias, rad/s per square root of a second.
+    pub gyro_walk_radps: f64,
+    /// Standard deviation of the accelerometer's bias, drawn once per run, m/s².
+    pub accel_bias_sigma_mps2: f64,
+    /// Random walk of the accelerometer's bias, m/s² per square root of a second.
+    pub accel_walk_mps2: f64,
+}
+
+impl ImuDrift {
+    /// Checks the ranges; `what` names the file.
+    ///
+    /// # Errors
+    /// [`CoreError::Value`] that names the key.
+    pub fn check(&self, what: &str) -> Result<(), CoreError> {
+        in_range(
+            what,
+            "imu_drift.gyro_walk_radps",
+            self.gyro_walk_radps,
+            0.0,
+            0.01,
+        )?;
+        in_range(
+            what,
+            "imu_drift.accel_bias_sigma_mps2",
+            self.accel_bias_sigma_mps2,
+            0.0,
+            1.0,
+        )?;
+        in_range(
+            what,
+            "imu_drift.accel_walk_mps2",
+            self.accel_walk_mps2,
+            0.0,
+            0.1,
+        )?;
+        Ok(())
+    }
+}
+
+/// The unit with its biases of this run.
 #[derive(Clone, Debug)]
 pub struct ImuModel {
     imu: Imu,
+    drift: ImuDrift,
     gravity_mps2: f64,
     bias_radps: Vector3<f64>,
+    bias_mps2: Vector3<f64>,
     rng: ChaCha8Rng,
 }
 
 impl ImuModel {
-    /// Draws the bias of a run.
+    /// Draws the biases of a run.
     #[must_use]
-    pub fn new(imu: Imu, gravity_mps2: f64, seed: u64) -> Self {
+    pub fn new(imu: Imu, drift: ImuDrift, gravity_mps2: f64, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(1);
         let bias_radps = gauss3(&mut rng) * imu.gyro_bias_sigma_radps;
+        let bias_mps2 = gauss3(&mut rng) * drift.accel_bias_sigma_mps2;
         Self {
             imu,
+            drift,
             gravity_mps2,
             bias_radps,
+            bias_mps2,
             rng,
         }
     }
@@ -58,15 +107,19 @@ impl ImuModel {
         } else {
             Vector3::zeros()
         };
+        let root_s = (period_s / count.max(1) as f64).max(0.0).sqrt();
         (1..=count)
             .map(|k| {
+                self.bias_radps += gauss3(&mut self.rng) * (self.drift.gyro_walk_radps * root_s);
+                self.bias_mps2 += gauss3(&mut self.rng) * (self.drift.accel_walk_mps2 * root_s);
                 let share = k as f64 / count as f64;
                 let attitude = before * UnitQuaternion::from_scaled_axis(change * share);
                 // The rover creeps: its own acceleration is far below the noise and is left out.
                 let force = attitude.inverse() * Vector3::new(0.0, 0.0, self.gravity_mps2);
                 let gyro =
                     rate + self.bias_radps + gauss3(&mut self.rng) * self.imu.gyro_sigma_radps;
-                let accel = force + gauss3(&mut self.rng) * self.imu.accel_sigma_mps2;
+                let accel =
+                    force + self.bias_mps2 + gauss3(&mut self.rng) * self.imu.accel_sigma_mps2;
                 ImuSample {
                     stamp: now.plus_secs(-(1.0 - share) * period_s),
                     gyro_radps: gyro.into(),
@@ -78,7 +131,7 @@ impl ImuModel {
 }
 
 /// Three independent Gaussian numbers (Box-Muller; four draws).
-fn gauss3(rng: &mut ChaCha8Rng) -> Vector3<f64> {
+pub(super) fn gauss3(rng: &mut ChaCha8Rng) -> Vector3<f64> {
     let mut pair = || {
         // 1 − u lies in (0, 1], so the logarithm is finite.
         let r = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
@@ -101,7 +154,7 @@ mod tests {
         fn at_rest_it_feels_gravity(roll in -0.4f64..0.4, pitch in -0.4f64..0.4, yaw in -3.0f64..3.0, seed: u64) {
             let imu = perseverance().imu;
             let q = UnitQuaternion::from_euler_angles(roll, pitch, yaw);
-            let mut model = ImuModel::new(imu, 3.72, seed);
+            let mut model = ImuModel::new(imu, ImuDrift::default(), 3.72, seed);
             let samples = model.sample(Stamp::from_secs(10.0), 1.0, q, q, 2000);
             let mean = samples.iter().map(|s| Vector3::from(s.accel_mps2)).sum::<Vector3<f64>>() / 2000.0;
             prop_assert!((mean - q.inverse() * Vector3::new(0.0, 0.0, 3.72)).norm() < 5.0 * imu.accel_sigma_mps2 / 2000f64.sqrt());
@@ -115,10 +168,39 @@ mod tests {
         fn turning_is_read_on_the_right_axis(w in -0.03f64..0.03) {
             let quiet = Imu { gyro_sigma_radps: 0.0, gyro_bias_sigma_radps: 0.0, accel_sigma_mps2: 0.0 };
             let (a, b) = (UnitQuaternion::from_euler_angles(0.0, 0.0, 1.0), UnitQuaternion::from_euler_angles(0.0, 0.0, 1.0 + 0.1 * w));
-            let s = ImuModel::new(quiet, 3.72, 1).sample(Stamp::from_secs(2.0), 0.1, a, b, 2);
+            let s = ImuModel::new(quiet, ImuDrift::default(), 3.72, 1).sample(Stamp::from_secs(2.0), 0.1, a, b, 2);
             prop_assert!((s[1].gyro_radps[2] - w).abs() < 1e-9 && s[1].gyro_radps[0].abs() < 1e-9);
             prop_assert_eq!(s[0].stamp, Stamp::from_secs(1.95));
             prop_assert_eq!(s[1].stamp, Stamp::from_secs(2.0));
         }
+    }
+
+    /// After a time t the walk has spread by its rate times √t, and the bias of the run shows at rest.
+    #[test]
+    fn biases_walk() {
+        let quiet = Imu {
+            gyro_sigma_radps: 0.0,
+            gyro_bias_sigma_radps: 0.0,
+            accel_sigma_mps2: 0.0,
+        };
+        let drift = ImuDrift {
+            gyro_walk_radps: 1e-4,
+            accel_bias_sigma_mps2: 0.02,
+            accel_walk_mps2: 1e-3,
+        };
+        let q = UnitQuaternion::identity();
+        let (mut gyro, mut first, mut accel) = (0.0, 0.0, 0.0);
+        let runs = 300;
+        for seed in 0..runs {
+            let mut model = ImuModel::new(quiet, drift, 3.72, seed);
+            let s = model.sample(Stamp::from_secs(200.0), 100.0, q, q, 100);
+            gyro += s[99].gyro_radps[0].powi(2);
+            first += s[0].accel_mps2[0].powi(2);
+            accel += (s[99].accel_mps2[0] - s[0].accel_mps2[0]).powi(2);
+        }
+        let rms = |sum: f64| (sum / runs as f64).sqrt();
+        assert!((rms(gyro) / 1e-3 - 1.0).abs() < 0.15, "{}", rms(gyro));
+        assert!((rms(first) / 0.02 - 1.0).abs() < 0.15, "{}", rms(first));
+        assert!((rms(accel) / 1e-2 - 1.0).abs() < 0.15, "{}", rms(accel));
     }
 }

@@ -9,16 +9,17 @@ pub mod faults;
 pub mod imu;
 pub mod score;
 pub mod soils;
+pub mod sun;
 
 use crate::{
     TwinError,
-    render::{DepthNoise, Frame, render},
+    render::{DepthNoise, Frame, Renderer, SensorParams, Shot, StereoRig, Sun},
     terra::{Dynamics, Tracks, Traction},
     world::World,
 };
 use cadence::{ImageCadence, ImageDue};
 use faults::{FaultSchedule, Faults};
-use imu::{ImuModel, ImuSample};
+use imu::{ImuDrift, ImuModel, ImuSample};
 use nalgebra::UnitQuaternion;
 use score::{Period, Score, Scorer};
 use soils::TrueSoils;
@@ -34,6 +35,7 @@ use sojourn_core::{
     soil::SoilTable,
 };
 use std::sync::Arc;
+use sun::{SunSample, SunSensor};
 
 /// What a run of the simulator is given besides world and rover.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +62,14 @@ pub struct SimConfig {
     pub render_range_m: f64,
     /// Whether depth has the noise of stereo.
     pub depth_noise: bool,
+    /// Whether the right image is made too.
+    pub right_images: bool,
+    /// The cameras' detectors and exposure.
+    pub sensor: SensorParams,
+    /// How the inertial unit's biases move.
+    pub imu_drift: ImuDrift,
+    /// Scatter of the sun sensor about each axis, radians.
+    pub sun_sigma_rad: f64,
     /// Whether images are made at all: a run that only moves is thousands of times faster.
     pub images: bool,
 }
@@ -80,6 +90,10 @@ impl SimConfig {
             image_turn_rad: 20f64.to_radians(),
             render_range_m: 30.0,
             depth_noise: true,
+            right_images: true,
+            sensor: SensorParams::navcam(),
+            imu_drift: ImuDrift::default(),
+            sun_sigma_rad: 0.005,
             images: true,
         }
     }
@@ -96,7 +110,9 @@ impl SimConfig {
         in_range(what, "pan_images", self.pan_images as f64, 1.0, 72.0)?;
         in_range(what, "image_turn_rad", self.image_turn_rad, 0.01, 10.0)?;
         in_range(what, "render_range_m", self.render_range_m, 1.0, 1000.0)?;
-        Ok(())
+        self.imu_drift.check(what)?;
+        in_range(what, "sun_sigma_rad", self.sun_sigma_rad, 0.0, 0.5)?;
+        self.sensor.check(what)
     }
 }
 
@@ -154,6 +170,8 @@ pub struct SimOutput {
     pub imu: Vec<ImuSample>,
     /// Encoders at `now`.
     pub wheels: WheelReading,
+    /// The sun's direction, when it was read.
+    pub sun: Option<SunSample>,
     /// An image, when one was due.
     pub image: Option<ImageEvent>,
     /// The truth.
@@ -169,6 +187,7 @@ pub struct Simulator {
     config: SimConfig,
     settler: Settler,
     imu: ImuModel,
+    sun: SunSensor,
     scorer: Scorer,
     scoring: bool,
     last: Option<Stamp>,
@@ -184,6 +203,7 @@ pub struct Simulator {
     tracks: Tracks,
     traction: Traction,
     faults: Faults,
+    renderer: Option<Renderer>,
 }
 
 impl Simulator {
@@ -233,7 +253,8 @@ impl Simulator {
             )));
         }
         Ok(Self {
-            imu: ImuModel::new(rover.imu, body.gravity_mps2, config.seed),
+            imu: ImuModel::new(rover.imu, config.imu_drift, body.gravity_mps2, config.seed),
+            sun: SunSensor::new(config.sun_sigma_rad, config.seed),
             scorer: Scorer::new(config.seed, rover.limits, config.goal_m),
             scoring: true,
             settler,
@@ -249,6 +270,10 @@ impl Simulator {
             tracks: Tracks::default(),
             traction: Traction::default(),
             faults,
+            renderer: config.images.then(|| {
+                let rig = StereoRig::rectified(&rover);
+                Renderer::new(rig, config.sensor, config.render_range_m, config.seed)
+            }),
             world,
             rover,
             config,
@@ -341,11 +366,14 @@ impl Simulator {
             settled: sunk,
             traction: self.traction,
         };
+        let to_sun = self.sun_from_map().direction();
+        let sun = self.sun.sample(now, after, to_sun.into());
         let image = self.image(now);
         SimOutput {
             now,
             imu,
             wheels: self.wheels,
+            sun,
             image,
             truth,
             blocked: moved.blocked,
@@ -462,11 +490,18 @@ impl Simulator {
         Transform::from_xyz_rpy([p.x_m, p.y_m, s.z_m], s.roll_rad, s.pitch_rad, p.yaw_rad)
     }
 
+    /// Where the sun stands.
+    fn sun_from_map(&self) -> Sun {
+        let [azimuth_rad, elevation_rad] = self.world.sun_rad();
+        Sun {
+            azimuth_rad,
+            elevation_rad,
+        }
+    }
+
     /// The image that is due now, if one is.
     fn image(&mut self, now: Stamp) -> Option<ImageEvent> {
-        if !self.config.images {
-            return None;
-        }
+        self.renderer.as_ref()?;
         let ImageDue { number, pan_rad } = self.images.take()?;
         let camera = self.rover.navcam_pinhole();
         let base_link_from_navcam = self.rover.base_link_from_navcam_panned(pan_rad);
@@ -480,13 +515,17 @@ impl Simulator {
         if self.faults.drops(number) {
             return None;
         }
-        let mut frame = render(
-            &self.world,
-            &camera,
-            &map_from_navcam,
-            self.config.render_range_m,
-            noise,
-        );
+        let shot = Shot {
+            sun: self.sun_from_map(),
+            seed: self.config.seed,
+            number,
+            right: self.config.right_images,
+            depth_noise: noise,
+        };
+        let mut frame = self
+            .renderer
+            .as_mut()?
+            .shoot(&self.world, &map_from_navcam.iso, &shot);
         self.faults.spoil(&mut frame);
         Some(ImageEvent {
             stamp: now,

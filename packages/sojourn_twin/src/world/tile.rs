@@ -42,6 +42,12 @@ impl Tile {
         &self.albedo
     }
 
+    /// Class codes of the nodes, with the highest bit set where a rock covers one.
+    #[must_use]
+    pub fn codes(&self) -> &[u8] {
+        &self.codes
+    }
+
     /// What the ground is made of at a node; rocks count as the ground they lie on.
     #[must_use]
     pub fn class(&self, i: usize, j: usize) -> TerrainClass {

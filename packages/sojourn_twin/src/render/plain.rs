@@ -1,10 +1,7 @@
-//! What a camera sees of a world: depth and brightness by casting one ray per pixel through a pyramid of greatest
-//! heights. Exact on the bilinear ground that the wheels stand on, and the same bits for any number of threads.
+//! The plain caster: depth and brightness of an ideal camera by one ray per pixel through the tiles' pyramids, without
+//! bundles, grain or a detector. Slower than [`super::Renderer`], and what it is compared with.
 
-use crate::{
-    noise,
-    world::{TOP_LEVEL, Window, World},
-};
+use crate::world::{TOP_LEVEL, Window, World};
 use nalgebra::Vector3;
 use rayon::prelude::*;
 use sojourn_core::{
@@ -12,9 +9,9 @@ use sojourn_core::{
     frames::{Map, NavcamOptical, Transform},
 };
 
-/// One image pair of depth and brightness; row 0 is the top row.
+/// Depth and brightness of one camera; row 0 is the top row.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Frame {
+pub struct Image {
     /// Columns.
     pub width: usize,
     /// Rows.
@@ -23,17 +20,6 @@ pub struct Frame {
     pub depth_m: Vec<f32>,
     /// Brightness, 0 to 255; sky is 180.
     pub left: Vec<u8>,
-}
-
-/// Noise of stereo depth: `sigma_Z = Z² · sigma_d / (f · B)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DepthNoise {
-    /// Seed of the run.
-    pub seed: u64,
-    /// Number of the image.
-    pub frame: u64,
-    /// `sigma_d / (f · B)`, 1/m.
-    pub per_m: f64,
 }
 
 /// Brightness of the sky.
@@ -50,8 +36,7 @@ pub fn render(
     camera: &Pinhole,
     map_from_camera: &Transform<Map, NavcamOptical>,
     range_m: f64,
-    noise: Option<DepthNoise>,
-) -> Frame {
+) -> Image {
     let rotation = map_from_camera.iso.rotation.to_rotation_matrix();
     let eye = map_from_camera.iso.translation.vector;
     // Depth is along the axis; at the image's corner the ray is longer. Shadows come from a little farther still.
@@ -77,16 +62,10 @@ pub fn render(
                     continue;
                 };
                 *brightness = caster.brightness(direction, hit_m);
-                *depth = match noise {
-                    Some(n) => {
-                        let h = noise::hash(n.seed, n.frame, u as i64, v as i64);
-                        (hit_m + hit_m * hit_m * n.per_m * noise::near_gauss(h)) as f32
-                    }
-                    None => hit_m as f32,
-                };
+                *depth = hit_m as f32;
             }
         });
-    Frame {
+    Image {
         width,
         height,
         depth_m,
@@ -273,7 +252,7 @@ impl<'a> Caster<'a> {
 }
 
 /// Least root in `(0, end]` of `q0 + q1·s + q2·s²` with `q0 > 0`.
-fn first_root(q0: f64, q1: f64, q2: f64, end: f64) -> Option<f64> {
+pub(super) fn first_root(q0: f64, q1: f64, q2: f64, end: f64) -> Option<f64> {
     let within = |s: f64| (s > 0.0 && s <= end).then_some(s);
     if q2.abs() < 1e-12 {
         return if q1 < 0.0 { within(-q0 / q1) } else { None };
@@ -322,7 +301,7 @@ mod tests {
             (cam.width, cam.height) = (64, 48);
             (cam.fx, cam.fy, cam.cx, cam.cy) = (cam.fx / 10.0, cam.fy / 10.0, 31.5, 23.5);
             let pose = camera_at(0.0, 0.0, 0.0, yaw);
-            let frame = render(&world, &cam, &pose, 25.0, None);
+            let frame = render(&world, &cam, &pose, 25.0);
             let eye = pose.iso.translation.vector;
             let normal = Vector3::new(-gx, -gy, 1.0);
             let mut seen = 0;
@@ -358,7 +337,7 @@ mod tests {
         let mut compared = 0;
         for yaw in [0.0, 1.0, 2.5, -2.0] {
             let pose = camera_at(40.0, 40.0, ground, yaw);
-            let frame = render(&world, &cam, &pose, 25.0, None);
+            let frame = render(&world, &cam, &pose, 25.0);
             let eye = pose.iso.translation.vector;
             for v in 0..15 {
                 for u in 0..20 {
@@ -405,7 +384,7 @@ mod tests {
         let cam = rover.navcam_pinhole();
         let pose = Transform::<Map, BaseLink>::from_xyz_rpy([0.0; 3], 0.0, 0.0, 0.0)
             * rover.base_link_from_navcam();
-        let frame = render(&world, &cam, &pose, 30.0, None);
+        let frame = render(&world, &cam, &pose, 30.0);
         let target = pose
             .iso
             .inverse_transform_point(&nalgebra::Point3::new(7.75, 1.0, 0.5));
@@ -417,53 +396,9 @@ mod tests {
             target.z
         );
         let flat = World::from_fn(&bare([-5.0, -20.0, 30.0, 20.0]), |_, _| 0.0).unwrap();
-        let without = render(&flat, &cam, &pose, 30.0, None);
+        let without = render(&flat, &cam, &pose, 30.0);
         assert!(without.depth_m[v.round() as usize * 640 + u.round() as usize] > seen + 0.2);
         assert_ne!(frame.left, without.left);
-    }
-
-    #[test]
-    fn threads_do_not_show_and_noise_has_its_size() {
-        let world = World::from_site(
-            &small_site(2),
-            &WorldParams::demo(5, [5.0, 5.0, 85.0, 85.0], [40.0, 40.0]),
-        )
-        .unwrap();
-        let cam = perseverance().navcam_pinhole();
-        let pose = camera_at(40.0, 40.0, world.height_m(40.0, 40.0).unwrap(), 0.5);
-        let noise = DepthNoise {
-            seed: 4,
-            frame: 9,
-            per_m: 0.25 / (cam.fx * 0.424),
-        };
-        let shoot = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .unwrap();
-            pool.install(|| render(&world, &cam, &pose, 30.0, Some(noise)))
-        };
-        let (one, two) = (shoot(1), shoot(2));
-        let bits = |f: &Frame| f.depth_m.iter().map(|d| d.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(&one), bits(&two));
-        assert_eq!(one.left, two.left);
-        let clean = render(&world, &cam, &pose, 30.0, None);
-        let (mut n, mut sum) = (0.0f64, 0.0);
-        for (a, b) in one
-            .depth_m
-            .iter()
-            .zip(&clean.depth_m)
-            .filter(|(a, _)| !a.is_nan())
-        {
-            let sigma = f64::from(*b).powi(2) * noise.per_m;
-            sum += (f64::from(a - b) / sigma).powi(2);
-            n += 1.0;
-        }
-        assert!(
-            n > 1e5 && ((sum / n).sqrt() - 1.0).abs() < 0.02,
-            "{n} {}",
-            (sum / n).sqrt()
-        );
     }
 
     #[test]
@@ -473,7 +408,7 @@ mod tests {
         })
         .unwrap();
         let cam = perseverance().navcam_pinhole();
-        let frame = render(&world, &cam, &camera_at(0.0, 0.0, 0.0, 0.0), 30.0, None);
+        let frame = render(&world, &cam, &camera_at(0.0, 0.0, 0.0, 0.0), 30.0);
         assert!(frame.depth_m[320].is_nan() && frame.left[320] == SKY);
         assert!(frame.depth_m.iter().any(|d| d.is_finite()));
         assert!(

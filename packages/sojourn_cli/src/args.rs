@@ -74,6 +74,9 @@ pub enum Command {
     /// Measures parts of the suite on this machine.
     #[command(subcommand)]
     Bench(crate::commands::bench::BenchCommand),
+    /// Cameras: pictures of worlds, linear images from raw ones.
+    #[command(subcommand)]
+    Camera(crate::commands::camera::CameraCommand),
     /// Writes the documents that are made from the code.
     #[command(hide = true)]
     Documents(DocumentsArgs),

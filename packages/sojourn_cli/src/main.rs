@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use sojourn_cli::args::{BundleCommand, Cli, Command, KeyCommand};
+use sojourn_cli::commands::camera::CameraCommand;
 use sojourn_cli::{cli_error, commands};
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
         Command::Launch(args) => commands::launch::launch(args),
         Command::Report(args) => commands::report(args),
         Command::Bench(command) => commands::bench::bench(command),
+        Command::Camera(CameraCommand::Render(args)) => commands::camera::render(args),
+        Command::Camera(CameraCommand::Linearize(args)) => commands::camera::linearize(args),
         Command::Documents(args) => commands::documents(args),
         Command::Doctor(args) => commands::doctor(args),
     };

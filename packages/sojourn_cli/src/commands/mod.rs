@@ -1,6 +1,7 @@
 //! One function for each command.
 
 pub mod bench;
+pub mod camera;
 pub mod gate;
 pub mod launch;
 pub mod plan;

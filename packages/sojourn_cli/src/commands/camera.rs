@@ -1,0 +1,476 @@
+//! `sojourn camera render` and `sojourn camera linearize`
+
+use super::{say, say_json};
+use crate::args::GroundArgs;
+use crate::cli_error::{CliError, CliResult};
+use crate::ground;
+use crate::launch::places::Places;
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use sojourn_core::{
+    camera::{
+        CameraModel,
+        linearize::{Field, Warp, linear_of},
+        pds::PdsImage,
+        residual,
+    },
+    classes::TerrainClass,
+    error::in_range,
+    files,
+    frames::{BaseLink, Map, Pose2, Transform},
+    rover::Rover,
+    settle::Settler,
+    site::Site,
+};
+use sojourn_twin::{
+    generate::{GenerateParams, generate},
+    render::{Frame, ROCK, Renderer, SensorParams, Shot, StereoRig, Sun},
+    world::{World, WorldParams},
+};
+use std::path::{Path, PathBuf};
+
+/// `sojourn camera`
+#[derive(Debug, Subcommand)]
+pub enum CameraCommand {
+    /// Takes stereo pairs of a world, with depth and class of every pixel, at one or more places of the sun.
+    #[command(after_help = "Examples:\n  sojourn camera render --out images/\n  \
+            sojourn camera render --sun 20,15 --sun 100,45 --sun 200,70 --cfa 0.08 --out images/\n  \
+            sojourn camera render --dtm dtm.tif --at 120,80 --yaw 30 --camera config/cameras/m2020_navcam_left.yaml --out images/\n\n\
+            Each sun gives sunN_left.png and sunN_right.png; pairs.png shows all of them at half their size, a row per sun; depth.png (16 bit, millimetres, 0 for none) and class.png tell what the left camera sees.")]
+    Render(RenderArgs),
+    /// Warps a raw rover image with a PDS3 label to its linear camera; with --like also measures against another's result.
+    #[command(
+        after_help = "Examples:\n  sojourn camera linearize RAW.IMG --out linear.png\n  \
+            sojourn camera linearize 2n292280938effb100p0703l0m1.img --like 2n292280938rslb100p0703l0m1.img --json"
+    )]
+    Linearize(LinearizeArgs),
+}
+
+/// `sojourn camera render`
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    /// The ground; without it a generated one.
+    #[command(flatten)]
+    pub ground: GroundArgs,
+    /// Where the rover stands: E,N in metres, crs:X,Y or lonlat:LON,LAT; the middle without it.
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
+    pub at: Option<String>,
+    /// Its heading, degrees counter-clockwise from east.
+    #[arg(
+        long,
+        value_name = "DEG",
+        default_value_t = 0.0,
+        allow_hyphen_values = true
+    )]
+    pub yaw: f64,
+    /// The sun: direction (degrees counter-clockwise from east) and height (degrees); may be given several times.
+    #[arg(long, value_name = "AZ,EL", default_values = ["20,15", "100,40", "200,65"], allow_hyphen_values = true)]
+    pub sun: Vec<String>,
+    /// The rover: a name in config/rovers or a file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
+    pub rover: String,
+    /// A camera model instead of the rover's ideal one: a YAML file or an image with a PDS3 label. Its lens counts, at the
+    /// rover's own place, with the right camera the rover's baseline beside it.
+    #[arg(long, value_name = "FILE")]
+    pub camera: Option<PathBuf>,
+    /// Columns of the images; the rover file's without it.
+    #[arg(long, value_name = "PX")]
+    pub width: Option<usize>,
+    /// Everything random comes from it.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Share of the ground covered by rocks (Golombek's k).
+    #[arg(long, default_value_t = 0.06)]
+    pub cfa: f64,
+    /// Distance of the ground's nodes, metres.
+    #[arg(long, value_name = "M", default_value_t = 0.05)]
+    pub resolution: f64,
+    /// Farthest depth that is seen, metres.
+    #[arg(long, value_name = "M", default_value_t = 60.0)]
+    pub range: f64,
+    /// Folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Prints a summary as JSON: ok, out, files, pairs, wall_s (with the making of the ground).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn camera linearize`
+#[derive(Debug, Args)]
+pub struct LinearizeArgs {
+    /// The raw image, with a PDS3 label.
+    pub image: PathBuf,
+    /// A linearised image of the same scene: its camera is taken, and the residual between the two measured.
+    #[arg(long, value_name = "FILE")]
+    pub like: Option<PathBuf>,
+    /// The image to write, PNG.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Prints JSON: ok, patches, median_px, p90_px, unwarped_median_px, greatest_shift_px.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Takes pictures.
+///
+/// # Errors
+/// [`CliError::Failed`] in one sentence.
+pub fn render(args: &RenderArgs) -> CliResult {
+    let places = Places::find();
+    let (rover, _) = ground::rover(&places, &args.rover)?;
+    let suns = args
+        .sun
+        .iter()
+        .map(|s| sun(s))
+        .collect::<Result<Vec<_>, _>>()?;
+    in_range("--range", "range", args.range, 1.0, 2000.0)?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("making {}", args.out.display()))?;
+    ground::writable(&args.out.join("depth.png"))?;
+    let site = the_site(&places, args, &rover)?;
+    let elevation = site.elevation()?;
+    let middle = [0, 1].map(|k| elevation.origin_m()[k] + 0.5 * elevation.size_m()[k]);
+    let at = match &args.at {
+        Some(text) => ground::place(&site, "at", text)?,
+        None => middle,
+    };
+    let far = 2.0 * args.range + 40.0;
+    let world = WorldParams {
+        rock_cfa: args.cfa,
+        resolution_m: args.resolution,
+        rock_min_m: (1.5 * args.resolution).max(0.04),
+        clear_m: vec![[at[0], at[1], 2.0]],
+        ..WorldParams::demo(args.seed, WorldParams::region_around(&[at], far), at)
+    };
+    let world = World::from_site(&site, &world)?;
+    let pose = Pose2::new(at[0], at[1], args.yaw.to_radians());
+    let settled = Settler::new(&rover, 0.05)
+        .settle(&world, pose)
+        .ok_or_else(|| {
+            anyhow::anyhow!(
+                "the rover does not stand at ({:.1}, {:.1}) m: no ground is known there",
+                at[0],
+                at[1]
+            )
+        })?;
+    let map_from_navcam = Transform::<Map, BaseLink>::from_xyz_rpy(
+        [at[0], at[1], settled.z_m],
+        settled.roll_rad,
+        settled.pitch_rad,
+        pose.yaw_rad,
+    ) * rover.base_link_from_navcam();
+    let rig = the_rig(args, &rover)?;
+    let mut renderer = Renderer::new(rig, SensorParams::navcam(), args.range, args.seed);
+    let mut files = Vec::new();
+    let mut sheet = Sheet::default();
+    let clock = std::time::Instant::now();
+    let bar = ProgressBar::new(suns.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template(
+        "{elapsed:>4} {spinner} {bar:20} {pos}/{len} pairs; the first makes the ground",
+    ) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    for (number, sun) in suns.iter().enumerate() {
+        let shot = Shot {
+            sun: *sun,
+            seed: args.seed,
+            number: number as u64,
+            right: true,
+            depth_noise: None,
+        };
+        let frame = renderer.shoot(&world, &map_from_navcam.iso, &shot);
+        let (w, h) = (frame.width, frame.height);
+        for (eye, image) in [("left", &frame.left), ("right", &frame.right)] {
+            let path = args.out.join(format!("sun{}_{eye}.png", number + 1));
+            write_png(
+                &path,
+                w,
+                h,
+                png::ColorType::Grayscale,
+                png::BitDepth::Eight,
+                image,
+            )?;
+            files.push(path);
+        }
+        sheet.add(&frame);
+        bar.inc(1);
+        if number == 0 {
+            files.extend(write_truth(&args.out, &frame)?);
+        }
+    }
+    bar.finish_and_clear();
+    let wall_s = clock.elapsed().as_secs_f64();
+    let pairs_file = args.out.join("pairs.png");
+    let (grey, eight) = (png::ColorType::Grayscale, png::BitDepth::Eight);
+    write_png(
+        &pairs_file,
+        sheet.width,
+        sheet.height,
+        grey,
+        eight,
+        &sheet.pixels,
+    )?;
+    files.push(pairs_file);
+    let pairs = suns.len();
+    if args.json {
+        return say_json(&serde_json::json!({
+            "ok": true, "out": args.out, "files": files, "pairs": pairs, "wall_s": wall_s,
+        }));
+    }
+    say(&format!(
+        "{}: {pairs} stereo pairs in {wall_s:.2} s, depth.png (millimetres) and class.png",
+        args.out.display()
+    ));
+    Ok(())
+}
+
+/// Pairs one below the other, at half their size.
+#[derive(Default)]
+struct Sheet {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+}
+
+impl Sheet {
+    fn add(&mut self, frame: &Frame) {
+        let (w, h) = (frame.width / 2, frame.height / 2);
+        for v in 0..h {
+            for image in [&frame.left, &frame.right] {
+                self.pixels.extend((0..w).map(|u| {
+                    let k = 2 * v * frame.width + 2 * u;
+                    let four = [k, k + 1, k + frame.width, k + frame.width + 1];
+                    (four.iter().map(|&k| u32::from(image[k])).sum::<u32>() / 4) as u8
+                }));
+            }
+        }
+        self.width = 2 * w;
+        self.height += h;
+    }
+}
+
+fn sun(text: &str) -> Result<Sun, CliError> {
+    let numbers: Vec<f64> = text
+        .split(',')
+        .filter_map(|n| n.trim().parse().ok())
+        .collect();
+    let [azimuth, elevation] = numbers.as_slice() else {
+        return Err(CliError::Usage(format!(
+            "--sun {text}: expected direction and height in degrees, as 100,40"
+        )));
+    };
+    in_range("--sun", "direction", *azimuth, -360.0, 360.0)?;
+    in_range("--sun", "height", *elevation, 3.0, 90.0)?;
+    Ok(Sun {
+        azimuth_rad: azimuth.to_radians(),
+        elevation_rad: elevation.to_radians(),
+    })
+}
+
+fn the_site(places: &Places, args: &RenderArgs, rover: &Rover) -> Result<Site, CliError> {
+    if args.ground.dtm.is_some() || args.ground.site.is_some() {
+        return ground::site(places, &args.ground, rover, None);
+    }
+    let body = ground::body(places, args.ground.body.as_deref().unwrap_or("mars"))?;
+    Ok(generate(args.seed, &body, &GenerateParams::demo())?)
+}
+
+fn the_rig(args: &RenderArgs, rover: &Rover) -> Result<StereoRig, CliError> {
+    let mut camera = match &args.camera {
+        Some(file) => CameraModel::load(file)?,
+        None => rover.navcam_pinhole().into(),
+    };
+    if let Some(width) = args.width {
+        in_range("--width", "width", width as f64, 16.0, 8192.0)?;
+        let height = (width * camera.height + camera.width / 2) / camera.width;
+        camera = camera.resized(width, height);
+    }
+    Ok(StereoRig::beside(camera, rover.navcam.baseline_m))
+}
+
+fn write_truth(out: &Path, frame: &Frame) -> Result<Vec<PathBuf>, CliError> {
+    let (w, h) = (frame.width, frame.height);
+    let depth: Vec<u8> = frame
+        .depth_m
+        .iter()
+        .flat_map(|d| ((d * 1000.0).round().clamp(0.0, 65_535.0) as u16).to_be_bytes())
+        .collect();
+    let class: Vec<u8> = frame.class.iter().flat_map(|c| colour(*c)).collect();
+    let paths = [out.join("depth.png"), out.join("class.png")];
+    write_png(
+        &paths[0],
+        w,
+        h,
+        png::ColorType::Grayscale,
+        png::BitDepth::Sixteen,
+        &depth,
+    )?;
+    write_png(
+        &paths[1],
+        w,
+        h,
+        png::ColorType::Rgb,
+        png::BitDepth::Eight,
+        &class,
+    )?;
+    Ok(paths.to_vec())
+}
+
+/// A colour for a class, for people.
+fn colour(code: u8) -> [u8; 3] {
+    if code & ROCK != 0 {
+        return [200, 60, 40];
+    }
+    match TerrainClass::from_code(code) {
+        Some(TerrainClass::Bedrock) => [150, 150, 160],
+        Some(TerrainClass::Outcrop) => [110, 110, 130],
+        Some(TerrainClass::BoulderField) => [160, 90, 70],
+        Some(TerrainClass::SandRipples) => [240, 200, 80],
+        Some(TerrainClass::LooseSoil) => [225, 170, 110],
+        Some(TerrainClass::CraterOrScarp) => [120, 60, 140],
+        Some(TerrainClass::SmoothRegolith) => [190, 140, 100],
+        _ => [20, 20, 30],
+    }
+}
+
+fn write_png(
+    path: &Path,
+    width: usize,
+    height: usize,
+    colour: png::ColorType,
+    depth: png::BitDepth,
+    data: &[u8],
+) -> CliResult {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(colour);
+    encoder.set_depth(depth);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(data)?;
+    writer.finish()?;
+    Ok(files::write_atomic(path, &bytes)?)
+}
+
+/// Warps a raw image.
+///
+/// # Errors
+/// [`CliError::Failed`] in one sentence.
+pub fn linearize(args: &LinearizeArgs) -> CliResult {
+    let raw = PdsImage::load(&args.image)?;
+    let from = raw.label.camera()?;
+    let like = args.like.as_deref().map(PdsImage::load).transpose()?;
+    let to = match &like {
+        Some(image) => image.label.camera()?,
+        None => linear_of(&from, Field::Least)?,
+    };
+    let warp = Warp::new(&to, &from);
+    let made = warp.apply(&raw.grey());
+    let greatest_px = warp
+        .from
+        .iter()
+        .enumerate()
+        .map(|(k, p)| (p[0] - (k % warp.width) as f32).hypot(p[1] - (k / warp.width) as f32))
+        .filter(|d| d.is_finite())
+        .fold(0.0f32, f32::max);
+    if let Some(out) = &args.out {
+        let (low, high) = range(&made);
+        let bytes: Vec<u8> = made
+            .iter()
+            .map(|v| ((v - low) / (high - low) * 255.0).clamp(0.0, 255.0) as u8)
+            .collect();
+        let (grey, eight) = (png::ColorType::Grayscale, png::BitDepth::Eight);
+        write_png(out, to.width, to.height, grey, eight, &bytes)?;
+    }
+    let residual = like.map(|like| {
+        let made = residual::Grey {
+            width: to.width,
+            height: to.height,
+            samples: &made,
+        };
+        let with = residual::shifts(&made, &like.grey(), 32);
+        let without = residual::shifts(&raw.grey(), &like.grey(), 32);
+        let q = residual::quantile_px;
+        (with.len(), q(&with, 0.5), q(&with, 0.9), q(&without, 0.5))
+    });
+    if args.json {
+        let (patches, median, p90, without) = residual.unwrap_or((0, None, None, None));
+        return say_json(&serde_json::json!({
+            "ok": true, "patches": patches, "median_px": median, "p90_px": p90,
+            "unwarped_median_px": without, "greatest_shift_px": greatest_px, "out": args.out,
+        }));
+    }
+    let mut text = format!(
+        "{}: the lens moves pixels by up to {greatest_px:.1} px",
+        args.image.display()
+    );
+    if let Some((patches, Some(median), Some(p90), _)) = residual {
+        text +=
+            &format!("; residual {median:.3} px median, {p90:.3} px for 90 % of {patches} patches");
+    }
+    say(&text);
+    Ok(())
+}
+
+/// Ends of the middle 98 % of the samples.
+fn range(samples: &[f32]) -> (f32, f32) {
+    let mut sorted: Vec<f32> = samples.iter().copied().filter(|v| v.is_finite()).collect();
+    sorted.sort_by(f32::total_cmp);
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return (0.0, 1.0);
+    };
+    let (low, high) = (sorted[last / 100], sorted[last - last / 100]);
+    (low, if high > low { high } else { low + 1.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sun_is_two_numbers() {
+        let s = sun("90, 30").ok().unwrap();
+        assert!((s.azimuth_rad.to_degrees() - 90.0).abs() < 1e-9);
+        for bad in ["90", "a,b", "10,20,30", "10,1", "10,nan"] {
+            assert!(sun(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pictures_of_a_generated_world_are_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = RenderArgs {
+            ground: GroundArgs {
+                dtm: None,
+                ortho: None,
+                site: None,
+                body: None,
+            },
+            at: None,
+            yaw: 10.0,
+            sun: vec!["20,15".into()],
+            rover: "perseverance".into(),
+            camera: None,
+            width: Some(64),
+            seed: 1,
+            cfa: 0.05,
+            resolution: 0.1,
+            range: 15.0,
+            out: dir.path().join("images"),
+            json: false,
+        };
+        render(&args).ok().unwrap();
+        let depth = std::fs::File::open(args.out.join("depth.png")).unwrap();
+        let info = png::Decoder::new(std::io::BufReader::new(depth))
+            .read_info()
+            .unwrap()
+            .info()
+            .clone();
+        assert_eq!(
+            (info.width, info.height, info.bit_depth),
+            (64, 48, png::BitDepth::Sixteen)
+        );
+        assert!(args.out.join("sun1_right.png").is_file() && args.out.join("pairs.png").is_file());
+    }
+}

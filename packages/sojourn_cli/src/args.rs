@@ -77,6 +77,11 @@ pub enum Command {
     /// Cameras: pictures of worlds, linear images from raw ones.
     #[command(subcommand)]
     Camera(crate::commands::camera::CameraCommand),
+    /// Drives many generated worlds and tells how often it goes well, by rocks and slope.
+    Sweep(crate::commands::sweep::SweepArgs),
+    /// Measures parts of the suite against truth.
+    #[command(subcommand)]
+    Eval(crate::commands::eval::EvalCommand),
     /// Writes the documents that are made from the code.
     #[command(hide = true)]
     Documents(DocumentsArgs),

@@ -221,11 +221,8 @@ impl Checker {
             Tiers::Disc => Verdict::Unknown,
             Tiers::AceThenSettling => self.settled_verdict(ground, limits, share, pose, direction),
             Tiers::AceOnly => {
-                let known = match (&self.ace, &ground.surfaces, &ground.images) {
-                    (Some(ace), Some(surfaces), Some(images)) => ace.knows(surfaces, images, pose),
-                    _ => false,
-                };
-                if known {
+                let seen = self.settler.settle(&ground.seen, pose).is_some();
+                if seen {
                     Verdict::Unsafe(Excess {
                         limit: "approximate clearance",
                         value: f64::NAN,

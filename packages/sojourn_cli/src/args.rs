@@ -41,8 +41,10 @@ pub enum Command {
     /// Makes a site folder of a generated Mars-like world.
     #[command(after_help = "Example:\n  sojourn world --seed 7 --out site/")]
     World(WorldArgs),
-    /// Plans a route.
+    /// Plans a route, or checks a plan from anywhere (`plan check`).
     #[command(
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true,
         after_help = "Examples:\n  sojourn plan --dtm dtm.tif --start 120,80 --goal 300,160 --out plan.json --xml plan.xml\n  \
             sojourn plan --site site/ --start lonlat:77.41,18.44 --goal crs:4587000,1093200 --out plan.json --json\n  \
             sojourn plan --dtm dtm.tif --ortho ortho.tif --provider http://127.0.0.1:8000 --model some-vlm --start … --goal … --out plan.json"
@@ -77,11 +79,6 @@ pub enum Command {
     /// Cameras: pictures of worlds, linear images from raw ones.
     #[command(subcommand)]
     Camera(crate::commands::camera::CameraCommand),
-    /// Drives many generated worlds and tells how often it goes well, by rocks and slope.
-    Sweep(crate::commands::sweep::SweepArgs),
-    /// Measures parts of the suite against truth.
-    #[command(subcommand)]
-    Eval(crate::commands::eval::EvalCommand),
     /// Writes the documents that are made from the code.
     #[command(hide = true)]
     Documents(DocumentsArgs),
@@ -190,15 +187,28 @@ pub struct ModelArgs {
 /// `sojourn plan`
 #[derive(Debug, Args)]
 pub struct PlanArgs {
+    /// Something else than planning.
+    #[command(subcommand)]
+    pub command: Option<crate::commands::check::PlanCommand>,
     /// The ground.
     #[command(flatten)]
     pub ground: GroundArgs,
     /// Start: E,N in metres from the south-west corner, crs:X,Y or lonlat:LON,LAT.
-    #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
-    pub start: String,
+    #[arg(
+        long,
+        value_name = "PLACE",
+        allow_hyphen_values = true,
+        required = true
+    )]
+    pub start: Option<String>,
     /// Goal, in the same forms.
-    #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
-    pub goal: String,
+    #[arg(
+        long,
+        value_name = "PLACE",
+        allow_hyphen_values = true,
+        required = true
+    )]
+    pub goal: Option<String>,
     /// The rover: a name in config/rovers or a file.
     #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
     pub rover: String,
@@ -208,6 +218,9 @@ pub struct PlanArgs {
     /// Everything random comes from it.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Looks for up to this many routes that differ and puts their figures into the JSON.
+    #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=8))]
+    pub alternatives: u8,
     /// Name of the plan, for people.
     #[arg(long)]
     pub name: Option<String>,
@@ -215,8 +228,8 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     /// The plan to write.
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    pub out: Option<PathBuf>,
     /// RML-inspired XML to write as well.
     #[arg(long, value_name = "FILE")]
     pub xml: Option<PathBuf>,

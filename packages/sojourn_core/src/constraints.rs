@@ -35,6 +35,12 @@ pub struct Constraints {
     pub edge_margin_m: f64,
     /// Polygons in `map` metres that the route may not enter.
     pub keep_out: Vec<Vec<Xy>>,
+    /// Polygons in `map` metres that the route stays in; none means everywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep_in: Vec<Vec<Xy>>,
+    /// Longest drive, seconds at `speed_share` of the cruise speed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_drive_s: Option<f64>,
     /// Share of the cruise speed that time-outs are computed with.
     pub speed_share: f64,
     /// Time-out of a segment in multiples of its expected time.
@@ -106,14 +112,19 @@ impl Constraints {
         in_range(what, "edge_margin_m", self.edge_margin_m, 0.0, 1e3)?;
         in_range(what, "speed_share", self.speed_share, 0.01, 1.0)?;
         in_range(what, "timeout_factor", self.timeout_factor, 1.0, 100.0)?;
-        for (i, polygon) in self.keep_out.iter().enumerate() {
-            if polygon.len() < 3 || polygon.iter().flatten().any(|v| !v.is_finite()) {
-                return Err(CoreError::value(
-                    what,
-                    format!("keep_out[{i}]"),
-                    format!("{polygon:?}"),
-                    "at least three points [x, y] of finite metres",
-                ));
+        if let Some(s) = self.max_drive_s {
+            in_range(what, "max_drive_s", s, 1.0, 1e8)?;
+        }
+        for (key, polygons) in [("keep_out", &self.keep_out), ("keep_in", &self.keep_in)] {
+            for (i, polygon) in polygons.iter().enumerate() {
+                if polygon.len() < 3 || polygon.iter().flatten().any(|v| !v.is_finite()) {
+                    return Err(CoreError::value(
+                        what,
+                        format!("{key}[{i}]"),
+                        format!("{polygon:?}"),
+                        "at least three points [x, y] of finite metres",
+                    ));
+                }
             }
         }
         Ok(())

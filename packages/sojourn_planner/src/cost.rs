@@ -29,6 +29,8 @@ pub(crate) enum Block {
     Roughness,
     /// In or too near to a keep-out.
     KeepOut(u16),
+    /// Outside the keep-ins.
+    KeepIn,
     /// A label forbids it.
     Label(u16),
     /// The rover cannot stand there within its limits.
@@ -107,12 +109,23 @@ impl CostMap {
         constraints: &Constraints,
         features: &[Feature],
     ) -> Result<Self, CoreError> {
-        let footprint_m = rover.footprint_radius_m();
         // Always measured here: the site's own layers may be those of another rover.
-        let (slope, roughness) = slope_roughness(elevation, footprint_m);
-        let factor = (LEAST_CELL_M / elevation.resolution_m()).ceil().max(1.0) as usize;
-        let slope = pool(&slope, factor)?;
-        let roughness = pool(&roughness, factor)?;
+        let (slope, roughness) = slope_roughness(elevation, rover.footprint_radius_m());
+        Self::of_layers(&slope, &roughness, rover, constraints, features)
+    }
+
+    /// From slope and roughness over the rover's footprint, measured before.
+    pub fn of_layers(
+        slope: &Raster,
+        roughness: &Raster,
+        rover: &Rover,
+        constraints: &Constraints,
+        features: &[Feature],
+    ) -> Result<Self, CoreError> {
+        let footprint_m = rover.footprint_radius_m();
+        let factor = (LEAST_CELL_M / slope.resolution_m()).ceil().max(1.0) as usize;
+        let slope = pool(slope, factor)?;
+        let roughness = pool(roughness, factor)?;
         let n = slope.data().len();
         let mut map = Self {
             slope,
@@ -126,6 +139,7 @@ impl CostMap {
         };
         map.measure(constraints);
         map.keep_out(&constraints.keep_out);
+        map.keep_in(&constraints.keep_in);
         map.label(features);
         map.finish();
         Ok(map)
@@ -228,6 +242,26 @@ impl CostMap {
                 let i = r * self.cols() + c;
                 let centre = self.centre(i);
                 put(self, i, centre);
+            }
+        }
+    }
+
+    /// Closes every cell that is not whole in one of the polygons.
+    fn keep_in(&mut self, polygons: &[Vec<Xy>]) {
+        if polygons.is_empty() {
+            return;
+        }
+        let half_m = 0.5 * self.cell_m();
+        for i in 0..self.block.len() {
+            let [x, y] = self.centre(i);
+            let corners = [[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]];
+            let within = polygons.iter().any(|polygon| {
+                corners
+                    .iter()
+                    .all(|[u, v]| in_polygon([x + u * half_m, y + v * half_m], polygon))
+            });
+            if self.block[i] == Block::Free && !within {
+                self.block[i] = Block::KeepIn;
             }
         }
     }
@@ -346,6 +380,7 @@ impl CostMap {
                 "lies in or within {:.1} m of keep_out[{k}]",
                 self.footprint_m
             ),
+            Block::KeepIn => "lies outside the mission's keep_in".into(),
             Block::Label(k) => features.get(usize::from(k)).map_or_else(
                 || format!("lies in label {k}, which forbids it"),
                 |f| {

@@ -17,7 +17,7 @@ mod search;
 mod segments;
 mod smooth;
 mod stand;
-pub mod validate;
+pub mod validator;
 mod waypoints;
 pub mod xml;
 
@@ -26,5 +26,5 @@ pub use error::PlanError;
 pub use model::{ModelExchange, ModelProvider, ProviderError, provider_from};
 pub use params::NodeParams;
 pub use route::{PlanOutcome, PlanRequest, PlanStats, plan};
-pub use validate::{Violation, validate};
+pub use validator::{Code, Verdict, Violation, validate};
 pub use xml::{XmlDrive, XmlPlan, from_xml, to_xml};

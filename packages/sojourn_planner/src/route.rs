@@ -7,6 +7,7 @@ use crate::model::{self, ModelExchange, ModelProvider};
 use crate::search::{line_of, search};
 use crate::segments::split;
 use crate::stand::{Stander, Trouble};
+use crate::validator::{Ground, Limits, Verdict, check_plan};
 use crate::waypoints::Maker;
 use sojourn_core::CoreError;
 use sojourn_core::constraints::Constraints;
@@ -56,6 +57,8 @@ pub struct PlanStats {
 pub struct PlanOutcome {
     /// The plan, checked.
     pub plan: Plan,
+    /// What the validator says of it.
+    pub verdict: Verdict,
     /// Figures of the search.
     pub stats: PlanStats,
     /// What was said between planner and model; `None` without a provider.
@@ -94,8 +97,13 @@ pub fn plan(
     for (which, p) in ends {
         check_open(&map, which, p, &features)?;
     }
-    let stander = Stander::new(rover, elevation);
-    let (chain, stats) = match find(&mut map, request, constraints, &stander) {
+    let limits = Limits::shipped()?;
+    let ground = Ground::new(site, rover, constraints, &limits)?;
+    let checks = Checks {
+        stander: Stander::new(rover, elevation),
+        ground: &ground,
+    };
+    let (chain, stats) = match find(&mut map, request, constraints, &checks) {
         Ok(found) => found,
         Err(e) => {
             return Err(blame_labels(
@@ -103,7 +111,7 @@ pub fn plan(
                 measured,
                 request,
                 constraints,
-                &stander,
+                &checks,
                 &features,
             ));
         }
@@ -144,8 +152,18 @@ pub fn plan(
     };
     plan.distance_m = length_m(&plan.line());
     plan.check("plan")?;
+    // The last word on every plan, whatever made it.
+    let verdict = check_plan(&plan, &ground)?;
+    if let Some(wrong) = verdict.hard().next() {
+        return Err(PlanError::NoRoute {
+            x_m: request.goal_m[0],
+            y_m: request.goal_m[1],
+            why: format!("the validator refused the plan: {}", wrong.message),
+        });
+    }
     Ok(PlanOutcome {
         plan,
+        verdict,
         stats,
         model: exchange,
     })
@@ -215,12 +233,30 @@ pub(crate) fn check_open(
     })
 }
 
+/// What a way has to pass before it becomes a plan.
+struct Checks<'a> {
+    stander: Stander<'a>,
+    ground: &'a Ground<'a>,
+}
+
+impl Checks<'_> {
+    /// Every place that is not sound, in order along the way.
+    fn troubles(&self, start: Xy, chain: &[Xy]) -> Vec<Trouble> {
+        let line: Vec<Xy> = std::iter::once(start)
+            .chain(chain.iter().copied())
+            .collect();
+        let mut out = self.stander.troubles(start, chain);
+        out.extend(self.ground.troubles(&line));
+        out
+    }
+}
+
 /// Searches, closes what the rover cannot stand on, searches again.
 fn find(
     map: &mut CostMap,
     request: &PlanRequest,
     c: &Constraints,
-    stander: &Stander<'_>,
+    checks: &Checks<'_>,
 ) -> Result<(Vec<Xy>, PlanStats), PlanError> {
     let [x_m, y_m] = request.goal_m;
     let no_route = |why: String| PlanError::NoRoute { x_m, y_m, why };
@@ -246,7 +282,7 @@ fn find(
                 }));
             }
         };
-        let troubles = stander.troubles(request.start_m, &chain);
+        let troubles = checks.troubles(request.start_m, &chain);
         let ends = [map.index(request.start_m), map.index(request.goal_m)];
         let mut closed = false;
         let mut looked: Vec<Xy> = Vec::new();
@@ -262,7 +298,7 @@ fn find(
             {
                 looked.push(t.at);
                 for p in map.open_around(t.at, LOOK_AROUND_M) {
-                    if stander.trouble(p, t.yaw_rad).is_some() {
+                    if checks.stander.trouble(p, t.yaw_rad).is_some() {
                         map.close(p, STAND_CLEAR_M);
                     }
                 }
@@ -376,7 +412,7 @@ fn blame_labels(
     mut measured: CostMap,
     request: &PlanRequest,
     c: &Constraints,
-    stander: &Stander<'_>,
+    checks: &Checks<'_>,
     features: &[Feature],
 ) -> PlanError {
     let forbidding: Vec<String> = features
@@ -391,7 +427,7 @@ fn blame_labels(
             )
         })
         .collect();
-    if forbidding.is_empty() || find(&mut measured, request, c, stander).is_err() {
+    if forbidding.is_empty() || find(&mut measured, request, c, checks).is_err() {
         return error;
     }
     PlanError::NoRoute {

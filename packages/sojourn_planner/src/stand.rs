@@ -27,10 +27,17 @@ pub(crate) struct Stander<'a> {
     rover: &'a Rover,
     settler: Settler,
     elevation: &'a Raster,
+    share: f64,
 }
 
 impl<'a> Stander<'a> {
+    /// With the share of the limits that a plan made here may use.
     pub fn new(rover: &'a Rover, elevation: &'a Raster) -> Self {
+        Self::with_share(rover, elevation, SHARE)
+    }
+
+    /// With another share of the limits.
+    pub fn with_share(rover: &'a Rover, elevation: &'a Raster, share: f64) -> Self {
         // Samples under the wheels need not be finer than the ground is known.
         let step_m = (0.25 * elevation.resolution_m())
             .max(0.25 * rover.wheel.radius_m)
@@ -39,6 +46,7 @@ impl<'a> Stander<'a> {
             rover,
             settler: Settler::new(rover, step_m),
             elevation,
+            share,
         }
     }
 
@@ -74,15 +82,15 @@ impl<'a> Stander<'a> {
             return Some("ground under the wheels of which the map knows nothing".into());
         };
         let limits = &self.rover.limits;
-        if let Some(excess) = s.excess(limits, SHARE) {
-            return Some(format!("{excess} (of which a plan uses {SHARE})"));
+        if let Some(excess) = s.excess(limits, self.share) {
+            return Some(format!("{excess} (of which a plan uses {})", self.share));
         }
         let slip = self.rover.slip.slip(s.pitch_rad, 1.0);
-        (slip > limits.slip * SHARE.sqrt()).then(|| {
+        (slip > limits.slip * self.share.sqrt()).then(|| {
             format!(
                 "expected slip {slip:.2}, limit {:.2} (of which a plan uses {:.2})",
                 limits.slip,
-                SHARE.sqrt()
+                self.share.sqrt()
             )
         })
     }

@@ -10,7 +10,7 @@ use sojourn_core::rover::Rover;
 /// Hazards nearer than this to a segment are named in its reasons, metres.
 const NAMED_WITHIN_M: f64 = 12.0;
 /// A corridor is never narrower than this to each side, metres.
-const LEAST_HALF_WIDTH_M: f64 = 0.5;
+const LEAST_HALF_WIDTH_M: f64 = 0.4;
 
 /// Everything that the waypoints of a plan are made from.
 pub(crate) struct Maker<'a> {

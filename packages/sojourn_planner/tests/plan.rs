@@ -7,7 +7,7 @@ use common::{hills, mission, request, rover, site, wall};
 use proptest::prelude::*;
 use sojourn_core::geometry::{distance_m, in_polygon};
 use sojourn_core::plan::{Plan, schema_json};
-use sojourn_planner::{PlanError, from_xml, plan, to_xml, validate};
+use sojourn_planner::{Code, PlanError, from_xml, plan, to_xml, validate};
 use std::path::Path;
 use std::time::Instant;
 
@@ -207,9 +207,9 @@ fn keep_outs_are_kept_out_of_with_their_corridors() {
     assert!(
         wrong
             .iter()
-            .any(|v| v.rule == "keep_out" && v.waypoint.is_some())
+            .any(|v| v.code == Code::KeepOut && v.segment.is_some())
     );
-    assert!(wrong.iter().any(|v| v.rule == "constraints_digest"));
+    assert!(wrong.iter().any(|v| v.code == Code::MissionMismatch));
 }
 
 #[test]
@@ -230,13 +230,13 @@ fn the_validator_sees_what_the_planner_would_not_do() {
             .unwrap()
             .is_empty()
     );
-    type Case = (&'static str, fn(&mut Plan));
+    type Case = (Code, fn(&mut Plan));
     let cases: [Case; 5] = [
-        ("limits.tilt_deg", |p| p.waypoints[0].limits.tilt_deg = 30.0),
-        ("timeout_s", |p| p.waypoints[0].timeout_s = 10.0),
-        ("rover_digest", |p| p.rover_digest = "00".into()),
-        ("document", |p| p.waypoints[1].x_m = f64::NAN),
-        ("segment_length", |p| {
+        (Code::LimitsLoose, |p| p.waypoints[0].limits.tilt_deg = 30.0),
+        (Code::TimeoutShort, |p| p.waypoints[0].timeout_s = 10.0),
+        (Code::RoverMismatch, |p| p.rover_digest = "00".into()),
+        (Code::Document, |p| p.waypoints[1].x_m = f64::NAN),
+        (Code::SegmentLength, |p| {
             let w = p.waypoints.remove(1);
             let from = p.waypoints[0].xy();
             p.waypoints[1].corridor =
@@ -245,16 +245,16 @@ fn the_validator_sees_what_the_planner_would_not_do() {
             drop(w);
         }),
     ];
-    for (rule, spoil) in cases {
+    for (code, spoil) in cases {
         let mut bad = good.clone();
         spoil(&mut bad);
         let wrong = validate(&bad, &ground, &rover, &mission).unwrap();
-        assert!(wrong.iter().any(|v| v.rule == rule), "{rule}: {wrong:?}");
+        assert!(wrong.iter().any(|v| v.code == code), "{code:?}: {wrong:?}");
     }
     // The same way over other ground is steep.
     let moved = wall(1000.0);
     let wrong = validate(&good, &moved, &rover, &mission).unwrap();
-    assert!(wrong.iter().any(|v| v.rule == "max_slope_deg"), "{wrong:?}");
+    assert!(wrong.iter().any(|v| v.code == Code::SlopeMax), "{wrong:?}");
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use super::{say, say_json};
 use crate::args::{GroundArgs, PlanArgs, SiteArgs, WorldArgs};
-use crate::cli_error::CliResult;
+use crate::cli_error::{CliError, CliResult};
 use crate::ground;
 use crate::launch::places::Places;
 use sojourn_core::{files, site::Site};
-use sojourn_planner::{PlanRequest, plan as make_plan, to_xml};
+use sojourn_planner::{PlanRequest, candidates, plan as make_plan, to_xml};
 use std::path::Path;
 
 /// Makes a site folder from a raster.
@@ -79,8 +79,16 @@ fn tell_site(site: &Site, out: &Path, json: bool) -> CliResult {
 /// # Errors
 /// [`crate::cli_error::CliError::Failed`] in one sentence; nothing is written then.
 pub fn plan(args: &PlanArgs) -> CliResult {
+    if let Some(command) = &args.command {
+        return super::check::run(command);
+    }
+    // clap asks for all three.
+    let missing = || CliError::Usage("--start, --goal and --out are needed".into());
+    let out = args.out.as_ref().ok_or_else(missing)?;
+    let start = args.start.as_ref().ok_or_else(missing)?;
+    let goal = args.goal.as_ref().ok_or_else(missing)?;
     let places = Places::find();
-    ground::writable(&args.out)?;
+    ground::writable(out)?;
     if let Some(xml) = &args.xml {
         ground::writable(xml)?;
     }
@@ -93,22 +101,42 @@ pub fn plan(args: &PlanArgs) -> CliResult {
             .name
             .clone()
             .unwrap_or_else(|| site.manifest.name.clone()),
-        start_m: ground::place(&site, "start", &args.start)?,
-        goal_m: ground::place(&site, "goal", &args.goal)?,
+        start_m: ground::place(&site, "start", start)?,
+        goal_m: ground::place(&site, "goal", goal)?,
         seed: args.seed,
     };
     let outcome = make_plan(&request, &site, &rover, &constraints, provider.as_deref())?;
     let plan = &outcome.plan;
     let xml = to_xml(plan)?;
     let text = serde_json::to_string_pretty(plan)? + "\n";
-    files::write_atomic(&args.out, text.as_bytes())?;
+    files::write_atomic(out, text.as_bytes())?;
     if let Some(path) = &args.xml
         && let Err(e) = files::write_atomic(path, xml.as_bytes())
     {
         // Both or none.
-        let _ = std::fs::remove_file(&args.out);
+        let _ = std::fs::remove_file(out);
         return Err(e.into());
     }
+    let alternatives: Vec<serde_json::Value> = if args.alternatives == 0 {
+        Vec::new()
+    } else {
+        let k = usize::from(args.alternatives);
+        candidates(&request, &site, &rover, &constraints, &plan.features, k)?
+            .iter()
+            .map(|c| {
+                serde_json::json!({
+                    "preset": c.preset.name(),
+                    "length_m": c.length_m,
+                    "cost": c.cost,
+                    "risk_m": c.risk_m,
+                    "max_slope_deg": c.max_slope_deg,
+                    "max_roughness_m": c.max_roughness_m,
+                    "clearance_m": c.clearance_m,
+                    "line": c.line,
+                })
+            })
+            .collect()
+    };
     if args.json {
         return say_json(&serde_json::json!({
             "ok": true,
@@ -122,13 +150,21 @@ pub fn plan(args: &PlanArgs) -> CliResult {
             "site_digest": plan.site_digest,
             "body": plan.body.name,
             "rover": plan.rover,
-            "out": args.out,
+            "validator": {
+                "limits_version": outcome.verdict.limits_version,
+                "limits_sha256": outcome.verdict.limits_sha256,
+                "checked": outcome.verdict.checked,
+                "flagged": outcome.verdict.violations,
+                "measures": outcome.verdict.measures,
+            },
+            "alternatives": alternatives,
+            "out": out,
             "xml": args.xml,
         }));
     }
     say(&format!(
         "{}: {:.1} m in {} segments ({:.1} m as the crow flies); {}",
-        args.out.display(),
+        out.display(),
         plan.distance_m,
         plan.waypoints.len(),
         outcome.stats.straight_m,

@@ -12,6 +12,7 @@ mod render;
 mod request;
 
 pub use http::HttpProvider;
+pub(crate) use labels::plain;
 pub use labels::{MAX_LABELS, MAX_POINTS};
 pub use provider::{ModelProvider, ModelRequest, ProviderError, Replay, provider_from};
 pub use render::{View, render};

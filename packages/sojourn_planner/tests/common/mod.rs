@@ -1,6 +1,8 @@
 //! Sites made of formulas, and the shipped rover and mission.
 #![allow(dead_code)]
 
+pub mod brute;
+
 use sojourn_core::body::Body;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::raster::Raster;

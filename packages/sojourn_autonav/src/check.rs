@@ -221,8 +221,11 @@ impl Checker {
             Tiers::Disc => Verdict::Unknown,
             Tiers::AceThenSettling => self.settled_verdict(ground, limits, share, pose, direction),
             Tiers::AceOnly => {
-                let seen = self.settler.settle(&ground.seen, pose).is_some();
-                if seen {
+                let known = match (&self.ace, &ground.surfaces, &ground.images) {
+                    (Some(ace), Some(surfaces), Some(images)) => ace.knows(surfaces, images, pose),
+                    _ => false,
+                };
+                if known {
                     Verdict::Unsafe(Excess {
                         limit: "approximate clearance",
                         value: f64::NAN,

@@ -6,7 +6,7 @@ mod double;
 
 use double::{params, rover};
 use proptest::prelude::*;
-use sojourn_autonav::{AutoNav, Config, Decision, DriveState, Goal, Input};
+use sojourn_autonav::{AutoNav, Config, Decision, DriveState, Goal, Input, fusion::TerrainLayers};
 use sojourn_core::{
     Stamp,
     frames::Transform,
@@ -261,9 +261,122 @@ fn directed_still_stops_for_tilt_and_unknown_ground_is_never_entered() {
     );
 }
 
+#[test]
+fn a_jump_of_the_pose_stops_it_by_name_within_a_tick() {
+    let mut n = nav();
+    assert!(
+        !feed(&mut n, at(0), "", &goal(), &flat(0.0))
+            .velocity
+            .is_stop()
+    );
+    n.step(at(100), pose(at(100), 1.5, 0.0, 0.0, 0.0));
+    let d = feed(&mut n, at(100), "pose", &goal(), &flat(0.0));
+    assert!(
+        d.velocity.is_stop() && d.reason.contains("pose jumped"),
+        "{}",
+        d.reason
+    );
+    assert_eq!(d.state, DriveState::Stopped);
+}
+
+#[test]
+fn the_clock_going_backwards_stops_it_by_name() {
+    let mut n = nav();
+    assert!(
+        !feed(&mut n, at(500), "", &goal(), &flat(0.0))
+            .velocity
+            .is_stop()
+    );
+    let d = n.step(at(400), Input::Tick).unwrap();
+    assert!(
+        d.velocity.is_stop() && d.reason.contains("clock"),
+        "{}",
+        d.reason
+    );
+}
+
+#[test]
+fn digging_in_stops_it_before_the_limit() {
+    let mut n = nav();
+    let d = feed(&mut n, at(0), "", &goal(), &flat(0.0));
+    assert!(d.velocity.speed_mps > 0.0);
+    n.step(
+        at(100),
+        Input::Slip {
+            stamp: at(100),
+            slip: 0.57,
+        },
+    );
+    let d = feed(&mut n, at(100), "", &goal(), &flat(0.0));
+    assert!(
+        d.velocity.is_stop() && d.reason.contains("embedding"),
+        "{}",
+        d.reason
+    );
+    // and what was measured is expected from then on
+    assert!(n.slip().expect(0.0, 1.0, None).0 > 0.1);
+}
+
+#[test]
+fn a_slow_computer_stands_and_thinks() {
+    let r = rover("perseverance");
+    let mut p = params();
+    p.think_s = 3.0;
+    let mut n = AutoNav::new(Config::new(&p, &r).unwrap(), r).unwrap();
+    for tick in 0..30 {
+        let d = feed(&mut n, at(tick * 100), "", &goal(), &flat(0.0));
+        assert!(
+            d.velocity.is_stop() && d.reason.contains("thinking"),
+            "{}",
+            d.reason
+        );
+    }
+    let d = feed(&mut n, at(3000), "", &goal(), &flat(0.0));
+    assert!(!d.velocity.is_stop() && d.think_stops == 1, "{}", d.reason);
+}
+
+#[test]
+fn every_planner_drives_on_open_ground_and_only_the_blind_one_into_a_wall() {
+    use sojourn_autonav::config::PlannerKind;
+    let blank = flat(0.0);
+    let wall = blank.like(|c, r| {
+        if blank.centre_m(c, r)[0] > 2.3 {
+            2.0
+        } else {
+            0.0
+        }
+    });
+    for kind in [
+        PlannerKind::Tiered,
+        PlannerKind::GestaltDisc,
+        PlannerKind::EnavLike,
+        PlannerKind::AceGravity,
+        PlannerKind::StraightGuarded,
+    ] {
+        let r = rover("perseverance");
+        let mut p = params();
+        p.planner = kind;
+        let mut n = AutoNav::new(Config::new(&p, &r).unwrap(), r.clone()).unwrap();
+        let d = feed(&mut n, at(0), "", &goal(), &blank);
+        assert!(d.velocity.speed_mps > 0.0, "{kind:?}: {}", d.reason);
+        let mut n = AutoNav::new(Config::new(&p, &r).unwrap(), r).unwrap();
+        let d = feed(&mut n, at(0), "", &goal(), &wall);
+        let ahead = d.velocity.speed_mps > 0.0 && d.velocity.turn_radps.abs() < 1e-3;
+        assert_eq!(
+            ahead,
+            kind == PlannerKind::StraightGuarded,
+            "{kind:?}: {}",
+            d.reason
+        );
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Event {
     Grid(u8, i64),
+    Layers(u8, i64),
+    Slip(f64, i64),
+    Clock(i64),
     Pose([f64; 4], i64),
     Map(f64, i64),
     Goal(bool, u8, f64, i64),
@@ -275,6 +388,9 @@ fn event() -> impl Strategy<Value = Event> {
     let x = prop_oneof![12 => -0.4f64..0.4, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY), 1 => -20.0f64..20.0];
     prop_oneof![
         1 => (0u8..4, late.clone()).prop_map(|(k, d)| Event::Grid(k, d)),
+        1 => (0u8..4, late.clone()).prop_map(|(k, d)| Event::Layers(k, d)),
+        1 => (prop_oneof![3 => -0.2f64..1.2, 1 => Just(f64::NAN)], late.clone()).prop_map(|(v, d)| Event::Slip(v, d)),
+        1 => (1i64..2000).prop_map(Event::Clock),
         3 => (x.clone(), x.clone(), -0.6f64..0.6, late.clone())
             .prop_map(|(x, y, p, d)| Event::Pose([x, y, 0.3, p], d)),
         2 => (x.clone(), late.clone()).prop_map(|(x, d)| Event::Map(x, d)),
@@ -308,6 +424,26 @@ proptest! {
                     let s = stamp(ms);
                     n.step(now, Input::Grid { stamp: s, elevation });
                     if s >= grid { grid = s; }
+                }
+                Event::Layers(kind, ms) => {
+                    let s = stamp(ms);
+                    let elevation = flat(0.0);
+                    let mut layers = TerrainLayers::of(elevation.clone());
+                    match kind {
+                        // highest below lowest, a variance below zero, a layer of another shape
+                        0 => (layers.low, layers.high) = (Some(flat(1.0)), Some(flat(-1.0))),
+                        1 => layers.variance = Some(flat(-3.0)),
+                        2 => layers.high = Some(Raster::filled(3, 3, 0.1, [0.0, 0.0], 0.0).unwrap()),
+                        _ => layers.class = Some(flat(f32::INFINITY)),
+                    }
+                    n.step(now, Input::Terrain { stamp: s, layers: Box::new(layers) });
+                    if s >= grid && kind != 2 { grid = s; }
+                }
+                Event::Slip(slip, ms) => { n.step(now, Input::Slip { stamp: stamp(ms), slip }); }
+                Event::Clock(ms) => {
+                    now = Stamp(now.0 - ms * 1_000_000);
+                    let d = n.step(now, Input::Tick).unwrap();
+                    prop_assert!(d.velocity.is_stop() && d.reason.contains("clock"), "{}", d.reason);
                 }
                 Event::Pose([x, y, yaw, pitch], ms) => {
                     let s = stamp(ms);

@@ -49,7 +49,7 @@ pub enum Command {
             sojourn plan --site site/ --start lonlat:77.41,18.44 --goal crs:4587000,1093200 --out plan.json --json\n  \
             sojourn plan --dtm dtm.tif --ortho ortho.tif --provider http://127.0.0.1:8000 --model some-vlm --start … --goal … --out plan.json"
     )]
-    Plan(PlanArgs),
+    Plan(Box<PlanArgs>),
     /// Drives a plan in the digital twin and reports. Exit code 0 passed, 3 rejected.
     #[command(
         after_help = "Example:\n  sojourn verify --dtm dtm.tif --plan plan.json --out report.json --json"
@@ -79,6 +79,11 @@ pub enum Command {
     /// Cameras: pictures of worlds, linear images from raw ones.
     #[command(subcommand)]
     Camera(crate::commands::camera::CameraCommand),
+    /// Drives many generated worlds and tells how often it goes well, by rocks and slope.
+    Sweep(crate::commands::sweep::SweepArgs),
+    /// Measures parts of the suite against truth.
+    #[command(subcommand)]
+    Eval(crate::commands::eval::EvalCommand),
     /// Writes the documents that are made from the code.
     #[command(hide = true)]
     Documents(DocumentsArgs),

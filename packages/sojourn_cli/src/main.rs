@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         Command::Bench(command) => commands::bench::bench(command),
         Command::Camera(CameraCommand::Render(args)) => commands::camera::render(args),
         Command::Camera(CameraCommand::Linearize(args)) => commands::camera::linearize(args),
+        Command::Sweep(args) => commands::sweep::sweep(args),
+        Command::Eval(command) => commands::eval::eval(command),
         Command::Documents(args) => commands::documents(args),
         Command::Doctor(args) => commands::doctor(args),
     };

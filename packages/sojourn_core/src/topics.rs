@@ -124,6 +124,8 @@ topics! {
         [], "State of the drive; once a second and on change.";
     AUTONAV_STATUS = "autonav_status", "sojourn_msgs/msg/AutonavStatus", Sensor, "odom", ["autonav"],
         ["executive"], "What AutoNav does and why, with the candidate paths of its newest decision; once a second and on change.";
+    AUTONAV_MARKERS = "autonav_markers", "visualization_msgs/msg/MarkerArray", Sensor, "odom", ["autonav"],
+        [], "Candidate paths of AutoNav's newest planning (green taken, blue safe, red not) and its reason, for RViz and Foxglove; one per planning.";
     CMD_VEL_NAV = "cmd_vel_nav", "geometry_msgs/msg/TwistStamped", Command, "base_link", ["autonav"], ["guard"],
         "Velocity AutoNav asks for; one per control period.";
     CMD_VEL = "cmd_vel", "geometry_msgs/msg/TwistStamped", Command, "base_link", ["guard"],

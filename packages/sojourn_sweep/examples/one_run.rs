@@ -9,7 +9,7 @@ use sojourn_core::{
 };
 use sojourn_sweep::{
     SweepError,
-    closed_loop::{GoalTask, Scenario, Sensing, Settings, Task, run},
+    closed_loop::{FaultPlan, GoalTask, Scenario, Sensing, Settings, Task, run},
     scene::{Direction, Scene, SceneKey, SceneParams},
 };
 use std::path::Path;
@@ -71,6 +71,7 @@ fn main() -> Result<(), SweepError> {
             Sensing::TruthGrid
         },
         settings,
+        faults: FaultPlan::default(),
         seed,
         limit_s: 10_000.0,
     };

@@ -1,7 +1,7 @@
 //! The file of a sweep.
 
 use crate::{
-    closed_loop::Sensing,
+    closed_loop::{FaultPlan, Sensing},
     scene::{Direction, SceneParams},
 };
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,18 @@ pub struct PlannerEntry {
     pub seeds: u64,
     /// Keys of `autonav.param.yaml` that differ from the shipped file.
     pub autonav: BTreeMap<String, serde_json::Value>,
+}
+
+/// Runs of the first planner in which something goes wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultEntry {
+    /// Its name in tables.
+    pub name: String,
+    /// Seeds in each cell, from the first on.
+    pub seeds: u64,
+    /// What goes wrong.
+    pub plan: FaultPlan,
 }
 
 /// The cells: every CFA with every slope.
@@ -51,6 +63,8 @@ pub struct SweepConfig {
     pub cells: Cells,
     /// The planners.
     pub planners: Vec<PlannerEntry>,
+    /// Runs in which something goes wrong, besides those without.
+    pub faults: Vec<FaultEntry>,
     /// How the rover sees.
     pub sensing: Sensing,
     /// Share of the first planner's runs that are run again with rendered images, 0 to 1.
@@ -111,10 +125,22 @@ impl SweepConfig {
                 ));
             }
         }
+        for (i, f) in self.faults.iter().enumerate() {
+            f.plan.check(&format!("{what}: faults[{i}]"))?;
+            if f.name.trim().is_empty() || self.faults.iter().take(i).any(|o| o.name == f.name) {
+                return Err(CoreError::value(
+                    what,
+                    format!("faults[{i}].name"),
+                    &f.name,
+                    "a name that no other fault has",
+                ));
+            }
+        }
         let seeds: u64 = self
             .planners
             .iter()
             .map(|p| p.seeds)
+            .chain(self.faults.iter().map(|f| f.seeds))
             .fold(0, u64::saturating_add);
         let cells = (self.cells.cfa.len() * self.cells.slope_deg.len()) as u64;
         if seeds == 0 || seeds.saturating_mul(cells) > MAX_RUNS {

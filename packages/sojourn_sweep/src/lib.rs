@@ -8,9 +8,11 @@ pub mod config;
 pub mod error;
 pub mod journal;
 pub mod plan;
+pub mod report;
 pub mod row;
 pub mod run;
 pub mod scene;
+pub mod slurm;
 pub mod table;
 pub mod workers;
 

@@ -18,7 +18,7 @@ pub struct RunSpec {
     pub planner: String,
     /// How the rover sees.
     pub sensing: Sensing,
-    /// The fault that is put in; empty for none.
+    /// Name of the fault that is put in; empty for none.
     pub fault: String,
     /// The world.
     pub scene: SceneKey,
@@ -40,32 +40,33 @@ pub fn world_seed(first_seed: u64, cfa: f64, slope_deg: f64, seed_number: u64) -
 pub fn runs(config: &SweepConfig) -> Vec<RunSpec> {
     let most = config.planners.iter().map(|p| p.seeds).max().unwrap_or(0);
     let mut out = Vec::new();
-    let mut push = |planner_index: usize, sensing, seed_number: u64, cfa: f64, slope_deg: f64| {
-        let directions = &config.cells.directions;
-        let Some(direction) = directions
-            .get(seed_number as usize % directions.len().max(1))
-            .copied()
-        else {
-            return;
+    let mut push =
+        |planner_index: usize, sensing, fault: &str, seed_number: u64, cfa: f64, slope_deg: f64| {
+            let directions = &config.cells.directions;
+            let Some(direction) = directions
+                .get(seed_number as usize % directions.len().max(1))
+                .copied()
+            else {
+                return;
+            };
+            let Some(planner) = config.planners.get(planner_index) else {
+                return;
+            };
+            out.push(RunSpec {
+                run: out.len() as u64,
+                planner_index,
+                planner: planner.name.clone(),
+                sensing,
+                fault: fault.into(),
+                scene: SceneKey {
+                    seed: world_seed(config.first_seed, cfa, slope_deg, seed_number),
+                    cfa,
+                    slope_deg,
+                    direction,
+                },
+                seed_number,
+            });
         };
-        let Some(planner) = config.planners.get(planner_index) else {
-            return;
-        };
-        out.push(RunSpec {
-            run: out.len() as u64,
-            planner_index,
-            planner: planner.name.clone(),
-            sensing,
-            fault: String::new(),
-            scene: SceneKey {
-                seed: world_seed(config.first_seed, cfa, slope_deg, seed_number),
-                cfa,
-                slope_deg,
-                direction,
-            },
-            seed_number,
-        });
-    };
     for seed_number in 0..most {
         for (i, planner) in config.planners.iter().enumerate() {
             if seed_number >= planner.seeds {
@@ -73,7 +74,16 @@ pub fn runs(config: &SweepConfig) -> Vec<RunSpec> {
             }
             for &cfa in &config.cells.cfa {
                 for &slope_deg in &config.cells.slope_deg {
-                    push(i, config.sensing, seed_number, cfa, slope_deg);
+                    push(i, config.sensing, "", seed_number, cfa, slope_deg);
+                }
+            }
+        }
+    }
+    for fault in &config.faults {
+        for seed_number in 0..fault.seeds {
+            for &cfa in &config.cells.cfa {
+                for &slope_deg in &config.cells.slope_deg {
+                    push(0, config.sensing, &fault.name, seed_number, cfa, slope_deg);
                 }
             }
         }
@@ -85,7 +95,7 @@ pub fn runs(config: &SweepConfig) -> Vec<RunSpec> {
         let seed_number = k * seeds / again.max(1);
         for &cfa in &config.cells.cfa {
             for &slope_deg in &config.cells.slope_deg {
-                push(0, Sensing::Rendered, seed_number, cfa, slope_deg);
+                push(0, Sensing::Rendered, "", seed_number, cfa, slope_deg);
             }
         }
     }

@@ -149,6 +149,13 @@ impl Sweep {
             }),
             sensing: spec.sensing,
             settings: settings.clone(),
+            faults: self
+                .config
+                .faults
+                .iter()
+                .find(|f| f.name == spec.fault)
+                .map(|f| f.plan.clone())
+                .unwrap_or_default(),
             seed: spec.scene.seed,
             limit_s: self.config.limit_s,
         };

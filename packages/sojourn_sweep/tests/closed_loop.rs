@@ -7,7 +7,9 @@ use sojourn_core::{
     rover::Rover,
 };
 use sojourn_sweep::{
-    closed_loop::{GoalTask, Observer, Outcome, Scenario, Sensing, Settings, Task, TickView, run},
+    closed_loop::{
+        FaultPlan, GoalTask, Observer, Outcome, Scenario, Sensing, Settings, Task, TickView, run,
+    },
     scene::{Direction, Scene, SceneKey, SceneParams},
 };
 use std::{ops::ControlFlow, path::Path};
@@ -55,6 +57,7 @@ fn scenario(seed: u64, cfa: f64, sensing: Sensing, distance_m: f64) -> Scenario 
         world: scene.world,
         sensing,
         settings,
+        faults: FaultPlan::default(),
         seed,
         limit_s: 3000.0,
     }

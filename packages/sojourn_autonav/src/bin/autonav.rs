@@ -1,10 +1,12 @@
 //! The node `autonav`: terrain grid, pose and goal in, the velocity it asks for out every tick.
 
 use r2r::{
-    geometry_msgs::msg::{Point32, TransformStamped, TwistStamped},
+    geometry_msgs::msg::{Point, Point32, TransformStamped, TwistStamped},
     grid_map_msgs::msg::GridMap,
     nav_msgs::msg::Odometry,
     sojourn_msgs::msg::{AutonavStatus, CandidatePath, DriveGoal},
+    std_msgs::msg::ColorRGBA,
+    visualization_msgs::msg::{Marker, MarkerArray},
 };
 use sojourn_autonav::{AutoNav, AutoNavParams, Config, Decision, Goal, Input, search::Weighed};
 use sojourn_core::{
@@ -19,6 +21,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+/// Kinds and actions of `visualization_msgs/Marker`.
+const LINE_STRIP: i32 = 4;
+const TEXT: i32 = 9;
+const ADD: i32 = 0;
+const DELETE_ALL: i32 = 3;
 /// The status is sent at least this often, seconds.
 const STATUS_EVERY_S: f64 = 1.0;
 
@@ -103,6 +110,69 @@ fn status(now: Stamp, d: &Decision) -> AutonavStatus {
     }
 }
 
+/// Lines of the candidates over the ground, and what AutoNav does over the rover.
+fn markers(now: Stamp, d: &Decision, core: &AutoNav) -> MarkerArray {
+    let height = |x: f64, y: f64| {
+        core.ground()
+            .and_then(|g| g.seen.sample(x, y))
+            .unwrap_or(0.0)
+    };
+    let blank = |id: usize, kind: i32| Marker {
+        header: header(now, topics::AUTONAV_MARKERS.frame),
+        ns: "autonav".into(),
+        id: i32::try_from(id).unwrap_or(i32::MAX),
+        type_: kind,
+        action: ADD,
+        pose: r2r::geometry_msgs::msg::Pose {
+            orientation: r2r::geometry_msgs::msg::Quaternion {
+                w: 1.0,
+                ..Default::default()
+            },
+            ..Default::default()
+        },
+        ..Marker::default()
+    };
+    let mut all = vec![Marker {
+        action: DELETE_ALL,
+        ..blank(0, LINE_STRIP)
+    }];
+    for (i, c) in d.candidates.iter().enumerate() {
+        let (r, g, b) = match (c.chosen, c.safe) {
+            (true, _) => (0.1, 0.9, 0.2),
+            (false, true) => (0.2, 0.5, 1.0),
+            (false, false) => (0.9, 0.2, 0.1),
+        };
+        let mut line = blank(i + 1, LINE_STRIP);
+        line.scale.x = if c.chosen { 0.08 } else { 0.03 };
+        line.color = ColorRGBA { r, g, b, a: 1.0 };
+        line.points = c
+            .poses
+            .iter()
+            .map(|p| Point {
+                x: p.x_m,
+                y: p.y_m,
+                z: height(p.x_m, p.y_m) + 0.05,
+            })
+            .collect();
+        all.push(line);
+    }
+    if let Some(p) = d.candidates.iter().find_map(|c| c.poses.first()) {
+        let mut text = blank(d.candidates.len() + 1, TEXT);
+        text.scale.z = 0.4;
+        text.color = ColorRGBA {
+            r: 1.0,
+            g: 1.0,
+            b: 1.0,
+            a: 1.0,
+        };
+        (text.pose.position.x, text.pose.position.y) = (p.x_m, p.y_m);
+        text.pose.position.z = height(p.x_m, p.y_m) + 3.0;
+        text.text.clone_from(&d.reason);
+        all.push(text);
+    }
+    MarkerArray { markers: all }
+}
+
 async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     let params: AutoNavParams = kit.params()?;
     let rover = Rover::load(Path::new(&params.rover_file))?;
@@ -132,6 +202,7 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     })?;
     kit.subscribe(&topics::DRIVE_GOAL, |m: DriveGoal| goal(&m).map(Some))?;
     let cmd_vel = kit.publisher::<TwistStamped>(&topics::CMD_VEL_NAV)?;
+    let markers_out = kit.publisher::<MarkerArray>(&topics::AUTONAV_MARKERS)?;
     let status_out = kit.publisher::<AutonavStatus>(&topics::AUTONAV_STATUS)?;
 
     let newest = Arc::new(AtomicI64::new(0));
@@ -144,6 +215,7 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     });
 
     let mut node = kit.run()?;
+    let mut planning_ms = 0.0;
     let mut told: Option<(Stamp, u8, u32, u64)> = None;
     loop {
         match node.next().await? {
@@ -152,12 +224,20 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                 for input in tick.inputs {
                     core.step(tick.now, input);
                 }
+                let began = std::time::Instant::now();
                 let Some(d) = core.step(tick.now, Input::Tick) else {
                     continue;
                 };
+                if told.is_none_or(|(.., planning)| planning != d.planning) {
+                    planning_ms = began.elapsed().as_secs_f64() * 1e3;
+                }
                 let v = d.velocity;
                 cmd_vel.publish(&msgs::twist_to_msg(tick.now, v.speed_mps, v.turn_radps))?;
                 let news = (d.state as u8, d.stops, d.planning);
+                if told.is_none_or(|(.., planning)| planning != news.2) && !d.candidates.is_empty()
+                {
+                    markers_out.publish(&markers(tick.now, &d, &core))?;
+                }
                 let due = told.is_none_or(|(at, state, stops, planning)| {
                     (state, stops, planning) != news || tick.now.since(at) >= STATUS_EVERY_S - 1e-6
                 });
@@ -171,6 +251,9 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                 node.diagnostic("stops", d.stops);
                 node.diagnostic("plannings", d.planning);
                 node.diagnostic("poses_settled", d.settled);
+                node.diagnostic("poses_looked_up", d.looked_up);
+                node.diagnostic("think_stops", d.think_stops);
+                node.diagnostic("planning_ms", format!("{planning_ms:.1}"));
                 node.done(d.health)?;
             }
             Event::ParametersChanged => {}

@@ -133,6 +133,32 @@ impl Ace {
         })
     }
 
+    /// Whether all ground that the wheels' boxes cover is known.
+    #[must_use]
+    pub fn knows(&self, surfaces: &Surfaces, images: &Images, pose: Pose2) -> bool {
+        let (sin, cos) = pose.yaw_rad.sin_cos();
+        let [ahead, left] = surfaces.along(cos, sin);
+        let (cp, cr) = (
+            (1.0 + ahead * ahead).sqrt().recip(),
+            (1.0 + left * left).sqrt().recip(),
+        );
+        let heading = Images::heading_of(pose.yaw_rad);
+        let res = surfaces.resolution_m();
+        let [gx, gy] = surfaces.grid([pose.x_m, pose.y_m]);
+        (0..6).all(|w| {
+            let side = if w < 3 { 1.0 } else { -1.0 };
+            let u = self.linkage.hub_x_m[w % 3] * cp;
+            let v = side * self.linkage.hub_y_m[w % 3] * cr;
+            let at = [
+                gx + (cos * u - sin * v) / res,
+                gy + (sin * u + cos * v) / res,
+            ];
+            images
+                .wheel(heading, at)
+                .is_some_and(|(lo, hi)| lo.is_finite() && hi.is_finite())
+        })
+    }
+
     fn heights(
         &self,
         contact: &[Range; 6],

@@ -2,10 +2,12 @@
 
 pub mod bench;
 pub mod camera;
+pub mod eval;
 pub mod check;
 pub mod gate;
 pub mod launch;
 pub mod plan;
+pub mod sweep;
 
 use crate::args::{DoctorArgs, DocumentsArgs, ReportArgs};
 use crate::cli_error::{CliError, CliResult};

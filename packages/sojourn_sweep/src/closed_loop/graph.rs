@@ -3,6 +3,7 @@
 use super::{
     Counts, Outcome, Scenario, Sensing, Task, TickView,
     eye::{Eye, Glance},
+    faults::LoopFaults,
     rehearsal,
 };
 use crate::SweepError;
@@ -27,8 +28,8 @@ use sojourn_mission::executive::{
 };
 use sojourn_perception::{DepthImage, Perception, TerrainGrid};
 use sojourn_twin::sim::{
-    ImageEvent, SimConfig, SimOutput, Simulator, Truth, cadence::ImageCadence,
-    faults::FaultSchedule, imu::ImuSample, score::Score,
+    ImageEvent, SimConfig, SimOutput, Simulator, Truth, cadence::ImageCadence, imu::ImuSample,
+    score::Score,
 };
 
 /// AutoNav's status is sent at least this often, seconds, as its node does.
@@ -65,6 +66,7 @@ pub(super) struct Graph {
     command_timeout_s: f64,
     hold_ticks: u64,
     seer: Seer,
+    faults: LoopFaults,
     localization: Localization,
     nav: AutoNav,
     guard: Guard,
@@ -158,6 +160,7 @@ impl Graph {
             command_timeout_s: s.command_timeout_s,
             hold_ticks: s.hold_at_tick,
             seer,
+            faults: LoopFaults::new(&scenario.faults, &rover, scenario.seed, scenario.sensing)?,
             localization,
             nav,
             guard,
@@ -204,22 +207,24 @@ impl Graph {
             .map_or(Velocity::STOP, |(_, v)| v);
         self.sim.set_scoring(!hold);
         let out = self.sim.step(now, command);
-        let dt_s = self.rover.cadence.control_period_s;
+        // Nothing has passed before the first tick.
+        let dt_s = match self.shown.truth {
+            Some(_) => self.rover.cadence.control_period_s,
+            None => 0.0,
+        };
+        self.faults.advance(dt_s, &out);
         if let Seer::Eye(_, cadence) = &mut self.seer {
             let turn_rad = out.truth.velocity.turn_radps * dt_s;
-            // Nothing has passed before the first tick.
-            let dt_s = if self.shown.truth.is_some() {
-                dt_s
-            } else {
-                0.0
-            };
             cadence.add(command.speed_mps * dt_s, dt_s, turn_rad);
-            self.mail.glance = cadence.take().map(|due| Glance {
-                stamp: now,
-                number: due.number,
-                map_from_base_link: out.truth.map_from_base_link,
-                base_link_from_navcam: self.rover.base_link_from_navcam_panned(due.pan_rad),
-            });
+            self.mail.glance = cadence
+                .take()
+                .filter(|due| self.faults.shows(due))
+                .map(|due| Glance {
+                    stamp: now,
+                    number: due.number,
+                    map_from_base_link: out.truth.map_from_base_link,
+                    base_link_from_navcam: self.rover.base_link_from_navcam_panned(due.pan_rad),
+                });
         }
         self.mail.wheels = Some((now, wheels(&out, self.rover.wheel.radius_m)));
         self.shown.truth = Some(out.truth);
@@ -280,8 +285,9 @@ impl Graph {
         if let Some((stamp, wheels)) = heard.wheels {
             self.localization.step(now, Input::Wheels(stamp, wheels));
         }
-        let out = self.localization.step(now, Input::Tick);
-        if let Some(e) = &out.estimate {
+        let mut out = self.localization.step(now, Input::Tick);
+        if let Some(e) = &mut out.estimate {
+            e.odom_from_base_link = self.faults.published(e.odom_from_base_link);
             self.mail.odometry = Some((e.stamp, e.odom_from_base_link));
             self.mail.map_from_odom = Some((e.stamp, e.map_from_odom));
         }
@@ -500,7 +506,7 @@ fn simulator(
         extra_slip: s.extra_slip,
         soils: None,
         soil_seed: scenario.seed,
-        faults: FaultSchedule::default(),
+        faults: scenario.faults.schedule.clone(),
         pan_images: s.pan_images,
         image_turn_rad: s.image_turn_deg.to_radians(),
         render_range_m: s.render_range_m,

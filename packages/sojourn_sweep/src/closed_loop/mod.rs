@@ -6,10 +6,12 @@
 //! times differ from run to run.
 
 pub mod eye;
+mod faults;
 mod graph;
 pub mod rehearsal;
 mod settings;
 
+pub use faults::{FaultPlan, PoseJump};
 pub use rehearsal::GoalTask;
 pub use settings::Settings;
 
@@ -71,6 +73,8 @@ pub struct Scenario {
     pub sensing: Sensing,
     /// Parameters of all nodes.
     pub settings: Settings,
+    /// What is to go wrong.
+    pub faults: FaultPlan,
     /// Seed of noise.
     pub seed: u64,
     /// Simulated time after which the run is cut off, seconds.

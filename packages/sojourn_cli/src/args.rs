@@ -50,11 +50,9 @@ pub enum Command {
             sojourn plan --dtm dtm.tif --ortho ortho.tif --provider http://127.0.0.1:8000 --model some-vlm --start … --goal … --out plan.json"
     )]
     Plan(Box<PlanArgs>),
-    /// Drives a plan in the digital twin and reports. Exit code 0 passed, 3 rejected.
-    #[command(
-        after_help = "Example:\n  sojourn verify --dtm dtm.tif --plan plan.json --out report.json --json"
-    )]
-    Verify(VerifyArgs),
+    /// Drives a plan in the digital twin, as it is expected and under what is not known. Exit code 0 passed, 3 rejected.
+    #[command(after_help = crate::commands::verify::EXAMPLES)]
+    Verify(crate::commands::verify::VerifyArgs),
     /// Shows a verified plan to a person and signs it into a bundle.
     #[command(
         after_help = "Example:\n  sojourn approve --plan plan.json --report report.json --key key.json --out bundle/"
@@ -239,26 +237,6 @@ pub struct PlanArgs {
     #[arg(long, value_name = "FILE")]
     pub xml: Option<PathBuf>,
     /// Prints a summary as JSON: ok, digest, distance_m, waypoints, model_status, out, …
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `sojourn verify`
-#[derive(Debug, Args)]
-pub struct VerifyArgs {
-    /// The ground; without --body the plan's planet.
-    #[command(flatten)]
-    pub ground: GroundArgs,
-    /// The plan.
-    #[arg(long, value_name = "FILE")]
-    pub plan: PathBuf,
-    /// The rover: a name in config/rovers or a file; the plan's without it.
-    #[arg(long, value_name = "NAME|FILE")]
-    pub rover: Option<String>,
-    /// The report to write.
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-    /// Prints a summary as JSON: passed, reason, values_checked, …
     #[arg(long)]
     pub json: bool,
 }

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         Command::Site(args) => commands::plan::site(args),
         Command::World(args) => commands::plan::world(args),
         Command::Plan(args) => commands::plan::plan(args),
-        Command::Verify(args) => commands::gate::verify(args),
+        Command::Verify(args) => commands::verify::verify(args),
         Command::Approve(args) => commands::gate::approve(args),
         Command::Key(KeyCommand::New(args)) => commands::gate::key_new(args),
         Command::Bundle(BundleCommand::Check(args)) => commands::gate::bundle_check(args),

@@ -6,7 +6,7 @@ use sojourn_core::geometry::{Xy, corridor, distance_m};
 use sojourn_core::plan::{
     Goal, Mode, ModelStage, PLAN_SCHEMA_VERSION, Plan, Start, Waypoint, WaypointLimits, digest_of,
 };
-use sojourn_core::report::{ChannelSummary, REPORT_SCHEMA_VERSION, Report};
+use sojourn_core::report::{ChannelSummary, REPORT_SCHEMA_VERSION, Report, Spot, Verdict};
 use sojourn_core::rover::Rover;
 use std::path::Path;
 
@@ -104,7 +104,10 @@ pub(crate) fn report(plan: &Plan) -> Report {
         plan_digest: plan.digest().unwrap(),
         site_digest: plan.site_digest.clone(),
         rover_digest: plan.rover_digest.clone(),
+        setup_digest: "e".repeat(64),
         passed: true,
+        verdict: Verdict::Pass,
+        first_failure: None,
         reason: "every value stayed within its limit".into(),
         values_checked: 1000,
         distance_m: plan.distance_m,
@@ -115,13 +118,25 @@ pub(crate) fn report(plan: &Plan) -> Report {
         channels: vec![ChannelSummary {
             name: "attitude.tilt".into(),
             unit: "deg".into(),
+            rule: "attitude".into(),
             samples: 1000,
             min: 0.0,
             max: 4.0,
             lower_limit: None,
             upper_limit: Some(25.0),
+            lower_warning: None,
+            upper_warning: Some(22.0),
             violations: 0,
+            warnings: 0,
+            margin: 21.0,
+            margin_share: 0.84,
+            worst: Spot::default(),
         }],
+        uncounted: vec![],
         findings: vec![],
+        warnings: vec![],
+        monte_carlo: None,
+        segments: vec![],
+        points_of_no_return: vec![],
     }
 }

@@ -9,7 +9,7 @@ use ed25519_dalek::{Signature, Signer};
 use serde::{Deserialize, Serialize};
 use sojourn_core::CoreError;
 use sojourn_core::plan::{Plan, canonical};
-use sojourn_core::report::Report;
+use sojourn_core::report::{Report, Verdict};
 
 /// Version of the approval's form.
 pub const APPROVAL_SCHEMA_VERSION: u32 = 1;
@@ -106,6 +106,22 @@ impl Approval {
             return Err(MissionError::Gate(format!(
                 "the twin rejected the plan: {}",
                 short(&report.reason)
+            )));
+        }
+        if report.verdict == Verdict::Reject {
+            return Err(MissionError::Gate(
+                "the report says passed and its verdict is reject".into(),
+            ));
+        }
+        if let Some(limit) = report.monte_carlo.as_ref().and_then(|m| {
+            m.limits
+                .iter()
+                .find(|l| l.violations > 0 && !(l.probability < m.reject_from))
+        }) {
+            return Err(MissionError::Gate(format!(
+                "the report says passed, but {} breaks its limit with probability {}",
+                short(&limit.channel),
+                limit.probability
             )));
         }
         if let Some(finding) = report.findings.first() {

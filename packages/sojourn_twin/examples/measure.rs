@@ -18,15 +18,15 @@ use sojourn_twin::{
     generate::{GenerateParams, generate},
     render::{DepthNoise, Renderer, SensorParams, Shot, StereoRig, Sun},
     sim::{SimConfig, Simulator},
-    verify::{VerifyOptions, verify},
+    verify::{Setup, VerifyOptions, verify},
     world::{World, WorldParams},
 };
 use std::{error::Error, path::Path, time::Instant};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
-    let body = Body::load(&config.join("bodies/mars.yaml"))?;
-    let rover = Rover::load(&config.join("rovers/perseverance.yaml"))?;
+    let config_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+    let body = Body::load(&config_dir.join("bodies/mars.yaml"))?;
+    let rover = Rover::load(&config_dir.join("rovers/perseverance.yaml"))?;
     let (mut clock, mut cpu_s) = (Instant::now(), cpu());
     let mut lap = |what: &str, n: f64| {
         let wall_s = clock.elapsed().as_secs_f64() / n;
@@ -89,8 +89,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::fs::write(file, serde_json::to_string(&plan)?)?;
     }
     lap("-", 1.0);
-    let report = verify(&plan, &site, &rover, VerifyOptions::standard())?;
-    lap("verification", 1.0);
+    let setup = Setup::load(&config_dir)?;
+    lap("set-up of the verification", 1.0);
+    let report = verify(&plan, &site, &rover, &setup, VerifyOptions::nominal())?;
+    lap("verification, nominal run", 1.0);
     println!(
         "{} values of {} channels over {:.1} m and {:.0} s: passed {}, {}",
         report.values_checked,

@@ -18,8 +18,8 @@ pub struct TwinParams {
     pub site_dir: String,
     /// File of the rover that drives them.
     pub rover_file: String,
-    /// Time between two samples of every channel, seconds.
-    pub sample_s: f64,
+    /// Folder with verification.yaml, soils.yaml and telemetry/.
+    pub config_dir: String,
 }
 
 /// What is added to a site below its data's resolution, for one class of rover.
@@ -259,7 +259,7 @@ mod tests {
         testbed.name = "somebody's own".into();
         assert!(p.setup(&testbed).is_ok());
         let twin: TwinParams = load_node_params(&config("twin.param.yaml"), "twin").unwrap();
-        assert!((twin.sample_s - 1.0).abs() < 1e-9);
+        assert_eq!(twin.config_dir, "config");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What the tests of this crate share.
 
-use crate::generate::{GenerateParams, generate};
+use crate::{
+    generate::{GenerateParams, generate},
+    verify::Setup,
+};
 use sojourn_core::{
     body::Body,
     geometry,
@@ -51,8 +54,27 @@ pub fn site_from(cells: usize, height_m: impl Fn(f64, f64) -> f64) -> Site {
     site
 }
 
-/// A plan along a line, first point the start, looking along the first segment.
+pub fn setup() -> Setup {
+    Setup::load(&config("")).unwrap()
+}
+
+/// A plan along a line in segments of at most 10 m, first point the start, looking along the first segment.
 pub fn plan_over(site: &Site, rover: &Rover, line: &[[f64; 2]]) -> Plan {
+    let mut points = vec![line[0]];
+    for w in line.windows(2) {
+        let n = (geometry::distance_m(w[0], w[1]) / 10.0 - 1e-9)
+            .ceil()
+            .max(1.0);
+        for k in 1..=n as usize {
+            let t = k as f64 / n;
+            points.push([
+                w[0][0] + t * (w[1][0] - w[0][0]),
+                w[0][1] + t * (w[1][1] - w[0][1]),
+            ]);
+        }
+    }
+    let yaw_rad = (points[1][1] - points[0][1]).atan2(points[1][0] - points[0][0]);
+    let line = points.as_slice();
     let waypoints: Vec<Waypoint> = line
         .windows(2)
         .map(|w| {
@@ -87,7 +109,7 @@ pub fn plan_over(site: &Site, rover: &Rover, line: &[[f64; 2]]) -> Plan {
         start: Start {
             x_m: first[0],
             y_m: first[1],
-            yaw_rad: 0.0,
+            yaw_rad,
         },
         goal: Goal {
             x_m: last[0],

@@ -1,14 +1,13 @@
-//! `sojourn verify`, `approve`, `key` and `bundle`: the way from a plan to what a rover accepts.
+//! `sojourn approve`, `key` and `bundle`: the way from a plan to what a rover accepts.
 
 use super::{say, say_json};
-use crate::args::{ApproveArgs, BundleCheckArgs, KeyNewArgs, PurposeArg, VerifyArgs};
+use crate::args::{ApproveArgs, BundleCheckArgs, KeyNewArgs, PurposeArg};
 use crate::cli_error::{CliError, CliResult};
 use crate::ground;
-use crate::launch::places::Places;
 use sojourn_core::{
     files,
-    plan::{Plan, digest_of},
-    report::Report,
+    plan::Plan,
+    report::{Report, Verdict},
 };
 use sojourn_mission::{bundle::Bundle, gate, keys};
 use std::io::{BufRead, IsTerminal, Write};
@@ -17,69 +16,14 @@ use std::path::{Path, PathBuf};
 /// Most findings that are printed.
 const SHOWN_FINDINGS: usize = 10;
 
-/// Drives a plan in the twin.
-///
-/// # Errors
-/// [`CliError::Rejected`] when the twin rejects it (the report is written), [`CliError::Failed`] when it cannot be driven.
-pub fn verify(args: &VerifyArgs) -> CliResult {
-    let places = Places::find();
-    ground::writable(&args.out)?;
-    let plan = Plan::load(&args.plan)?;
-    let what = args.plan.display();
-    let (rover, rover_file) = ground::rover(&places, args.rover.as_deref().unwrap_or(&plan.rover))?;
-    if digest_of("rover", &rover)? != plan.rover_digest {
-        return Err(CliError::Failed(format!(
-            "{what}: was made for another rover than {} (the digests differ)",
-            rover_file.display()
-        )));
-    }
-    let site = ground::site(&places, &args.ground, &rover, Some(&plan.body))?;
-    if site.terrain_digest()? != plan.site_digest {
-        return Err(CliError::Failed(format!(
-            "{what}: was made on another terrain than {} (the digests differ)",
-            site.manifest.name
-        )));
-    }
-    let report = sojourn_twin::verify::verify(
-        &plan,
-        &site,
-        &rover,
-        sojourn_twin::verify::VerifyOptions::standard(),
-    )?;
-    let text = serde_json::to_string_pretty(&report)? + "\n";
-    files::write_atomic(&args.out, text.as_bytes())?;
-    let digest = report.digest()?;
-    if args.json {
-        let findings: Vec<_> = report.findings.iter().take(SHOWN_FINDINGS).collect();
-        say_json(&serde_json::json!({
-            "ok": report.passed,
-            "passed": report.passed,
-            "reason": report.reason,
-            "digest": digest,
-            "plan_digest": report.plan_digest,
-            "values_checked": report.values_checked,
-            "distance_m": report.distance_m,
-            "duration_s": report.duration_s,
-            "max_tilt_deg": report.max_tilt_deg,
-            "min_clearance_m": report.min_clearance_m,
-            "max_slip": report.max_slip,
-            "findings": findings,
-            "out": args.out,
-        }))?;
-    } else {
-        say(&figures(&plan, &report));
-    }
-    if report.passed {
-        Ok(())
-    } else {
-        Err(CliError::Rejected(format!("rejected: {}", report.reason)))
-    }
-}
-
 /// What a person is shown before signing.
 #[must_use]
 pub fn figures(plan: &Plan, report: &Report) -> String {
-    let verdict = if report.passed { "passed" } else { "REJECTED" };
+    let verdict = match report.verdict {
+        Verdict::Pass => "passed",
+        Verdict::PassWithWarnings => "passed with warnings",
+        Verdict::Reject => "REJECTED",
+    };
     let mut out = format!(
         "Plan {} ({})\n  rover            {} on {}\n  way              {:.1} m in {} segments, from ({:.1}, {:.1}) to ({:.1}, {:.1})\n  \
          model            {}\n  twin             {verdict}: {}\n  values checked   {}\n  greatest tilt    {:.1} deg\n  \
@@ -102,8 +46,23 @@ pub fn figures(plan: &Plan, report: &Report) -> String {
         report.max_slip * 100.0,
         report.duration_s
     );
+    if let Some(m) = &report.monte_carlo {
+        out += &format!(
+            "\n  samples          {} of {} break a limit (probability {:.2} to {:.2})",
+            m.any.violations, m.samples, m.any.lower, m.any.upper
+        );
+    }
+    for p in report.points_of_no_return.iter().take(SHOWN_FINDINGS) {
+        out += &format!(
+            "\n  - no return behind ({:.1}, {:.1}) m: {}",
+            p.at.x_m, p.at.y_m, p.reason
+        );
+    }
     for f in report.findings.iter().take(SHOWN_FINDINGS) {
         out += &format!("\n  - {}", f.reason);
+    }
+    for f in report.warnings.iter().take(SHOWN_FINDINGS) {
+        out += &format!("\n  - warning: {}", f.reason);
     }
     out
 }

@@ -8,6 +8,7 @@ pub mod gate;
 pub mod launch;
 pub mod plan;
 pub mod sweep;
+pub mod verify;
 
 use crate::args::{DoctorArgs, DocumentsArgs, ReportArgs};
 use crate::cli_error::{CliError, CliResult};

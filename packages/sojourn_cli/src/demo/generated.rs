@@ -1,13 +1,13 @@
 //! The generated world and a drive in it that is long enough and that the twin passes; all from the seed.
 
-use crate::ground;
+use crate::{ground, launch::places::Places};
 use sojourn_core::{
     body::Body, constraints::Constraints, geometry::Xy, plan::Plan, rover::Rover, site::Site,
 };
 use sojourn_planner::{PlanRequest, plan};
 use sojourn_twin::{
     generate::{GenerateParams, generate},
-    verify::{VerifyOptions, verify},
+    verify::{Samples, Setup, VerifyOptions, verify},
 };
 
 /// Drives tried before giving up.
@@ -57,6 +57,7 @@ pub fn make(
     );
     let mut site = generate(seed, body, &params)?;
     ground::add_slope(&mut site, rover)?;
+    let setup = Setup::load(&Places::find().shared("config")?)?;
     let mut last = String::from("none was tried");
     for n in 0..TRIES {
         // A way winds: the ends stand as far apart as the drive is to be long, anywhere on the map.
@@ -90,7 +91,11 @@ pub fn make(
                 continue;
             }
         };
-        let report = verify(&found, &site, rover, VerifyOptions::standard())?;
+        let options = VerifyOptions {
+            samples: Samples::WhenNominalPasses,
+            ..VerifyOptions::standard()
+        };
+        let report = verify(&found, &site, rover, &setup, options)?;
         if report.passed {
             return Ok(World {
                 site,
@@ -109,7 +114,6 @@ pub fn make(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launch::places::Places;
 
     #[test]
     fn a_seed_gives_one_drive_that_is_long_enough() {

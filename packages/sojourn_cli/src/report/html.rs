@@ -28,9 +28,11 @@ pub struct Page<'a> {
     pub limits: [Option<f64>; 2],
     /// The map as PNG.
     pub map_png: &'a [u8],
+    /// The map of the verification as PNG, when there is one.
+    pub verification_png: Option<Vec<u8>>,
 }
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#1d1a18;background:#fcfaf6;max-width:980px;margin:2em auto;padding:0 1em}\
+pub(super) const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#1d1a18;background:#fcfaf6;max-width:980px;margin:2em auto;padding:0 1em}\
 h1{font-size:1.5em;margin-bottom:.2em}h2{font-size:1.15em;margin-top:1.8em;border-bottom:1px solid #ddd3c6}\
 img,svg{max-width:100%;height:auto;display:block;margin:.8em 0}table{border-collapse:collapse;margin:.6em 0}\
 td,th{padding:.2em .9em .2em 0;text-align:left;vertical-align:top;border-bottom:1px solid #ece5da}\
@@ -138,7 +140,9 @@ pub fn page(p: &Page<'_>) -> String {
     charts(&mut out, p);
     deeds(&mut out, p.recording);
     model(&mut out, p.plan);
-    verification(&mut out, p.verification);
+    if let Some(r) = p.verification {
+        super::verification::section(&mut out, r, p.verification_png.as_deref());
+    }
     provenance(&mut out, p);
     out += "</body></html>\n";
     out
@@ -269,7 +273,7 @@ fn model(out: &mut String, plan: &Plan) {
     list(out, &labels);
 }
 
-fn list(out: &mut String, items: &[String]) {
+pub(super) fn list(out: &mut String, items: &[String]) {
     if !items.is_empty() {
         *out += "<ul>";
         for item in items {
@@ -277,44 +281,6 @@ fn list(out: &mut String, items: &[String]) {
         }
         *out += "</ul>\n";
     }
-}
-
-fn verification(out: &mut String, report: Option<&Report>) {
-    let Some(r) = report else { return };
-    let class = if r.passed { "ok" } else { "bad" };
-    let _ = write!(
-        out,
-        "<h2>Verification in the twin</h2>\n<p><span class=\"{class}\">{}</span>: {}</p>\n<table><tr><th>channel</th><th>least</th><th>greatest</th><th>limits</th><th>values</th><th>beyond</th></tr>",
-        if r.passed { "Passed" } else { "Rejected" },
-        escape(&r.reason)
-    );
-    let limit = |v: Option<f64>| v.map_or("–".to_string(), |v| format!("{v:.3}"));
-    for c in r
-        .channels
-        .iter()
-        .filter(|c| c.lower_limit.is_some() || c.upper_limit.is_some())
-    {
-        let _ = write!(
-            out,
-            "<tr><td>{} [{}]</td><td class=\"n\">{:.3}</td><td class=\"n\">{:.3}</td><td class=\"n\">{} … {}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            escape(&c.name),
-            escape(&c.unit),
-            c.min,
-            c.max,
-            limit(c.lower_limit),
-            limit(c.upper_limit),
-            c.samples,
-            c.violations
-        );
-    }
-    *out += "</table>\n";
-    list(
-        out,
-        &r.findings
-            .iter()
-            .map(|f| f.reason.clone())
-            .collect::<Vec<_>>(),
-    );
 }
 
 fn provenance(out: &mut String, p: &Page<'_>) {

@@ -39,7 +39,33 @@ pub struct MapInput<'a> {
     pub estimate: &'a [Xy],
     /// Stops and swerves.
     pub events: &'a [Event],
+    /// Places with a word.
+    pub marks: &'a [Mark],
+    /// Pieces of the planned way with colours of their own.
+    pub segments: &'a [([Xy; 2], Rgba)],
+    /// Words, colour and whether it is a line, below the map.
+    pub legend: &'a [(&'a str, Rgba, bool)],
 }
+
+/// A place with a word.
+pub struct Mark {
+    /// Where, `map` metres.
+    pub at_m: Xy,
+    /// What.
+    pub word: &'static str,
+    /// Colour of the disc.
+    pub colour: Rgba,
+}
+
+/// The legend of a drive.
+pub const DRIVE_LEGEND: &[(&str, Rgba, bool)] = &[
+    ("planned", PLANNED, true),
+    ("corridor", [120, 170, 240, 255], true),
+    ("driven (truth)", TRUTH, true),
+    ("rover's estimate", [120, 120, 120, 255], true),
+    ("stop", STOP, false),
+    ("swerve", SWERVE, false),
+];
 
 struct View {
     west_m: f64,
@@ -127,6 +153,9 @@ pub fn draw(input: &MapInput<'_>) -> Result<Vec<u8>, ReportError> {
         canvas.polygon(&view.line(polygon), FORBIDDEN);
     }
     canvas.line(&view.line(&line), 3.0, PLANNED, None);
+    for (ends, colour) in input.segments {
+        canvas.line(&view.line(ends), 4.5, *colour, None);
+    }
     for w in &input.plan.waypoints {
         canvas.disc(view.px(w.xy()), 3.5, [255, 255, 255, 255], PLANNED);
     }
@@ -140,6 +169,14 @@ pub fn draw(input: &MapInput<'_>) -> Result<Vec<u8>, ReportError> {
         canvas.disc(view.px(e.at_m), 5.5, colour, INK);
     }
     ends(&mut canvas, &view, input.plan);
+    for m in input.marks.iter().filter(|m| m.at_m[0].is_finite()) {
+        let p = view.px(m.at_m);
+        canvas.disc(p, 9.0, m.colour, INK);
+        let (x, y) = (p[0] + 14.0, p[1] + 4.0);
+        let white = [255, 255, 255, 215];
+        canvas.rectangle(x - 3.0, y - 3.0, width_px(2, m.word) + 6.0, 22.0, white);
+        canvas.words(x, y, 2, INK, m.word);
+    }
     furniture(&mut canvas, &view, input);
     canvas.png()
 }
@@ -262,17 +299,9 @@ fn furniture(canvas: &mut Canvas, view: &View, input: &MapInput<'_>) {
     canvas.rectangle(22.0, top - 18.0, bar_px, 5.0, INK);
     canvas.words(22.0, top - 37.0, 2, INK, &format!("{bar_m} m"));
     canvas.words(14.0, top + 12.0, 2, INK, input.title);
-    let legend: [(&str, Rgba, bool); 6] = [
-        ("planned", PLANNED, true),
-        ("corridor", [120, 170, 240, 255], true),
-        ("driven (truth)", TRUTH, true),
-        ("rover's estimate", [120, 120, 120, 255], true),
-        ("stop", STOP, false),
-        ("swerve", SWERVE, false),
-    ];
     let mut x = 14.0;
     let y = top + 44.0;
-    for (word, colour, line) in legend {
+    for &(word, colour, line) in input.legend {
         if line {
             let dash = (word == "rover's estimate").then_some([5.0, 5.0]);
             canvas.line(&[[x, y + 8.0], [x + 24.0, y + 8.0]], 4.0, colour, dash);

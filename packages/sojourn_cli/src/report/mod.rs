@@ -6,6 +6,7 @@ pub mod chart;
 pub mod html;
 pub mod map;
 pub mod recording;
+pub mod verification;
 
 use serde_json::Value;
 use sojourn_core::{
@@ -125,6 +126,9 @@ impl Run {
             truth: &places(&self.recording.truth),
             estimate: &places(&self.recording.estimate),
             events: &self.recording.events,
+            marks: &[],
+            segments: &[],
+            legend: map::DRIVE_LEGEND,
         })?;
         let page = html::page(&html::Page {
             summary: &self.summary,
@@ -136,6 +140,11 @@ impl Run {
                 [Some(r.limits.tilt_deg), Some(r.limits.slip)]
             }),
             map_png: &map_png,
+            verification_png: self
+                .verification
+                .as_ref()
+                .map(|r| verification::picture(&self.plan, &self.site, r))
+                .transpose()?,
         });
         Ok((map_png, page))
     }

@@ -15,7 +15,7 @@ use sojourn_core::{
         Goal, Mode, ModelStage, PLAN_SCHEMA_VERSION, Plan, Start, Waypoint, WaypointLimits,
         digest_of,
     },
-    report::{REPORT_SCHEMA_VERSION, Report},
+    report::{REPORT_SCHEMA_VERSION, Report, Verdict},
     rover::Rover,
 };
 use sojourn_mission::{
@@ -95,7 +95,10 @@ pub fn bundle(plan: &Plan, rover: &Rover, seed: u64) -> Result<Bundle, SweepErro
         plan_digest: plan.digest()?,
         site_digest: plan.site_digest.clone(),
         rover_digest: plan.rover_digest.clone(),
+        setup_digest: "0".repeat(64),
         passed: true,
+        verdict: Verdict::Pass,
+        first_failure: None,
         reason: REASON.into(),
         // The gate takes no report without a value and none shorter than the plan.
         values_checked: 1,
@@ -105,7 +108,12 @@ pub fn bundle(plan: &Plan, rover: &Rover, seed: u64) -> Result<Bundle, SweepErro
         min_clearance_m: rover.belly.height_m,
         max_slip: 0.0,
         channels: Vec::new(),
+        uncounted: Vec::new(),
         findings: Vec::new(),
+        warnings: Vec::new(),
+        monte_carlo: None,
+        segments: Vec::new(),
+        points_of_no_return: Vec::new(),
     };
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let key = new_key(Purpose::Simulation, NO_TIME, &mut random)?;

@@ -17,7 +17,7 @@ use sojourn_core::{
 use sojourn_ros::{Event, NodeKit, header, run_node};
 use sojourn_twin::{
     params::TwinParams,
-    verify::{VerifyOptions, verify},
+    verify::{Setup, VerifyOptions, verify},
 };
 use std::{path::Path, process::ExitCode, sync::Arc};
 
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 struct Ground {
     site: Site,
     rover: Rover,
-    sample_s: f64,
+    setup: Setup,
 }
 
 async fn twin(mut kit: NodeKit<()>) -> anyhow::Result<()> {
@@ -37,7 +37,7 @@ async fn twin(mut kit: NodeKit<()>) -> anyhow::Result<()> {
     let ground = Arc::new(Ground {
         site: Site::load(Path::new(&params.site_dir))?,
         rover: Rover::load(Path::new(&params.rover_file))?,
-        sample_s: params.sample_s,
+        setup: Setup::load(Path::new(&params.config_dir))?,
     });
     tracing::info!(
         "verifies plans for {} on {} ({})",
@@ -101,11 +101,13 @@ async fn twin(mut kit: NodeKit<()>) -> anyhow::Result<()> {
 
 fn drive(document: &str, ground: &Ground) -> anyhow::Result<Report> {
     let plan = Plan::parse("plan_document", document)?;
-    let options = VerifyOptions {
-        sample_s: ground.sample_s,
-        channels_csv: None,
-    };
-    Ok(verify(&plan, &ground.site, &ground.rover, options)?)
+    Ok(verify(
+        &plan,
+        &ground.site,
+        &ground.rover,
+        &ground.setup,
+        VerifyOptions::standard(),
+    )?)
 }
 
 fn to_msg(now: Stamp, report: &Report) -> anyhow::Result<VerificationReport> {

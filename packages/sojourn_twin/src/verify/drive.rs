@@ -1,0 +1,708 @@
+//! One run of a plan under one set of assumptions: turn in place, drive to the waypoint, next.
+
+use super::{
+    conditions::{Conditions, Ground},
+    dictionary::Dictionary,
+    ledger::{Ledger, Motion, Place},
+    limits::slots,
+    quantities,
+    sample::{
+        BELLY_POINTS, Env, FAR_M, Footprint, Power, Sample, SoilHere, WheelState, footprint,
+        step_power, step_wheels,
+    },
+    soil::SoilMap,
+};
+use crate::TwinError;
+use sojourn_core::{
+    CoreError,
+    frames::{Pose2, wrap_rad},
+    geometry::{self, Xy},
+    kinematics::{Velocity, WheelMotion, limited, wheels_for},
+    plan::{Mode, Plan, Waypoint, WaypointLimits},
+    raster::HeightField,
+    settle::{Settled, Settler},
+};
+use std::io::Write;
+
+/// Time constant of the averaged tilt, seconds.
+const MEAN_TILT_S: f64 = 300.0;
+
+/// What one segment came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SegmentRun {
+    /// Time it took, seconds.
+    pub duration_s: f64,
+    /// Greatest tilt, radians.
+    pub tilt_rad: f64,
+    /// Greatest slip.
+    pub slip: f64,
+    /// Greatest slip of the way back.
+    pub retreat_slip: f64,
+    /// Where that is.
+    pub retreat_place: Place,
+    /// Greatest share of the soil's thrust that the way back takes.
+    pub retreat_thrust: f64,
+    /// Charge at the segment's end.
+    pub charge: f64,
+    /// Charge after going back from the segment's end to the start.
+    pub charge_at_start_again: f64,
+    /// Steepest ground under the footprint, radians, and where.
+    pub slope_rad: f64,
+    /// Where.
+    pub slope_place: Place,
+}
+
+/// What does not differ between the runs of one plan.
+pub struct Course<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Rover, body, ratings; without the assumptions of a run.
+    pub env: &'a Env<'a>,
+    /// The channels.
+    pub dictionary: &'a Dictionary,
+    /// What the ground is made of, as far as is known.
+    pub soil: &'a SoilMap<'a>,
+    /// Where the rover may not be.
+    pub keep_out: &'a [&'a [Xy]],
+    /// Least charge after a retreat.
+    pub sample_s: f64,
+}
+
+/// A run that has ended.
+pub struct Outcome<'a> {
+    /// What each channel saw.
+    pub ledger: Ledger<'a>,
+    /// The segments that were begun.
+    pub segments: Vec<SegmentRun>,
+    /// Where it ended.
+    pub end: Place,
+}
+
+/// What ends a run before its goal.
+struct Lost;
+
+/// A run.
+pub struct Drive<'a, 'w> {
+    course: &'a Course<'a>,
+    env: &'a Env<'a>,
+    ground: Ground<'a>,
+    conditions: &'a Conditions,
+    settler: &'a Settler,
+    csv: Option<&'w mut dyn Write>,
+    ledger: Ledger<'a>,
+    values: Vec<f64>,
+    near: Vec<&'a [Xy]>,
+    segments: Vec<SegmentRun>,
+    place: Place,
+    believed: Pose2,
+    pose_before: Pose2,
+    settled: Option<Settled>,
+    command: Velocity,
+    motion: WheelMotion,
+    wheels: [WheelState; 6],
+    power: Power,
+    segment_s: f64,
+    wheel_way_m: f64,
+    climbed_m: [f64; 2],
+    crept_m: f64,
+    turn: Turning,
+    joint_way_rad: [f64; 3],
+    mean_tilt_rad: f64,
+    rates_dps: [f64; 2],
+    first_sample: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Turning {
+    turned_rad: f64,
+    turns: f64,
+    turning_s: f64,
+    now_rad: f64,
+}
+
+/// One waypoint with what holds on the way to it.
+struct Leg<'a> {
+    waypoint: &'a Waypoint,
+    from: Xy,
+    length_m: f64,
+    left_behind_m: f64,
+    limits: WaypointLimits,
+    rim_mps: f64,
+    expected_s: f64,
+}
+
+impl<'a, 'w> Drive<'a, 'w> {
+    /// Prepares a run; `env` carries the assumed surroundings.
+    #[must_use]
+    pub fn new(
+        course: &'a Course<'a>,
+        env: &'a Env<'a>,
+        ground: Ground<'a>,
+        conditions: &'a Conditions,
+        settler: &'a Settler,
+        csv: Option<&'w mut dyn Write>,
+    ) -> Self {
+        let start = &course.plan.start;
+        let pose = Pose2::new(start.x_m, start.y_m, wrap_rad(start.yaw_rad));
+        let ambient_c = env.environment.ambient_c(0.0);
+        let cold = WheelState {
+            motor_c: ambient_c.max(env.plate.heater_c),
+            ..WheelState::default()
+        };
+        let power = Power {
+            charge: env.plate.charge_start,
+            electronics_c: env.plate.box_start_c,
+            battery_c: env.plate.box_start_c,
+            ..Power::default()
+        };
+        Self {
+            course,
+            env,
+            ground,
+            conditions,
+            settler,
+            csv,
+            ledger: Ledger::new(course.dictionary, course.sample_s),
+            values: Vec::with_capacity(512),
+            near: Vec::new(),
+            segments: Vec::with_capacity(course.plan.waypoints.len()),
+            place: Place {
+                x_m: start.x_m,
+                y_m: start.y_m,
+                ..Place::default()
+            },
+            believed: pose,
+            pose_before: pose,
+            settled: None,
+            command: Velocity::STOP,
+            motion: WheelMotion::default(),
+            wheels: [cold; 6],
+            power,
+            segment_s: 0.0,
+            wheel_way_m: 0.0,
+            climbed_m: [0.0; 2],
+            crept_m: 0.0,
+            turn: Turning::default(),
+            joint_way_rad: [0.0; 3],
+            mean_tilt_rad: 0.0,
+            rates_dps: [0.0; 2],
+            first_sample: true,
+        }
+    }
+
+    /// Looks at the waypoints before a wheel turns: where there is no ground, the plan goes nowhere.
+    pub fn check_waypoints(&mut self) {
+        let mut distance_m = 0.0;
+        let mut from = [self.course.plan.start.x_m, self.course.plan.start.y_m];
+        for (i, w) in self.course.plan.waypoints.iter().enumerate() {
+            distance_m += geometry::distance_m(from, w.xy());
+            from = w.xy();
+            if self.ground.height_m(w.x_m, w.y_m).is_none() {
+                let place = Place {
+                    x_m: w.x_m,
+                    y_m: w.y_m,
+                    distance_m,
+                    waypoint: i,
+                    ..Place::default()
+                };
+                self.ledger.add("ground.known", 0.0, 1.0, place);
+            }
+        }
+    }
+
+    /// Drives the plan to its end, or as far as can be told.
+    ///
+    /// # Errors
+    /// [`TwinError::Core`] when limits contradict each other, [`TwinError::Write`] when the table cannot be written.
+    pub fn run(mut self) -> Result<Outcome<'a>, TwinError> {
+        if let Some(csv) = &mut self.csv {
+            let names: Vec<&str> = self
+                .course
+                .dictionary
+                .channels
+                .iter()
+                .map(|c| c.name.as_str())
+                .collect();
+            writeln!(csv, "time_s,{}", names.join(","))?;
+        }
+        let plan = self.course.plan;
+        let mut from = [plan.start.x_m, plan.start.y_m];
+        let mut left_m = geometry::length_m(&plan.line());
+        for (i, waypoint) in plan.waypoints.iter().enumerate() {
+            let leg = self.leg(waypoint, from, left_m)?;
+            left_m = leg.left_behind_m;
+            self.place.waypoint = i;
+            self.segment_s = 0.0;
+            self.segments.push(SegmentRun::default());
+            if self.segment(&leg)?.is_err() {
+                break;
+            }
+            from = waypoint.xy();
+        }
+        if let Some(csv) = &mut self.csv {
+            csv.flush()?;
+        }
+        Ok(Outcome {
+            ledger: self.ledger,
+            segments: self.segments,
+            end: self.place,
+        })
+    }
+
+    /// What holds on the way to a waypoint; sets the ledger's limits.
+    fn leg(&mut self, waypoint: &'a Waypoint, from: Xy, left_m: f64) -> Result<Leg<'a>, TwinError> {
+        let rover = self.env.rover;
+        let to = waypoint.xy();
+        let length_m = geometry::distance_m(from, to);
+        let bearing = (to[1] - from[1]).atan2(to[0] - from[0]);
+        self.turn.now_rad = if length_m > 1e-6 {
+            wrap_rad(bearing - self.believed.yaw_rad)
+        } else {
+            0.0
+        };
+        let limits = WaypointLimits {
+            tilt_deg: waypoint.limits.tilt_deg.min(rover.limits.tilt_deg),
+            slip: waypoint.limits.slip.min(rover.limits.slip),
+            speed_mps: waypoint.limits.speed_mps.min(rover.limits.wheel_speed_mps),
+        };
+        // A plan that asks for more than the rover may is driven as it asks, so that its consequences show.
+        let asked_mps = waypoint.limits.speed_mps;
+        let rim_mps = if asked_mps > rover.limits.wheel_speed_mps {
+            asked_mps
+        } else {
+            asked_mps.min(rover.drive.cruise_mps)
+        };
+        self.ledger
+            .set_limits(&slots(self.env, waypoint, &limits))
+            .map_err(|e| CoreError::format("channel dictionary", e))?;
+        self.near.clear();
+        // Only what the footprint can come near to on this leg is looked at in every sample.
+        let reach_m = FAR_M + self.env.footprint_m + length_m;
+        let near = self.course.keep_out.iter().filter(|polygon| {
+            geometry::in_polygon(from, polygon)
+                || geometry::distance_to_edge_m(from, polygon) < reach_m
+        });
+        self.near.extend(near);
+        Ok(Leg {
+            waypoint,
+            from,
+            length_m,
+            left_behind_m: left_m - length_m,
+            limits,
+            rim_mps,
+            expected_s: length_m / rim_mps + self.turn.now_rad.abs() / rover.drive.turn_rate_radps,
+        })
+    }
+
+    /// Turns towards a waypoint, then drives to it.
+    fn segment(&mut self, leg: &Leg<'a>) -> Result<Result<(), Lost>, TwinError> {
+        let mut opens = true;
+        if self.first_sample {
+            if self
+                .sample(leg, Velocity::STOP, [0.0; 2], [true, true])?
+                .is_err()
+            {
+                return Ok(Err(Lost));
+            }
+            self.first_sample = false;
+            opens = false;
+        }
+        if self.turn.now_rad.abs() > 1e-3 {
+            self.turn.turns += 1.0;
+        }
+        // A plan that cannot be finished in ten times its time is not going to be.
+        let give_up_s = 10.0 * leg.waypoint.timeout_s + 600.0;
+        loop {
+            let to = leg.waypoint.xy();
+            let left_m = geometry::distance_m([self.believed.x_m, self.believed.y_m], to);
+            if left_m < 1e-6 {
+                if opens {
+                    // A segment without length is looked at once, standing.
+                    return self.sample(leg, Velocity::STOP, [0.0; 2], [false, true]);
+                }
+                return Ok(Ok(()));
+            }
+            let bearing = (to[1] - self.believed.y_m).atan2(to[0] - self.believed.x_m);
+            let turn_rad = wrap_rad(bearing - self.believed.yaw_rad);
+            let step = if turn_rad.abs() > 1e-4 {
+                Some(self.turn_step(leg, turn_rad))
+            } else {
+                self.drive_step(leg, left_m)
+            };
+            let Some((command, dt_s, step_m)) = step else {
+                self.ledger
+                    .add("motion.progress", 1.0 - self.last_slip(), 0.01, self.place);
+                return Ok(Err(Lost));
+            };
+            self.place.time_s += dt_s;
+            self.segment_s += dt_s;
+            let opened = std::mem::replace(&mut opens, false);
+            if self
+                .sample(leg, command, [dt_s, step_m], [false, opened])?
+                .is_err()
+            {
+                return Ok(Err(Lost));
+            }
+            if self.segment_s > give_up_s {
+                let (at, timeout_s) = (self.place, leg.waypoint.timeout_s);
+                self.ledger
+                    .add("timer.segment_s", self.segment_s, timeout_s, at);
+                return Ok(Err(Lost));
+            }
+        }
+    }
+
+    fn last_slip(&self) -> f64 {
+        self.settled
+            .map_or(0.0, |s| self.here(&s, self.pose_before).slip)
+    }
+
+    fn turn_step(&mut self, leg: &Leg, turn_rad: f64) -> (Velocity, f64, f64) {
+        let rover = self.env.rover;
+        let full = Velocity {
+            speed_mps: 0.0,
+            turn_radps: rover.drive.turn_rate_radps,
+        };
+        let rate = limited(rover, full, leg.rim_mps).turn_radps;
+        let dt_s = self.course.sample_s;
+        let radps = (turn_rad / dt_s).clamp(-rate, rate);
+        self.believed.yaw_rad = wrap_rad(self.believed.yaw_rad + radps * dt_s);
+        self.turn.turned_rad += (radps * dt_s).abs();
+        self.turn.turning_s += dt_s;
+        let command = Velocity {
+            speed_mps: 0.0,
+            turn_radps: radps,
+        };
+        (command, dt_s, 0.0)
+    }
+
+    /// `None` when the rover no longer moves.
+    fn drive_step(&mut self, leg: &Leg, left_m: f64) -> Option<(Velocity, f64, f64)> {
+        let rim_mps = leg.rim_mps;
+        let pitch_rad = self.settled.map_or(0.0, |s| s.pitch_rad);
+        let mean_mps = rim_mps * self.conditions.pace / self.conditions.path_ratio;
+        let ground_mps = mean_mps * (1.0 - self.last_slip()) * pitch_rad.cos();
+        if !(ground_mps >= 1e-2 * mean_mps) {
+            return None;
+        }
+        let full_s = self.course.sample_s;
+        // The last step is as long as the way that is left.
+        let step_s = (left_m / ground_mps).min(full_s);
+        let step_m = if step_s < full_s {
+            (self.believed.x_m, self.believed.y_m) = (leg.waypoint.x_m, leg.waypoint.y_m);
+            left_m
+        } else {
+            let step_m = ground_mps * step_s;
+            let p = self.believed.point(step_m, 0.0);
+            (self.believed.x_m, self.believed.y_m) = (p[0], p[1]);
+            step_m
+        };
+        self.place.distance_m += step_m;
+        self.wheel_way_m += rim_mps * self.conditions.pace * step_s;
+        let command = Velocity {
+            speed_mps: rim_mps,
+            turn_radps: 0.0,
+        };
+        Some((command, step_s, step_m))
+    }
+
+    fn since_fix_m(&self) -> f64 {
+        let every_m = self.env.mission.fix_every_m;
+        if every_m > 0.0 {
+            self.place.distance_m % every_m
+        } else {
+            self.place.distance_m
+        }
+    }
+
+    fn here(&self, settled: &Settled, pose: Pose2) -> SoilHere {
+        self.course
+            .soil
+            .here([pose.x_m, pose.y_m], settled, self.conditions)
+    }
+
+    /// Settles, works out every quantity and compares it. `[dt_s, step_m]` since the last sample; `first_of` the drive
+    /// and the segment.
+    fn sample(
+        &mut self,
+        leg: &Leg,
+        command: Velocity,
+        [dt_s, step_m]: [f64; 2],
+        first_of: [bool; 2],
+    ) -> Result<Result<(), Lost>, TwinError> {
+        let since_fix_m = self.since_fix_m();
+        let ([x_m, y_m], yaw_rad) = self.conditions.truth(
+            [self.believed.x_m, self.believed.y_m],
+            self.believed.yaw_rad,
+            self.place.distance_m,
+            since_fix_m,
+        );
+        let pose = Pose2::new(x_m, y_m, yaw_rad);
+        (self.place.x_m, self.place.y_m) = (x_m, y_m);
+        let stands = self
+            .settler
+            .settle(&self.ground, pose)
+            .and_then(|s| Some((s, self.belly(&s, pose)?)));
+        let Some((settled, belly_m)) = stands else {
+            self.ledger.add("ground.known", 0.0, 1.0, self.place);
+            return Ok(Err(Lost));
+        };
+        let before = self.settled.unwrap_or(settled);
+        let rate_dt_s = if dt_s > 0.0 {
+            // A last step of a millisecond would make a rate of settling's tolerance.
+            dt_s.max(0.25 * self.course.sample_s)
+        } else {
+            self.course.sample_s
+        };
+        let here = self.here(&settled, pose);
+        let wheels_before = self.wheels;
+        self.advance(&settled, &before, &here, command, dt_s, step_m);
+        self.place_wheels(leg, pose);
+        // Nothing changed before the first moment.
+        let wheels_before = if self.first_sample {
+            self.wheels
+        } else {
+            wheels_before
+        };
+        let sample = Sample {
+            env: self.env,
+            place: self.place,
+            pose,
+            believed: self.believed,
+            settled,
+            before,
+            pose_before: self.pose_before,
+            dt_s: rate_dt_s,
+            step_m,
+            command,
+            command_before: self.command,
+            motion: wheels_for(self.env.rover, command),
+            motion_before: self.motion,
+            footprint: footprint(self.env.rover, &settled),
+            here,
+            slip: slip_of(command, &here),
+            lateral: self.env.rover.slip.lateral(settled.roll_rad),
+            wheels: self.wheels,
+            wheels_before,
+            belly_m,
+            power: self.power,
+            limits: leg.limits,
+            asked: leg.waypoint.limits,
+            mode: mode_code(leg.waypoint.mode),
+            segment_m: leg.length_m,
+            turn_rad: self.turn.now_rad,
+            corridor_m: signed_m([x_m, y_m], &leg.waypoint.corridor),
+            keep_out_m: nearest_m([x_m, y_m], &self.near),
+            cross_track_m: geometry::distance_to_segment_m([x_m, y_m], leg.from, leg.waypoint.xy()),
+            segment_s: self.segment_s,
+            timeout_s: leg.waypoint.timeout_s,
+            expected_s: leg.expected_s.max(1e-3),
+            left_m: leg.left_behind_m
+                + geometry::distance_m([self.believed.x_m, self.believed.y_m], leg.waypoint.xy()),
+            wheel_way_m: self.wheel_way_m,
+            since_fix_m,
+            climbed_m: self.climbed_m,
+            crept_m: self.crept_m,
+            turned_rad: self.turn.turned_rad,
+            turns: self.turn.turns,
+            turning_s: self.turn.turning_s,
+            joint_way_rad: self.joint_way_rad,
+            mean_tilt_rad: self.mean_tilt_rad,
+            rates_before_dps: self.rates_dps,
+        };
+        let motion = if command.is_stop() {
+            Motion::Still
+        } else if command.speed_mps == 0.0 {
+            Motion::Turn
+        } else {
+            Motion::Drive
+        };
+        quantities::fill(&sample, &mut self.values);
+        let rates_dps = [
+            sample.rate_dps(settled.roll_rad, before.roll_rad),
+            sample.rate_dps(settled.pitch_rad, before.pitch_rad),
+        ];
+        let footprint = sample.footprint;
+        let now = sample.motion;
+        self.ledger
+            .check(&self.values, motion, first_of, self.place);
+        self.note_segment(&settled, &here, &footprint, motion);
+        self.write_row()?;
+        self.rates_dps = rates_dps;
+        self.settled = Some(settled);
+        self.motion = now;
+        self.command = command;
+        self.pose_before = pose;
+        Ok(Ok(()))
+    }
+
+    /// Steps everything that has a memory.
+    fn advance(
+        &mut self,
+        settled: &Settled,
+        before: &Settled,
+        here: &SoilHere,
+        command: Velocity,
+        dt_s: f64,
+        step_m: f64,
+    ) {
+        let motion = wheels_for(self.env.rover, command);
+        let ambient_c = self.env.environment.ambient_c(self.place.time_s);
+        let duty = if command.speed_mps == 0.0 {
+            1.0
+        } else {
+            self.conditions.pace
+        };
+        self.wheels = step_wheels(
+            self.env,
+            settled,
+            (self.course.soil, here),
+            &motion,
+            (ambient_c, duty),
+            dt_s,
+            &self.wheels,
+        );
+        for (w, (now, then)) in self
+            .wheels
+            .iter_mut()
+            .zip(motion.steer_rad.iter().zip(self.motion.steer_rad))
+        {
+            w.steered_rad += (now - then).abs();
+        }
+        self.power = step_power(self.env, &self.wheels, (ambient_c, duty), dt_s, &self.power);
+        let rise_m = settled.z_m - before.z_m;
+        self.climbed_m[0] += rise_m.max(0.0);
+        self.climbed_m[1] += (-rise_m).max(0.0);
+        self.crept_m += self.env.rover.slip.lateral(settled.roll_rad).abs() * step_m;
+        let joints = |s: &Settled| [s.differential_rad, s.bogie_rad[0], s.bogie_rad[1]];
+        for (way, (now, then)) in self
+            .joint_way_rad
+            .iter_mut()
+            .zip(joints(settled).into_iter().zip(joints(before)))
+        {
+            *way += (now - then).abs();
+        }
+        self.mean_tilt_rad +=
+            (settled.tilt_rad - self.mean_tilt_rad) * (1.0 - (-dt_s / MEAN_TILT_S).exp());
+    }
+
+    fn place_wheels(&mut self, leg: &Leg, pose: Pose2) {
+        let hubs = self.env.rover.hubs_m();
+        for (w, hub) in self.wheels.iter_mut().zip(hubs) {
+            w.at_m = pose.point(hub[0], hub[1]);
+            w.corridor_m = signed_m(w.at_m, &leg.waypoint.corridor);
+            w.keep_out_m = nearest_m(w.at_m, &self.near);
+        }
+    }
+
+    /// Clearance at points under the belly; `None` over unknown ground.
+    fn belly(&self, s: &Settled, pose: Pose2) -> Option<[f64; BELLY_POINTS[0] * BELLY_POINTS[1]]> {
+        let rover = self.env.rover;
+        let b = &rover.belly;
+        let (sp, cp) = (-s.pitch_rad).sin_cos();
+        let (sr, cr) = s.roll_rad.sin_cos();
+        let (sy, cy) = pose.yaw_rad.sin_cos();
+        let up = b.height_m;
+        let mut out = [0.0; BELLY_POINTS[0] * BELLY_POINTS[1]];
+        for (k, out) in out.iter_mut().enumerate() {
+            let share = |i: usize, n: usize| i as f64 / (n - 1) as f64;
+            let bx =
+                b.x_max_m - (b.x_max_m - b.x_min_m) * share(k / BELLY_POINTS[1], BELLY_POINTS[0]);
+            let by = b.half_width_m * (1.0 - 2.0 * share(k % BELLY_POINTS[1], BELLY_POINTS[1]));
+            // nose up by the pitch, left side up by the roll
+            let lx = bx * cp - up * cr * sp - by * sr * sp;
+            let ly = by * cr - up * sr;
+            let lz = bx * sp + (by * sr + up * cr) * cp;
+            let h = self
+                .ground
+                .height_m(pose.x_m + cy * lx - sy * ly, pose.y_m + sy * lx + cy * ly)?;
+            *out = s.z_m + lz - h;
+        }
+        Some(out)
+    }
+
+    fn note_segment(
+        &mut self,
+        settled: &Settled,
+        here: &SoilHere,
+        footprint: &Footprint,
+        motion: Motion,
+    ) {
+        let place = self.place;
+        let (plate, power) = (&self.env.plate, &self.power);
+        let spent = (plate.charge_start - power.charge).max(0.0);
+        let retreat_thrust = self
+            .wheels
+            .iter()
+            .map(|w| (w.compaction_n - w.load_n * (-settled.pitch_rad).tan()).abs() / w.thrust_n)
+            .fold(0.0, f64::max);
+        let Some(segment) = self.segments.last_mut() else {
+            return;
+        };
+        segment.duration_s = self.segment_s;
+        segment.tilt_rad = segment.tilt_rad.max(settled.tilt_rad);
+        segment.charge = power.charge;
+        // The way back costs what the way out did.
+        segment.charge_at_start_again = power.charge - spent;
+        if footprint.slope_rad >= segment.slope_rad {
+            (segment.slope_rad, segment.slope_place) = (footprint.slope_rad, place);
+        }
+        if motion == Motion::Drive {
+            segment.slip = segment.slip.max(here.slip);
+            segment.retreat_thrust = segment.retreat_thrust.max(retreat_thrust);
+            if here.retreat_slip >= segment.retreat_slip {
+                (segment.retreat_slip, segment.retreat_place) = (here.retreat_slip, place);
+            }
+        }
+    }
+
+    fn write_row(&mut self) -> Result<(), TwinError> {
+        let Some(csv) = &mut self.csv else {
+            return Ok(());
+        };
+        write!(csv, "{:.3}", self.place.time_s)?;
+        for c in &self.course.dictionary.channels {
+            let v = self.values.get(c.quantity).copied().unwrap_or(f64::NAN);
+            write!(csv, ",{v}")?;
+        }
+        writeln!(csv)?;
+        Ok(())
+    }
+}
+
+/// Share of the wheels' way that the soil takes back: all of it while driving, half in a turn, none while standing.
+fn slip_of(command: Velocity, here: &SoilHere) -> f64 {
+    if command.is_stop() {
+        0.0
+    } else if command.speed_mps == 0.0 {
+        0.5 * here.slip
+    } else {
+        here.slip
+    }
+}
+
+fn mode_code(mode: Mode) -> f64 {
+    match mode {
+        Mode::AvoidAll => 0.0,
+        Mode::Guarded => 1.0,
+        Mode::Directed => 2.0,
+    }
+}
+
+/// Distance to a polygon's edge, positive inside.
+fn signed_m(p: Xy, polygon: &[Xy]) -> f64 {
+    let edge_m = geometry::distance_to_edge_m(p, polygon);
+    if geometry::in_polygon(p, polygon) {
+        edge_m
+    } else {
+        -edge_m
+    }
+}
+
+/// Distance to the nearest of some polygons, negative inside, at most [`FAR_M`].
+fn nearest_m(p: Xy, polygons: &[&[Xy]]) -> f64 {
+    polygons
+        .iter()
+        .map(|polygon| -signed_m(p, polygon))
+        .fold(FAR_M, f64::min)
+}

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod cli_error;
 pub mod commands;
+pub mod corpus;
 pub mod demo;
 pub mod doctor;
 pub mod ground;

@@ -1,5 +1,6 @@
 //! `sojourn eval`: measures parts of the suite against truth.
 
+use super::eval_corpus::{CorpusArgs, corpus};
 use super::{say, say_json};
 use crate::cli_error::CliResult;
 use crate::launch::places::Places;
@@ -35,6 +36,17 @@ pub enum EvalCommand {
             has cells of 10 cm with mean, lowest and highest height, without noise."
     )]
     Clearance(ClearanceArgs),
+    /// Verifies plans that are known to be bad or good, and counts. Exit code 3 when the verification is not good enough.
+    #[command(
+        after_help = "Examples:\n  sojourn eval corpus --json\n  sojourn eval corpus --seed 5 --write corpus/\n  sojourn eval corpus --dir corpus/\n\n\
+            A folder holds expected.json: {\"plans\": [{\"plan\": \"plans/a.json\", \"site\": \"sites/a\" (a site folder, or an\n\
+            elevation model with \"body\": \"mars\"), \"rover\": \"perseverance\" (or a file), \"expect\": \"pass\" or \"reject\",\n\
+            \"reasons\": [\"slip\", …] (kinds of which one has to be given; may be absent)}, …]}.\n\
+            Kinds: attitude, suspension, clearance, terrain, load, soil, slip, corridor, keep_out, off_map, localization,\n\
+            drives, energy, thermal, light, time, command, limits, digest, document.\n\
+            Good enough: every bad plan rejected for a reason of the right kind, at most 2 % of the good ones rejected."
+    )]
+    Corpus(CorpusArgs),
 }
 
 /// `sojourn eval clearance`
@@ -119,6 +131,7 @@ struct Outcome {
 pub fn eval(command: &EvalCommand) -> CliResult {
     match command {
         EvalCommand::Clearance(args) => clearance(args),
+        EvalCommand::Corpus(args) => corpus(args),
     }
 }
 

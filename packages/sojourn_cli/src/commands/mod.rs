@@ -2,8 +2,9 @@
 
 pub mod bench;
 pub mod camera;
-pub mod eval;
 pub mod check;
+pub mod eval;
+pub mod eval_corpus;
 pub mod gate;
 pub mod launch;
 pub mod plan;

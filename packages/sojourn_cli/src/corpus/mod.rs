@@ -1,0 +1,229 @@
+//! Plans that are known to be bad or good, and what the verification says of them.
+//!
+//! A corpus must not grade itself: besides the built-in one (made from a seed), a folder of somebody else's plans with
+//! an `expected.json` is judged in the same way. The soil and the relief of a later drive are not in it: the verifier
+//! draws its own.
+
+pub mod bad;
+pub mod folder;
+pub mod good;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sojourn_core::{plan::Plan, rover::Rover, site::Site};
+use sojourn_twin::{
+    TwinError,
+    verify::{Samples, Setup, VerifyOptions, verify},
+};
+use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc};
+
+/// What a plan deserves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expect {
+    /// To pass, with or without warnings.
+    Pass,
+    /// To be rejected.
+    Reject,
+}
+
+/// One plan of a corpus.
+pub struct Case {
+    /// Name, unique in the corpus.
+    pub name: String,
+    /// What kind of good or bad.
+    pub family: String,
+    /// The plan's document as it would lie on a disk; it need not be valid.
+    pub document: String,
+    /// The ground it is verified on.
+    pub site: Arc<Site>,
+    /// The rover.
+    pub rover: Arc<Rover>,
+    /// What it deserves.
+    pub expect: Expect,
+    /// Kinds of reason of which at least one has to be given; empty for any.
+    pub reasons: Vec<String>,
+}
+
+/// What the verification said.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judgement {
+    /// Name of the plan.
+    pub name: String,
+    /// Its family.
+    pub family: String,
+    /// What was expected.
+    pub expect: Expect,
+    /// Kinds of reason that were expected.
+    pub expected_reasons: Vec<String>,
+    /// Whether it was rejected (refused documents count).
+    pub rejected: bool,
+    /// Kinds of reason that were given.
+    pub reasons: BTreeSet<String>,
+    /// The verifier's sentence.
+    pub sentence: String,
+}
+
+impl Judgement {
+    /// Whether a bad plan was rejected for a reason that was expected, or a good one passed.
+    #[must_use]
+    pub fn right(&self) -> bool {
+        match self.expect {
+            Expect::Pass => !self.rejected,
+            Expect::Reject => {
+                self.rejected
+                    && (self.expected_reasons.is_empty()
+                        || self
+                            .expected_reasons
+                            .iter()
+                            .any(|r| self.reasons.contains(r)))
+            }
+        }
+    }
+}
+
+/// The figures of one family.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Family {
+    /// Plans.
+    pub plans: usize,
+    /// Of them rejected.
+    pub rejected: usize,
+    /// Of them judged as expected.
+    pub right: usize,
+}
+
+/// The figures of a corpus.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Score {
+    /// Bad plans.
+    pub bad: usize,
+    /// Bad plans that were rejected with the right reason.
+    pub bad_rejected: usize,
+    /// Bad plans that were rejected for whatever reason.
+    pub bad_rejected_for_any_reason: usize,
+    /// Good plans.
+    pub good: usize,
+    /// Good plans that were rejected.
+    pub good_rejected: usize,
+    /// By family.
+    pub families: BTreeMap<String, Family>,
+    /// Judgements that were not as expected.
+    pub wrong: Vec<Judgement>,
+}
+
+impl Score {
+    /// Adds everything up.
+    #[must_use]
+    pub fn of(judgements: Vec<Judgement>) -> Self {
+        let mut score = Self::default();
+        for j in judgements {
+            let family = score.families.entry(j.family.clone()).or_default();
+            family.plans += 1;
+            family.rejected += usize::from(j.rejected);
+            family.right += usize::from(j.right());
+            match j.expect {
+                Expect::Pass => {
+                    score.good += 1;
+                    score.good_rejected += usize::from(j.rejected);
+                }
+                Expect::Reject => {
+                    score.bad += 1;
+                    score.bad_rejected += usize::from(j.right());
+                    score.bad_rejected_for_any_reason += usize::from(j.rejected);
+                }
+            }
+            if !j.right() {
+                score.wrong.push(j);
+            }
+        }
+        score
+    }
+
+    /// Every bad plan rejected with the right reason, and at most 2 % of the good ones rejected.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.bad_rejected == self.bad && 50 * self.good_rejected <= self.good
+    }
+}
+
+/// Verifies one plan as `sojourn verify` does; the samples are left out only where the nominal run rejects already.
+#[must_use]
+pub fn judge(case: &Case, setup: &Setup) -> Judgement {
+    let options = VerifyOptions {
+        samples: Samples::WhenNominalPasses,
+        ..VerifyOptions::standard()
+    };
+    let (rejected, reasons, sentence) = match Plan::parse(&case.name, &case.document) {
+        Err(e) => (true, one("document"), e.to_string()),
+        Ok(plan) => match verify(&plan, &case.site, &case.rover, setup, options) {
+            Err(e @ TwinError::Mismatch { .. }) => (true, one("digest"), e.to_string()),
+            Err(e) => (true, one("document"), e.to_string()),
+            Ok(report) => {
+                let mut reasons: BTreeSet<String> =
+                    report.findings.iter().map(|f| f.category.clone()).collect();
+                reasons.extend(report.first_failure.map(|f| f.category));
+                (!report.passed, reasons, report.reason)
+            }
+        },
+    };
+    Judgement {
+        name: case.name.clone(),
+        family: case.family.clone(),
+        expect: case.expect,
+        expected_reasons: case.reasons.clone(),
+        rejected,
+        reasons,
+        sentence,
+    }
+}
+
+fn one(reason: &str) -> BTreeSet<String> {
+    BTreeSet::from([reason.to_string()])
+}
+
+/// Judges all plans; `done` is called once for each.
+#[must_use]
+pub fn judge_all(cases: &[Case], setup: &Setup, done: &(dyn Fn() + Sync)) -> Vec<Judgement> {
+    cases
+        .par_iter()
+        .map(|c| {
+            let judgement = judge(c, setup);
+            done();
+            judgement
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judgement(expect: Expect, rejected: bool, expected: &[&str], given: &[&str]) -> Judgement {
+        Judgement {
+            name: String::new(),
+            family: "f".into(),
+            expect,
+            expected_reasons: expected.iter().map(|s| (*s).to_string()).collect(),
+            rejected,
+            reasons: given.iter().map(|s| (*s).to_string()).collect(),
+            sentence: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_rejection_for_another_reason_does_not_count() {
+        let score = Score::of(vec![
+            judgement(Expect::Reject, true, &["slip"], &["slip", "soil"]),
+            judgement(Expect::Reject, true, &["slip"], &["time"]),
+            judgement(Expect::Reject, false, &["slip"], &[]),
+            judgement(Expect::Pass, true, &[], &["slip"]),
+            judgement(Expect::Pass, false, &[], &[]),
+        ]);
+        assert_eq!((score.bad, score.bad_rejected), (3, 1));
+        assert_eq!(score.bad_rejected_for_any_reason, 2);
+        assert_eq!((score.good, score.good_rejected), (2, 1));
+        assert!(!score.holds() && score.wrong.len() == 3);
+        assert!(Score::default().holds());
+    }
+}

@@ -3,6 +3,7 @@
 
 use crate::{
     check::Checker,
+    coarse::CoarseMap,
     config::{Config, ConfigError, PlannerKind},
     follow::{Track, Turn},
     fusion::TerrainLayers,
@@ -58,6 +59,7 @@ pub struct AutoNav {
     pub(crate) rover: Rover,
     pub(crate) checker: Checker,
     pub(crate) inputs: Inputs,
+    pub(crate) coarse: CoarseMap,
     pub(crate) phase: Phase,
     pub(crate) next: Option<Next>,
     /// A planning under way on a slow computer ends then; the rover stands until it has.
@@ -94,6 +96,7 @@ impl AutoNav {
         let checker = Checker::new(&config, &rover);
         Ok(Self {
             inputs: Inputs::new(&config),
+            coarse: CoarseMap::new(config.coarse_m, config.costmap_cell_m),
             config,
             rover,
             checker,
@@ -168,6 +171,7 @@ impl AutoNav {
         self.backed_m = 0.0;
         self.looks = 0;
         self.dead_ends.clear();
+        self.coarse.forget_visits();
         self.nearest_m = f64::INFINITY;
         self.begun = None;
     }

@@ -119,6 +119,12 @@ pub struct AutoNavParams {
     pub swing_footprints: f64,
     /// Side of the fused terrain map, footprints.
     pub map_footprints: f64,
+    /// Side of the coarse memory of the ground, footprints.
+    pub coarse_footprints: f64,
+    /// Cost factor added for every time that the rover has thought at a place before, beyond two.
+    pub visit_weight: f64,
+    /// Cost of a candidate of half the length, seconds: it says less about what comes.
+    pub short_cost_s: f64,
     /// Standard deviations of the grid's variance between which the ground is taken to lie.
     pub map_sigmas: f64,
     /// How far slip may differ from the rover's model before anything is measured, share of the way.
@@ -176,6 +182,9 @@ pub struct Config {
     pub planner: PlannerKind,
     pub swing_m: f64,
     pub map_m: f64,
+    pub coarse_m: f64,
+    pub visit_weight: f64,
+    pub short_cost_s: f64,
     pub map_sigmas: f64,
     pub slip_prior_sigma: f64,
     pub slip_noise_sigma: f64,
@@ -284,6 +293,9 @@ impl Config {
             planner: p.planner,
             swing_m: len("swing_footprints", p.swing_footprints, 0.0, 0.5)?,
             map_m: len("map_footprints", p.map_footprints, 4.0, 60.0)?,
+            coarse_m: len("coarse_footprints", p.coarse_footprints, 4.0, 120.0)?,
+            visit_weight: num("visit_weight", p.visit_weight, 0.0, 1e3)?,
+            short_cost_s: num("short_cost_s", p.short_cost_s, 0.0, 1e4)?,
             map_sigmas: num("map_sigmas", p.map_sigmas, 0.0, 6.0)?,
             slip_prior_sigma: num("slip_prior_sigma", p.slip_prior_sigma, 0.001, 1.0)?,
             slip_noise_sigma: num("slip_noise_sigma", p.slip_noise_sigma, 0.001, 1.0)?,

@@ -3,7 +3,13 @@
 //! It only ranks candidates. Whether the rover may stand somewhere is decided by settling ([`crate::check`]).
 
 use crate::{
-    config::Config, corridor::Corridor, ground::Ground, rocks::Rocks, slip_forecast::SlipForecast,
+    coarse::{CoarseMap, Known},
+    config::Config,
+    corridor::Corridor,
+    ground::Ground,
+    planes::Moments,
+    rocks::Rocks,
+    slip_forecast::SlipForecast,
 };
 use sojourn_core::{classes::CLASSES, frames::Pose2, geometry::Xy, limits::Limits, rover::Rover};
 
@@ -11,83 +17,6 @@ use sojourn_core::{classes::CLASSES, frames::Pose2, geometry::Xy, limits::Limits
 const MAX_HALF_CELLS: usize = 75;
 /// Cost factor of a step that limits would probably forbid; finite, because a rover can straddle.
 const BARRIER: f64 = 30.0;
-
-/// Sums over known fine cells for a plane fit; coordinates relative to the coarse map's origin, in coarse cells.
-#[derive(Clone, Copy, Debug, Default)]
-struct Moments {
-    n: f64,
-    x: f64,
-    y: f64,
-    z: f64,
-    xx: f64,
-    xy: f64,
-    yy: f64,
-    xz: f64,
-    yz: f64,
-    zz: f64,
-}
-
-impl Moments {
-    fn add(&mut self, o: &Self) {
-        self.n += o.n;
-        self.x += o.x;
-        self.y += o.y;
-        self.z += o.z;
-        self.xx += o.xx;
-        self.xy += o.xy;
-        self.yy += o.yy;
-        self.xz += o.xz;
-        self.yz += o.yz;
-        self.zz += o.zz;
-    }
-
-    fn of(x: f64, y: f64, z: f64) -> Self {
-        Self {
-            n: 1.0,
-            x,
-            y,
-            z,
-            xx: x * x,
-            xy: x * y,
-            yy: y * y,
-            xz: x * z,
-            yz: y * z,
-            zz: z * z,
-        }
-    }
-
-    /// Gradient along x and y, and the standard deviation about the plane.
-    fn plane(&self) -> Option<Plane> {
-        if self.n < 6.0 {
-            return None;
-        }
-        let (mx, my, mz) = (self.x / self.n, self.y / self.n, self.z / self.n);
-        let sxx = self.xx / self.n - mx * mx;
-        let syy = self.yy / self.n - my * my;
-        let sxy = self.xy / self.n - mx * my;
-        let sxz = self.xz / self.n - mx * mz;
-        let syz = self.yz / self.n - my * mz;
-        let det = sxx * syy - sxy * sxy;
-        if !(det > 1e-6) {
-            return None;
-        }
-        let gx = (sxz * syy - syz * sxy) / det;
-        let gy = (syz * sxx - sxz * sxy) / det;
-        let variance = (self.zz / self.n - mz * mz) - gx * sxz - gy * syz;
-        Some(Plane {
-            gx,
-            gy,
-            sigma_m: variance.max(0.0).sqrt(),
-        })
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Plane {
-    gx: f64,
-    gy: f64,
-    sigma_m: f64,
-}
 
 /// One coarse cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -142,9 +71,14 @@ pub struct Scene<'a> {
 }
 
 impl CostMap {
-    /// Builds the map and searches from the waypoint.
+    /// Works what is seen now into the memory, builds the map from the memory and searches from the waypoint.
     #[must_use]
-    pub fn build(config: &Config, rover: &Rover, scene: &Scene<'_>) -> Self {
+    pub fn build(
+        config: &Config,
+        rover: &Rover,
+        scene: &Scene<'_>,
+        memory: &mut CoarseMap,
+    ) -> Self {
         let cell_m = config.costmap_cell_m;
         let seen = &scene.ground.seen;
         let (o, size) = (seen.origin_m(), seen.size_m());
@@ -152,10 +86,17 @@ impl CostMap {
         let reach_m = MAX_HALF_CELLS as f64 * cell_m;
         let span = |axis: usize| {
             let (here, goal) = (scene.rover_xy[axis], scene.goal_xy[axis]);
-            let lo = o[axis].min(goal - margin_m).max(here - reach_m);
+            let around_m = (0.5 * config.coarse_m).min(reach_m);
+            let lo = o[axis]
+                .min(goal - margin_m)
+                .min(here - around_m)
+                .max(here - reach_m);
             let hi = (o[axis] + size[axis])
                 .max(goal + margin_m)
+                .max(here + around_m)
                 .min(here + reach_m);
+            // Along the cells of the memory.
+            let lo = (lo / cell_m).floor() * cell_m;
             (
                 lo,
                 (((hi - lo) / cell_m).ceil().max(1.0) as usize).min(2 * MAX_HALF_CELLS),
@@ -176,7 +117,8 @@ impl CostMap {
             rocks: Rocks::new(scene.ground, rover, scene.limits),
             rock_weight: config.rock_weight,
         };
-        map.weigh(config, rover, scene);
+        map.remember(rover, scene, memory);
+        map.weigh(config, rover, scene, memory);
         map.search(config, scene);
         map
     }
@@ -195,7 +137,13 @@ impl CostMap {
         ]
     }
 
-    fn weigh(&mut self, config: &Config, rover: &Rover, scene: &Scene<'_>) {
+    /// Cell of `odom` of the map's south-west corner.
+    fn corner(&self) -> [i64; 2] {
+        self.origin_m.map(|v| (v / self.cell_m).round() as i64)
+    }
+
+    /// Works what the window shows into the memory: planes of the rover's size, rocks, classes.
+    fn remember(&self, rover: &Rover, scene: &Scene<'_>, memory: &mut CoarseMap) {
         let seen = &scene.ground.seen;
         let mut sums = vec![Moments::default(); self.cols * self.rows];
         for row in 0..seen.rows() {
@@ -213,9 +161,12 @@ impl CostMap {
         let half = (0.6 * rover.footprint_radius_m() / self.cell_m)
             .round()
             .max(1.0) as usize;
-        let mut planes: Vec<Option<Plane>> = vec![None; sums.len()];
+        let corner = self.corner();
         for r in 0..self.rows {
             for c in 0..self.cols {
+                if !(sums.get(r * self.cols + c).map_or(0.0, |s| s.n) > 0.0) {
+                    continue;
+                }
                 let mut m = Moments::default();
                 for rr in r.saturating_sub(half)..=(r + half).min(self.rows - 1) {
                     for cc in c.saturating_sub(half)..=(c + half).min(self.cols - 1) {
@@ -224,56 +175,84 @@ impl CostMap {
                         }
                     }
                 }
-                let own = sums.get(r * self.cols + c).map_or(0.0, |s| s.n);
-                if own > 0.0
-                    && let Some(p) = planes.get_mut(r * self.cols + c)
-                {
-                    *p = m.plane();
+                let Some(plane) = m.plane() else {
+                    continue;
+                };
+                let at = self.centre(c, r);
+                let mut known = Known::new(plane, m.n);
+                known.class = seen_class(scene.ground, at);
+                for (rocks, (dc, dr)) in known.rocks.iter_mut().zip(NEIGHBOURS) {
+                    let direction = (dr as f64).atan2(dc as f64);
+                    *rocks = self.rocks.share_towards(at, direction, 0.4 * self.cell_m) as f32;
                 }
+                memory.take([corner[0] + c as i64, corner[1] + r as i64], known);
             }
         }
-        let limits = scene.limits;
-        let rough_m = 0.2 * rover.wheel.radius_m;
+    }
+
+    /// Costs of all cells from what is remembered of them.
+    fn weigh(&mut self, config: &Config, rover: &Rover, scene: &Scene<'_>, memory: &CoarseMap) {
+        let corner = self.corner();
         for r in 0..self.rows {
             for c in 0..self.cols {
-                let i = r * self.cols + c;
-                let inside = scene.corridor.holds(self.centre(c, r), 0.0);
-                let at = self.centre(c, r);
-                let class = seen_class(scene.ground, at);
-                let mut cell = Cell {
-                    class,
-                    factor: 1.0 + class.map_or(0.0, |k| config.class_weight * added_cost(k)),
-                    ..Cell::default()
-                };
-                match planes.get(i).copied().flatten() {
-                    _ if !inside => cell.factor = f64::INFINITY,
-                    None => cell.factor *= config.unknown_factor,
-                    Some(p) => {
-                        let slope = p.gx.hypot(p.gy).atan() / limits.tilt_rad();
-                        cell.seen = true;
-                        cell.gradient = [p.gx, p.gy];
-                        cell.factor += config.tilt_weight * slope * slope
-                            + config.roughness_weight * p.sigma_m / rough_m;
-                        if slope > config.hold_share {
-                            cell.factor = BARRIER;
-                        }
-                        for (d, rocks) in cell.rocks.iter_mut().enumerate() {
-                            let (dc, dr) = NEIGHBOURS[d];
-                            let direction = (dr as f64).atan2(dc as f64);
-                            let share = self.rocks.share_towards(at, direction);
-                            *rocks = (config.rock_weight * share).min(BARRIER) as f32;
-                        }
-                    }
-                }
-                let near =
-                    |p: &Xy| (p[0] - at[0]).hypot(p[1] - at[1]) < 0.8 * rover.footprint_radius_m();
-                if scene.dead_ends.iter().any(near) {
-                    cell.factor += DEAD_END;
-                }
-                if let Some(slot) = self.cells.get_mut(i) {
+                let at = [corner[0] + c as i64, corner[1] + r as i64];
+                let mut cell = self.cell(config, rover, scene, memory.known(at), self.centre(c, r));
+                // Where the rover has thought more often than it had to is dear, so that it tries another way.
+                let again = (memory.visits(at) - VISITS_FREE).clamp(0.0, VISITS_MAX);
+                cell.factor += config.visit_weight * again;
+                if let Some(slot) = self.cells.get_mut(r * self.cols + c) {
                     *slot = cell;
                 }
             }
+        }
+    }
+
+    fn cell(
+        &self,
+        config: &Config,
+        rover: &Rover,
+        scene: &Scene<'_>,
+        known: Option<&Known>,
+        at: Xy,
+    ) -> Cell {
+        if !scene.corridor.holds(at, 0.0) {
+            return Cell {
+                factor: f64::INFINITY,
+                ..Cell::default()
+            };
+        }
+        let mut cell = Cell {
+            factor: config.unknown_factor,
+            ..Cell::default()
+        };
+        if let Some(k) = known {
+            let slope = k.gradient[0].hypot(k.gradient[1]).atan() / scene.limits.tilt_rad();
+            let rough_m = 0.2 * rover.wheel.radius_m;
+            cell.seen = true;
+            cell.class = k.class;
+            cell.gradient = k.gradient;
+            cell.factor = 1.0
+                + k.class.map_or(0.0, |k| config.class_weight * added_cost(k))
+                + config.tilt_weight * slope * slope
+                + config.roughness_weight * k.sigma_m / rough_m;
+            if slope > config.hold_share {
+                cell.factor = BARRIER;
+            }
+            cell.rocks = k.rocks.map(|share| self.rock_cost(f64::from(share)) as f32);
+        }
+        let near = |p: &Xy| (p[0] - at[0]).hypot(p[1] - at[1]) < 0.8 * rover.footprint_radius_m();
+        if scene.dead_ends.iter().any(near) {
+            cell.factor += DEAD_END;
+        }
+        cell
+    }
+
+    /// What rocks add to the cost factor when they take a share of a limit; over the limit hardly any pose is safe.
+    fn rock_cost(&self, share: f64) -> f64 {
+        if share > 1.0 {
+            BARRIER
+        } else {
+            (self.rock_weight * share).min(BARRIER)
         }
     }
 
@@ -303,7 +282,7 @@ impl CostMap {
             let factor = cell.factor.min(BARRIER);
             self.rate_spm(&Cell { factor, ..*cell }, [c, s])
         });
-        let rocks = (self.rock_weight * self.rocks.share(pose)).min(BARRIER);
+        let rocks = self.rock_cost(self.rocks.share(pose));
         (rate + self.pace_spm * rocks) * ds_m
     }
 
@@ -434,6 +413,9 @@ fn added_cost(code: f64) -> f64 {
 
 /// Index of the opposite of each of [`NEIGHBOURS`].
 const OPPOSITE: [usize; 8] = [1, 0, 3, 2, 7, 6, 5, 4];
+/// Times that a cell may be thought at for nothing, and most that count.
+const VISITS_FREE: f64 = 2.0;
+const VISITS_MAX: f64 = 20.0;
 /// Cost factor added where no way led on.
 const DEAD_END: f64 = 6.0;
 /// Most buckets; dearer ways count as none.
@@ -481,6 +463,7 @@ mod tests {
                 slip: &SlipForecast::new(r.slip, 0.1, 0.1),
                 dead_ends: &[],
             },
+            &mut CoarseMap::new(config.coarse_m, config.costmap_cell_m),
         )
     }
 

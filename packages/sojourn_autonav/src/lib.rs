@@ -10,6 +10,7 @@
 pub mod autonav;
 pub mod check;
 pub mod clearance;
+pub mod coarse;
 pub mod config;
 pub mod corridor;
 pub mod costmap;
@@ -21,6 +22,7 @@ pub mod ground;
 pub mod guard;
 mod inputs;
 pub mod paths;
+mod planes;
 pub mod rocks;
 pub mod search;
 pub mod slip_forecast;

@@ -110,32 +110,51 @@ impl Soil<'_> {
         Some(out)
     }
 
-    /// All candidates inside the corridor, cheapest first. `whole` grows the full tree; otherwise only first arcs of
-    /// half the length.
+    /// All candidates inside the corridor, cheapest first. `whole` grows the full tree, twice: with arcs of full and of
+    /// half the length; otherwise only first arcs of half the length.
     #[must_use]
     pub fn grow(&self, whole: bool) -> Vec<Candidate> {
+        let full = self.config.samples_per_arc;
+        let mut out = Vec::new();
+        if whole {
+            self.grow_tree(full, true, 0.0, &mut out);
+            self.grow_tree(
+                self.short_samples(),
+                true,
+                self.config.short_cost_s,
+                &mut out,
+            );
+        } else {
+            self.grow_tree(self.short_samples(), false, 0.0, &mut out);
+        }
+        out.sort_by(|a, b| a.cost_s.total_cmp(&b.cost_s));
+        out
+    }
+
+    /// Half an arc, but no less than what is driven before the next planning.
+    fn short_samples(&self) -> usize {
+        let c = self.config;
+        let commit = ((c.commit_m + c.stop_m) / c.sample_m()).ceil().max(1.0) as usize;
+        (c.samples_per_arc / 2).max(commit).min(c.samples_per_arc)
+    }
+
+    fn grow_tree(&self, length: usize, whole: bool, extra_s: f64, out: &mut Vec<Candidate>) {
         let c = self.config;
         let margin_m = self.margin_m();
         let n = c.curvatures_per_m.len();
         let sharpest = c.curvatures_per_m.last().copied().unwrap_or(1.0).max(1e-6);
         // A sharp arc is slower than a straight one, because the outer wheels set the pace; turning less is cheaper.
         let steer = |from: f64, to: f64| c.steer_cost_s * (to - from).abs() / (2.0 * sharpest);
-        let commit_samples = ((c.commit_m + c.stop_m) / c.sample_m()).ceil().max(1.0) as usize;
-        let short = (c.samples_per_arc / 2)
-            .max(commit_samples)
-            .min(c.samples_per_arc);
-        let mut out = Vec::with_capacity(c.turns_rad.len() * n * if whole { n } else { 1 });
         for (turn, &angle) in c.turns_rad.iter().enumerate() {
             let start = self.turned(turn);
             let turn_s = if turn == 0 {
-                0.0
+                extra_s
             } else {
-                c.turn_cost_s + angle.abs() / self.turn_radps
+                extra_s + c.turn_cost_s + angle.abs() / self.turn_radps
             };
             for first in 0..n {
                 let k1 = self.curvature(first);
-                let samples = if whole { c.samples_per_arc } else { short };
-                let Some(a) = self.walk(start, k1, samples, margin_m) else {
+                let Some(a) = self.walk(start, k1, length, margin_m) else {
                     continue;
                 };
                 let now = if turn == 0 {
@@ -162,7 +181,7 @@ impl Soil<'_> {
                 }
                 for second in 0..n {
                     let k2 = self.curvature(second);
-                    let Some(b) = self.walk(a.end, k2, c.samples_per_arc, margin_m) else {
+                    let Some(b) = self.walk(a.end, k2, length, margin_m) else {
                         continue;
                     };
                     let rest = if b.arrived {
@@ -181,8 +200,6 @@ impl Soil<'_> {
                 }
             }
         }
-        out.sort_by(|a, b| a.cost_s.total_cmp(&b.cost_s));
-        out
     }
 
     /// Time to face the waypoint from a path's end: the cost to go knows places, not headings.

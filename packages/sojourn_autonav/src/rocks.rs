@@ -6,6 +6,9 @@ use sojourn_core::{frames::Pose2, geometry::Xy, limits::Limits, raster::Raster, 
 /// Half the side of the square whose mean is taken for the ground between the rocks, footprints.
 const GROUND_FOOTPRINTS: f64 = 0.5;
 
+/// A share below this is clear ground.
+const CLEAR: f64 = 0.05;
+
 /// Rise of the ground over its surroundings, spread to the size of a wheel and of the belly's middle.
 #[derive(Clone, Debug)]
 pub struct Rocks {
@@ -67,13 +70,20 @@ impl Rocks {
         worst * worst
     }
 
-    /// The least of [`Rocks::share`] at a place over a few headings around a direction.
+    /// The least of [`Rocks::share`] at a place over a few headings around a direction and up to `aside_m` to each side.
     #[must_use]
-    pub fn share_towards(&self, at: Xy, direction_rad: f64) -> f64 {
-        [-0.2, 0.0, 0.2]
-            .into_iter()
-            .map(|d| self.share(Pose2::new(at[0], at[1], direction_rad + d)))
-            .fold(f64::INFINITY, f64::min)
+    pub fn share_towards(&self, at: Xy, direction_rad: f64, aside_m: f64) -> f64 {
+        let (s, c) = direction_rad.sin_cos();
+        let tried = [(0.0, 0.0), (0.0, -0.2), (0.0, 0.2), (-1.0, 0.0), (1.0, 0.0)];
+        let mut least = f64::INFINITY;
+        for (aside, turn) in tried {
+            let (dx, dy) = (-s * aside * aside_m, c * aside * aside_m);
+            least = least.min(self.share(Pose2::new(at[0] + dx, at[1] + dy, direction_rad + turn)));
+            if least < CLEAR {
+                break;
+            }
+        }
+        least
     }
 }
 

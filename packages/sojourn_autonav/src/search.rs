@@ -141,7 +141,7 @@ impl Search<'_> {
         let ds = self.config.sample_m();
         let must_know_m = self.config.commit_m + self.config.stop_m;
         let mut turns: BTreeMap<usize, Stretch> = BTreeMap::new();
-        let mut firsts: BTreeMap<(usize, usize), Stretch> = BTreeMap::new();
+        let mut firsts: BTreeMap<(usize, usize, usize), Stretch> = BTreeMap::new();
         let candidates = soil.grow(whole);
         let mut rest = None;
         for (i, &candidate) in candidates.iter().enumerate() {
@@ -149,7 +149,7 @@ impl Search<'_> {
                 found.overthought = true;
                 break;
             }
-            let key = (candidate.turn, candidate.first);
+            let key = (candidate.turn, candidate.first, candidate.first_samples);
             // A first arc that failed rules out everything that begins with it, and is told once.
             let known_bad = turns
                 .get(&candidate.turn)
@@ -213,7 +213,7 @@ impl Search<'_> {
     /// Looks at the candidates that are dearer than the one taken, in the first tier: how much choice there was.
     fn look_at_rest(&mut self, soil: &Soil<'_>, candidates: &[Candidate], found: &mut Found) {
         let (c, share) = (self.config, self.config.limit_share);
-        let mut firsts: BTreeMap<(usize, usize), bool> = BTreeMap::new();
+        let mut firsts: BTreeMap<(usize, usize, usize), bool> = BTreeMap::new();
         for candidate in candidates {
             let start = soil.turned(candidate.turn);
             let mut whole = |from: Pose2, k: usize, n: usize| {
@@ -226,7 +226,7 @@ impl Search<'_> {
             };
             let n = candidate.first_samples;
             let first = *firsts
-                .entry((candidate.turn, candidate.first))
+                .entry((candidate.turn, candidate.first, n))
                 .or_insert_with(|| whole(start, candidate.first, n));
             if !first {
                 continue;

@@ -20,6 +20,8 @@ use std::sync::Arc;
 const NEAR_SHARE: f64 = 0.8;
 /// Turns in place, to either side, from which the rover looks again when nothing is safe, radians.
 const LOOKS_RAD: [f64; 6] = [0.6, -0.6, 1.2, -1.2, 2.0, -2.0];
+/// Thinking somewhere marks the ground within this share of the footprint's radius.
+const VISIT_SHARE: f64 = 0.4;
 /// Most dead ends that are remembered.
 const DEAD_ENDS_MAX: usize = 30;
 
@@ -98,6 +100,8 @@ impl AutoNav {
         };
         let straight = kind == PlannerKind::StraightGuarded;
         let thought = if scope.mode == Mode::AvoidAll && !straight {
+            let reach_m = VISIT_SHARE * self.rover.footprint_radius_m();
+            self.coarse.visit([start.x_m, start.y_m], reach_m);
             let map = CostMap::build(
                 &self.config,
                 &self.rover,
@@ -111,6 +115,7 @@ impl AutoNav {
                     slip: &slip,
                     dead_ends: &self.dead_ends,
                 },
+                &mut self.coarse,
             );
             let found = search.run(&Soil {
                 config: &self.config,

@@ -72,6 +72,7 @@ fn main() -> Result<(), SweepError> {
         },
         settings,
         faults: FaultPlan::default(),
+        visual_odometry: None,
         seed,
         limit_s: 10_000.0,
     };

@@ -1,7 +1,7 @@
 //! The file of a sweep.
 
 use crate::{
-    closed_loop::{FaultPlan, Sensing},
+    closed_loop::{FaultPlan, Sensing, VisualOdometry},
     scene::{Direction, SceneParams},
 };
 use serde::{Deserialize, Serialize};
@@ -65,8 +65,12 @@ pub struct SweepConfig {
     pub planners: Vec<PlannerEntry>,
     /// Runs in which something goes wrong, besides those without.
     pub faults: Vec<FaultEntry>,
+    /// Keys of `config/executive.param.yaml` that differ from it.
+    pub executive: BTreeMap<String, serde_json::Value>,
     /// How the rover sees.
     pub sensing: Sensing,
+    /// Visual odometry's stand-in; null: the rover believes its wheels.
+    pub visual_odometry: Option<VisualOdometry>,
     /// Share of the first planner's runs that are run again with rendered images, 0 to 1.
     pub rendered_again: f64,
     /// Simulated time after which a run is cut off, seconds.
@@ -92,6 +96,9 @@ impl SweepConfig {
     /// [`CoreError`] that names the key.
     pub fn check(&self, what: &str) -> Result<(), CoreError> {
         self.scene.check(what)?;
+        if let Some(v) = &self.visual_odometry {
+            v.check(what)?;
+        }
         in_range(what, "limit_s", self.limit_s, 1.0, 1e6)?;
         in_range(what, "rendered_again", self.rendered_again, 0.0, 1.0)?;
         for &v in &self.cells.cfa {

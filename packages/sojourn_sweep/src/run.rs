@@ -58,7 +58,7 @@ impl Sweep {
         let body = Body::load(&body_file)?;
         let mut settings = Vec::new();
         for planner in &config.planners {
-            let mut s = Settings::load_with(config_dir, &planner.autonav)?;
+            let mut s = Settings::load_with(config_dir, &planner.autonav, &config.executive)?;
             // A sweep's goal is one waypoint; the flight rule on the length of segments is about routes.
             s.executive.max_segment_m = config.scene.distance_m + 1.0;
             s.executive.max_drive_m = s.executive.max_drive_m.max(config.scene.distance_m + 1.0);
@@ -156,6 +156,7 @@ impl Sweep {
                 .find(|f| f.name == spec.fault)
                 .map(|f| f.plan.clone())
                 .unwrap_or_default(),
+            visual_odometry: self.config.visual_odometry,
             seed: spec.scene.seed,
             limit_s: self.config.limit_s,
         };

@@ -58,6 +58,7 @@ fn scenario(seed: u64, cfa: f64, sensing: Sensing, distance_m: f64) -> Scenario 
         sensing,
         settings,
         faults: FaultPlan::default(),
+        visual_odometry: None,
         seed,
         limit_s: 3000.0,
     }

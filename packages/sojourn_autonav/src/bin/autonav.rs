@@ -8,7 +8,9 @@ use r2r::{
     std_msgs::msg::ColorRGBA,
     visualization_msgs::msg::{Marker, MarkerArray},
 };
-use sojourn_autonav::{AutoNav, AutoNavParams, Config, Decision, Goal, Input, search::Weighed};
+use sojourn_autonav::{
+    AutoNav, AutoNavParams, Config, Decision, Goal, Input, fusion::TerrainLayers, search::Weighed,
+};
 use sojourn_core::{
     Stamp,
     plan::{Mode, WaypointLimits},
@@ -179,12 +181,16 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     let mut core = AutoNav::new(Config::new(&params, &rover)?, rover)?;
 
     kit.subscribe_latest(&topics::TERRAIN_GRID, |m: GridMap| {
-        let (stamp, [elevation]) = msgs::grid_layers(
-            &m,
-            topics::TERRAIN_GRID.frame,
-            &[topics::grid_layers::ELEVATION],
-        )?;
-        Ok(Some(Input::Grid { stamp, elevation }))
+        use topics::grid_layers::{ELEVATION, VARIANCE};
+        let frame = topics::TERRAIN_GRID.frame;
+        let (stamp, [elevation]) = msgs::grid_layers(&m, frame, &[ELEVATION])?;
+        let mut layers = TerrainLayers::of(elevation);
+        if m.layers.iter().any(|l| l == VARIANCE) {
+            let (_, [variance]) = msgs::grid_layers(&m, frame, &[VARIANCE])?;
+            layers.variance = Some(variance);
+        }
+        let layers = Box::new(layers);
+        Ok(Some(Input::Terrain { stamp, layers }))
     })?;
     kit.subscribe(&topics::ODOMETRY, |m: Odometry| {
         let o = msgs::odometry_in_odom(&m)?;

@@ -5,6 +5,7 @@ use super::{
     eye::{Eye, Glance},
     faults::LoopFaults,
     rehearsal,
+    visual::StandIn,
 };
 use crate::SweepError;
 use nalgebra::Vector3;
@@ -12,6 +13,7 @@ use sojourn_autonav::{
     AutoNav,
     autonav::{self, DriveState as NavState},
     config as nav_config,
+    fusion::TerrainLayers,
     guard::{self, Guard, GuardConfig},
 };
 use sojourn_core::{
@@ -44,6 +46,9 @@ struct Mail {
     wheels: Option<(Stamp, sojourn_localization::WheelSample)>,
     image: Option<ImageEvent>,
     glance: Option<Glance>,
+    /// The true pose at the wheels' stamp, for visual odometry's stand-in alone.
+    truth: Option<Transform<Map, BaseLink>>,
+    slip: Option<(Stamp, f64)>,
     odometry: Option<(Stamp, Transform<Odom, BaseLink>)>,
     map_from_odom: Option<(Stamp, Transform<Map, Odom>)>,
     grid: Option<TerrainGrid>,
@@ -67,6 +72,7 @@ pub(super) struct Graph {
     hold_ticks: u64,
     seer: Seer,
     faults: LoopFaults,
+    visual: Option<StandIn>,
     localization: Localization,
     nav: AutoNav,
     guard: Guard,
@@ -160,6 +166,9 @@ impl Graph {
             command_timeout_s: s.command_timeout_s,
             hold_ticks: s.hold_at_tick,
             seer,
+            visual: scenario
+                .visual_odometry
+                .map(|v| StandIn::new(v, scenario.seed)),
             faults: LoopFaults::new(&scenario.faults, &rover, scenario.seed, scenario.sensing)?,
             localization,
             nav,
@@ -227,6 +236,7 @@ impl Graph {
                 });
         }
         self.mail.wheels = Some((now, wheels(&out, self.rover.wheel.radius_m)));
+        self.mail.truth = Some(out.truth.map_from_base_link);
         self.shown.truth = Some(out.truth);
         self.mail.imu = out.imu;
         self.mail.image = out.image;
@@ -287,6 +297,14 @@ impl Graph {
         }
         let mut out = self.localization.step(now, Input::Tick);
         if let Some(e) = &mut out.estimate {
+            if let (Some(visual), Some(truth), Some((_, wheels))) =
+                (&mut self.visual, heard.truth, &heard.wheels)
+            {
+                let rolled_m = wheels.travel_m.iter().sum::<f64>() / 6.0;
+                let (pose, slip) = visual.see(e.stamp, truth, rolled_m, e.odom_from_base_link);
+                e.odom_from_base_link = pose;
+                self.mail.slip = slip;
+            }
             e.odom_from_base_link = self.faults.published(e.odom_from_base_link);
             self.mail.odometry = Some((e.stamp, e.odom_from_base_link));
             self.mail.map_from_odom = Some((e.stamp, e.map_from_odom));
@@ -327,14 +345,16 @@ impl Graph {
                 },
             );
         }
+        if let Some((stamp, slip)) = heard.slip {
+            self.nav.step(now, Input::Slip { stamp, slip });
+        }
         if let Some(grid) = &heard.grid {
-            self.nav.step(
-                now,
-                Input::Grid {
-                    stamp: grid.stamp,
-                    elevation: grid.elevation.clone(),
-                },
-            );
+            let layers = Box::new(TerrainLayers {
+                variance: Some(grid.variance.clone()),
+                ..TerrainLayers::of(grid.elevation.clone())
+            });
+            let stamp = grid.stamp;
+            self.nav.step(now, Input::Terrain { stamp, layers });
         }
         let begin_s = super::cpu_s();
         let Some(d) = self.nav.step(now, Input::Tick) else {

@@ -10,10 +10,12 @@ mod faults;
 mod graph;
 pub mod rehearsal;
 mod settings;
+mod visual;
 
 pub use faults::{FaultPlan, PoseJump};
 pub use rehearsal::GoalTask;
 pub use settings::Settings;
+pub use visual::VisualOdometry;
 
 use crate::SweepError;
 use graph::Graph;
@@ -75,6 +77,8 @@ pub struct Scenario {
     pub settings: Settings,
     /// What is to go wrong.
     pub faults: FaultPlan,
+    /// Visual odometry's stand-in; without it the rover believes its wheels.
+    pub visual_odometry: Option<VisualOdometry>,
     /// Seed of noise.
     pub seed: u64,
     /// Simulated time after which the run is cut off, seconds.

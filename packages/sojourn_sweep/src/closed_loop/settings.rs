@@ -30,16 +30,17 @@ impl Settings {
     /// # Errors
     /// [`SweepError::Core`] that names the file and the key.
     pub fn load(config_dir: &Path) -> Result<Self, SweepError> {
-        Self::load_with(config_dir, &BTreeMap::new())
+        Self::load_with(config_dir, &BTreeMap::new(), &BTreeMap::new())
     }
 
-    /// The same with some keys of `autonav.param.yaml` changed.
+    /// The same with some keys of `autonav.param.yaml` and `executive.param.yaml` changed.
     ///
     /// # Errors
-    /// As [`Settings::load`]; also for a key that AutoNav does not know.
+    /// As [`Settings::load`]; also for a key that the node does not know.
     pub fn load_with(
         config_dir: &Path,
         autonav: &BTreeMap<String, serde_json::Value>,
+        executive: &BTreeMap<String, serde_json::Value>,
     ) -> Result<Self, SweepError> {
         let file = |node: &str| config_dir.join(format!("{node}.param.yaml"));
         Ok(Self {
@@ -47,7 +48,7 @@ impl Settings {
             localization: load_node_params(&file("localization"), "localization")?,
             autonav: load_node_params_with(&file("autonav"), "autonav", autonav)?,
             guard: load_node_params(&file("guard"), "guard")?,
-            executive: load_node_params(&file("executive"), "executive")?,
+            executive: load_node_params_with(&file("executive"), "executive", executive)?,
             simulator: load_node_params(&file("simulator"), "simulator")?,
         })
     }

@@ -14,15 +14,19 @@ import time
 import rclpy
 from geometry_msgs.msg import Point, TwistStamped
 from grid_map_msgs.msg import GridMap
+from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Imu, JointState
 from sojourn_msgs.action import ExecuteDrive
 from sojourn_msgs.msg import DriveStatus
 from sojourn_msgs.srv import PlanRoute
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
 
 
 def out(ok, **fields):
@@ -197,6 +201,124 @@ def cmd_status(node, args):
     out(ok, states=[s.state for s in seen][-5:], reason=seen[-1].reason if seen else "")
 
 
+class Truth:
+    """Where the rover really is, once a second, and the simulated time."""
+
+    def __init__(self, node):
+        self.at, self.clock = None, 0.0
+        reliable = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+        node.create_subscription(Odometry, "ground_truth/odometry", self.on_truth, reliable)
+        node.create_subscription(Clock, "/clock", self.on_clock, reliable)
+
+    def on_truth(self, m):
+        self.at = (m.pose.pose.position.x, m.pose.pose.position.y)
+
+    def on_clock(self, m):
+        self.clock = m.clock.sec + m.clock.nanosec * 1e-9
+
+    def stamp(self, header, frame):
+        header.stamp.sec, header.stamp.nanosec = int(self.clock), int(self.clock % 1.0 * 1e9)
+        header.frame_id = frame
+
+    def way_m(self, since):
+        return ((self.at[0] - since[0]) ** 2 + (self.at[1] - since[1]) ** 2) ** 0.5
+
+
+def begin_moving(node, truth, timeout_s):
+    node.spin_until(lambda: truth.at is not None, timeout_s)
+    if truth.at is None:
+        out(False, reason="no ground truth")
+    start = truth.at
+    if not node.spin_until(lambda: truth.way_m(start) > 0.1, timeout_s):
+        out(False, reason="the rover never moved")
+
+
+def cmd_intrude(node, args):
+    """Waits until the rover moves, publishes full speed on a topic that belongs to another node, measures how far the
+    rover still goes, leaves, and asks the guard for a reset before and after."""
+    truth = Truth(node)
+    begin_moving(node, truth, args.timeout)
+    publisher = node.create_publisher(TwistStamped, args.topic, QoSProfile(depth=10))
+    command = TwistStamped()
+    command.twist.linear.x = 0.042
+
+    def drive_for(seconds):
+        end = truth.clock + seconds
+        wall = time.monotonic() + args.timeout
+        while truth.clock < end and time.monotonic() < wall:
+            truth.stamp(command.header, "base_link")
+            publisher.publish(command)
+            rclpy.spin_once(node, timeout_sec=0.02)
+
+    # The intruder has to be discovered, and the truth comes once a second.
+    drive_for(4.0)
+    held = truth.at
+    drive_for(args.watch_s)
+    way_m = truth.way_m(held)
+    early = node.call(Trigger, "reset_guard", Trigger.Request(), args.timeout)
+    node.destroy_publisher(publisher)
+    late = None
+
+    def reset():
+        nonlocal late
+        late = node.call(Trigger, "reset_guard", Trigger.Request(), args.timeout)
+        return late is not None and late.success
+
+    end = time.monotonic() + args.timeout
+    while not reset() and time.monotonic() < end:
+        node.spin_until(lambda: False, 0.2)
+    out(late is not None and late.success, way_m=way_m, early=early.success, why=early.message)
+
+
+def cmd_e_stop(node, args):
+    """Waits until the rover moves, presses the emergency stop, releases it, and asks for a reset in between and after."""
+    truth = Truth(node)
+    begin_moving(node, truth, args.timeout)
+    publisher = node.create_publisher(Bool, "e_stop", QoSProfile(depth=10))
+    node.spin_until(lambda: publisher.get_subscription_count() > 0, args.timeout)
+    publisher.publish(Bool(data=True))
+    pressed = truth.clock
+    node.spin_until(lambda: truth.clock > pressed + 2.0, args.timeout)
+    held = truth.at
+    node.spin_until(lambda: truth.clock > pressed + 2.0 + args.watch_s, args.timeout)
+    way_m = truth.way_m(held)
+    early = node.call(Trigger, "reset_guard", Trigger.Request(), args.timeout)
+    publisher.publish(Bool(data=False))
+    released = truth.clock
+    node.spin_until(lambda: truth.clock > released + 1.0, args.timeout)
+    late = node.call(Trigger, "reset_guard", Trigger.Request(), args.timeout)
+    out(late.success, way_m=way_m, early=early.success, why=early.message)
+
+
+def cmd_flood(node, args):
+    """Waits until the rover moves, floods topics with garbage, and tells which nodes are there afterwards."""
+    truth = Truth(node)
+    begin_moving(node, truth, args.timeout)
+    nan = float("nan")
+    grid = GridMap(layers=["elevation"])
+    grid.info.resolution, grid.info.length_x, grid.info.length_y = 1e-9, 1e12, -1.0
+    odometry, imu = Odometry(), Imu()
+    odometry.pose.pose.position.x = nan
+    odometry.pose.pose.orientation.w = 0.0
+    imu.angular_velocity.x = imu.linear_acceleration.z = nan
+    wheels = JointState(name=["drive_lf", "drive_lf"], position=[nan], velocity=[])
+    kinds = [(GridMap, "terrain_grid", grid, "odom"), (Odometry, "odometry", odometry, "map"), (Imu, "imu/data_raw", imu, ""),
+             (JointState, "wheel_states", wheels, "base_link")]
+    publishers = [(node.create_publisher(kind, topic, QoSProfile(depth=10)), m, frame) for kind, topic, m, frame in kinds]
+    end = time.monotonic() + args.watch_s
+    sent = 0
+    while time.monotonic() < end:
+        for publisher, m, frame in publishers:
+            truth.stamp(m.header, frame)
+            publisher.publish(m)
+            sent += 1
+        rclpy.spin_once(node, timeout_sec=0.001)
+    wanted = set(args.expect.split(","))
+    clock = truth.clock
+    alive = node.spin_until(lambda: truth.clock > clock + 2.0 and wanted <= set(names(node)), args.timeout)
+    out(alive, sent=sent, nodes=names(node))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds of wall time for each wait")
@@ -217,6 +339,14 @@ def main():
     p.add_argument("--pid", type=int, required=True)
     p.add_argument("--signal", default="SIGKILL")
     p.add_argument("--watch-s", type=float, default=3.0)
+    p = commands.add_parser("intrude")
+    p.add_argument("--topic", required=True)
+    p.add_argument("--watch-s", type=float, default=4.0)
+    p = commands.add_parser("e_stop")
+    p.add_argument("--watch-s", type=float, default=4.0)
+    p = commands.add_parser("flood")
+    p.add_argument("--expect", required=True)
+    p.add_argument("--watch-s", type=float, default=5.0)
     p = commands.add_parser("status")
     p.add_argument("--state", required=True)
     args = parser.parse_args()

@@ -203,7 +203,8 @@ fn a_drive_is_cancelled_by_its_client() {
     assert!(result["driven_m"].as_f64().unwrap() < 5.0, "{result}");
 }
 
-fn killed(node: &str) {
+/// Kills (`KILL`) or pauses (`STOP`) a node in mid-drive: within a second of simulated time the rover stands.
+fn silenced(node: &str, by: &str) {
     let suite = Suite::start();
     let _drive = suite.drive();
     let pid = suite.pid(node).to_string();
@@ -214,7 +215,7 @@ fn killed(node: &str) {
         "--pid",
         &pid,
         "--signal",
-        "SIGKILL",
+        &format!("SIG{by}"),
     ]);
     assert_eq!(seen["ok"], true, "{node}: {seen}\n{}", suite.log());
     let stopped_after_s = seen["stopped_after_s"].as_f64().unwrap();
@@ -242,17 +243,83 @@ fn killed(node: &str) {
 
 #[test]
 fn perception_killed_in_mid_drive_stops_the_rover() {
-    killed("perception");
+    silenced("perception", "KILL");
 }
 
 #[test]
 fn localization_killed_in_mid_drive_stops_the_rover() {
-    killed("localization");
+    silenced("localization", "KILL");
 }
 
 #[test]
 fn autonav_killed_in_mid_drive_stops_the_rover() {
-    killed("autonav");
+    silenced("autonav", "KILL");
+}
+
+#[test]
+fn autonav_paused_in_mid_drive_stops_the_rover() {
+    silenced("autonav", "STOP");
+}
+
+#[cfg(feature = "all")]
+#[test]
+fn perception_paused_in_mid_drive_stops_the_rover() {
+    silenced("perception", "STOP");
+}
+
+#[cfg(feature = "all")]
+#[test]
+fn localization_paused_in_mid_drive_stops_the_rover() {
+    silenced("localization", "STOP");
+}
+
+/// Somebody else publishes on a topic by which the rover is driven: it stands, says so, and only a reset ends it.
+fn intruded(topic: &str) {
+    let suite = Suite::start();
+    let _drive = suite.drive();
+    let seen = suite.peer(&["--timeout", "60", "intrude", "--topic", topic]);
+    assert_eq!(seen["ok"], true, "{topic}: {seen}\n{}", suite.log());
+    assert!(seen["way_m"].as_f64().unwrap() < 0.01, "{topic}: {seen}");
+    assert_eq!(seen["early"], false, "{topic}: {seen}");
+    assert!(
+        seen["why"].as_str().unwrap().contains("publishers"),
+        "{topic}: {seen}"
+    );
+}
+
+#[test]
+fn another_publisher_of_cmd_vel_stops_the_rover() {
+    intruded("cmd_vel");
+}
+
+#[test]
+fn false_commands_on_the_guards_input_stop_the_rover() {
+    intruded("cmd_vel_nav");
+}
+
+#[test]
+fn the_emergency_stop_holds_until_it_is_released_and_reset() {
+    let suite = Suite::start();
+    let _drive = suite.drive();
+    let seen = suite.peer(&["--timeout", "60", "e_stop"]);
+    assert_eq!(seen["ok"], true, "{seen}\n{}", suite.log());
+    assert!(seen["way_m"].as_f64().unwrap() < 0.01, "{seen}");
+    assert_eq!(seen["early"], false, "{seen}");
+    assert!(seen["why"].as_str().unwrap().contains("pressed"), "{seen}");
+}
+
+#[test]
+fn a_flood_of_garbage_ends_no_node() {
+    let suite = Suite::start();
+    let _drive = suite.drive();
+    let nodes = "simulator,perception,localization,autonav,guard,executive,planner,twin,recorder";
+    let seen = suite.peer(&["--timeout", "60", "flood", "--expect", nodes]);
+    assert_eq!(seen["ok"], true, "{seen}\n{}", suite.log());
+    assert!(seen["sent"].as_u64().unwrap() > 1000, "{seen}");
+    // A dead node leaves its name in the graph for a while; a dead process has none.
+    for node in nodes.split(',') {
+        suite.pid(node);
+    }
 }
 
 #[test]

@@ -103,8 +103,8 @@ topics! {
         "Angular rate and specific force; no orientation (orientation_covariance[0] = -1).";
     SUN_SENSOR = "sun_sensor", "geometry_msgs/msg/Vector3Stamped", Sensor, "base_link", ["simulator"], [],
         "Unit vector to the sun; once a second while the sun is up.";
-    WHEELS = "wheel_states", "sensor_msgs/msg/JointState", Sensor, "", ["simulator"], ["localization"],
-        "Six drives (velocity rad/s, position rad) and six steers (position rad), named drive_lf … and steer_lf …; one per control period.";
+    WHEELS = "wheel_states", "sensor_msgs/msg/JointState", Sensor, "", ["simulator"], ["localization", "guard"],
+        "Six drives (velocity rad/s, position rad), six steers (position rad) and the suspension (differential, bogie_left, bogie_right: position rad), named drive_lf …, steer_lf …; effort of the drives (N m) where it is known; one per control period.";
     TRUTH = "ground_truth/odometry", "nav_msgs/msg/Odometry", Sensor, "map", ["simulator"], [],
         "True pose and speed, for scorers and recordings only; no node may use it. One per second.";
     TF = "/tf", "tf2_msgs/msg/TFMessage", Event, "", ["localization"], [],
@@ -112,14 +112,14 @@ topics! {
     TF_STATIC = "/tf_static", "tf2_msgs/msg/TFMessage", TfStatic, "", ["localization"], [],
         "base_link to the navigation camera's optical frame with the mast straight ahead.";
     ODOMETRY = "odometry", "nav_msgs/msg/Odometry", Sensor, "odom", ["localization"],
-        ["perception", "autonav", "executive"],
+        ["perception", "autonav", "guard", "executive"],
         "Pose of base_link in odom with covariance, speed; one per control period.";
     MAP_FROM_ODOM = "map_from_odom", "geometry_msgs/msg/TransformStamped", Sensor, "map", ["localization"],
         ["autonav", "executive"], "The transform map to odom; one per control period.";
     TERRAIN_GRID = "terrain_grid", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],
         ["autonav"], "Local terrain: layers elevation, variance, count, age; 10 cm cells; one per image event.";
-    DRIVE_GOAL = "drive_goal", "sojourn_msgs/msg/DriveGoal", Command, "map", ["executive"], ["autonav"],
-        "The waypoint to drive to and the corridor to stay in; one per control period.";
+    DRIVE_GOAL = "drive_goal", "sojourn_msgs/msg/DriveGoal", Command, "map", ["executive"], ["autonav", "guard"],
+        "The waypoint to drive to and the corridor to stay in; while it is active the guard has the executive's permission; one per control period.";
     DRIVE_STATUS = "drive_status", "sojourn_msgs/msg/DriveStatus", Sensor, "map", ["executive"],
         [], "State of the drive; once a second and on change.";
     AUTONAV_STATUS = "autonav_status", "sojourn_msgs/msg/AutonavStatus", Sensor, "odom", ["autonav"],
@@ -130,6 +130,8 @@ topics! {
         "Velocity AutoNav asks for; one per control period.";
     CMD_VEL = "cmd_vel", "geometry_msgs/msg/TwistStamped", Command, "base_link", ["guard"],
         ["simulator", "base"], "Velocity the guard lets through; one per control period.";
+    E_STOP = "e_stop", "std_msgs/msg/Bool", Command, "", [], ["guard"],
+        "The emergency stop, from whatever a person presses: true stops the rover until false was said and reset_guard was called.";
     WHEEL_COMMANDS = "wheel_commands", "sensor_msgs/msg/JointState", Command, "", ["base"], [],
         "Six drives (velocity rad/s) and six steers (position rad), named as in wheel_states; one per control period.";
     PLAN = "plan", "sojourn_msgs/msg/Plan", Latched, "map", ["planner"], [], "The newest plan.";
@@ -153,6 +155,7 @@ pub const SERVICES: &[Service] = &[
     SUBMIT_SIGNATURE,
     UPLINK_BUNDLE,
     EXECUTE_DRIVE,
+    RESET_GUARD,
 ];
 /// Plans a route.
 pub const PLAN_ROUTE: Service = Service {
@@ -190,6 +193,14 @@ pub const EXECUTE_DRIVE: Service = Service {
     about: "Drives an accepted bundle; feedback is the drive's status; cancel stops the rover.",
 };
 
+/// Clears a fault of the guard.
+pub const RESET_GUARD: Service = Service {
+    name: "reset_guard",
+    kind: "std_srvs/srv/Trigger",
+    server: "guard",
+    about: "Clears the guard's latched fault; refused with the reason while its cause lasts.",
+};
+
 /// Layer names of the terrain grid; at most six go on the wire.
 pub mod grid_layers {
     /// Height in `odom`, metres; not-a-number where unseen.
@@ -210,6 +221,10 @@ pub const DRIVE_JOINTS: [&str; 6] = [
 pub const STEER_JOINTS: [&str; 6] = [
     "steer_lf", "steer_lm", "steer_lr", "steer_rf", "steer_rm", "steer_rr",
 ];
+
+/// Names of the suspension's joints in [`WHEELS`]: half the difference of the rockers' angles (left nose-up positive), then
+/// bogie against rocker, as in [`crate::settle::Settled`].
+pub const SUSPENSION_JOINTS: [&str; 3] = ["differential", "bogie_left", "bogie_right"];
 
 /// INTERFACES.md, generated.
 #[must_use]

@@ -1,13 +1,23 @@
-//! The node `guard`: commands, IMU and heartbeats in, `cmd_vel` out every tick.
+//! The node `guard`: commands, permission, IMU, suspension, heartbeats and emergency stop in, `cmd_vel` out every tick.
 
-use r2r::{geometry_msgs::msg::TwistStamped, sensor_msgs::msg::Imu, sojourn_msgs::msg::Heartbeat};
-use sojourn_autonav::guard::{Guard, GuardConfig, GuardParams, Input};
+use futures::StreamExt;
+use r2r::{
+    geometry_msgs::msg::TwistStamped,
+    nav_msgs::msg::Odometry,
+    sensor_msgs::msg::{Imu, JointState},
+    sojourn_msgs::msg::{DriveGoal, Heartbeat},
+    std_msgs::msg::Bool,
+    std_srvs::srv::Trigger,
+};
+use sojourn_autonav::guard::{
+    Guard, GuardConfig, GuardParams, Input, Publishers, SuspensionAngles, WheelReading,
+};
 use sojourn_core::{
     Stamp,
     health::{HealthLevel, NodeState},
     kinematics::Velocity,
     rover::Rover,
-    topics,
+    topics::{self, DRIVE_JOINTS, SUSPENSION_JOINTS},
 };
 use sojourn_ros::{Event, NodeKit, Refused, msgs, run_node, stamp_from_msg};
 use std::path::Path;
@@ -51,9 +61,47 @@ fn beat(m: &Heartbeat) -> Result<Input, Refused> {
     })
 }
 
+/// The rims' mean speed, the suspension's angles when the message names one of them, and the greatest torque of a drive
+/// when it tells.
+fn wheels(m: &JointState, has_wheel: [bool; 6], radius_m: f64) -> Result<Input, Refused> {
+    let (stamp, _, turn_radps) = msgs::joints(m, &DRIVE_JOINTS)?;
+    let driven: Vec<f64> = turn_radps
+        .iter()
+        .zip(has_wheel)
+        .filter_map(|(v, has)| has.then_some(v * radius_m))
+        .collect();
+    let named = |joint: &&str| m.name.iter().any(|n| n == joint);
+    let suspension = SUSPENSION_JOINTS
+        .iter()
+        .any(named)
+        .then(|| msgs::joints(m, &SUSPENSION_JOINTS))
+        .transpose()?
+        .map(|(_, [differential_rad, left, right], _)| SuspensionAngles {
+            differential_rad,
+            bogie_rad: [left, right],
+        });
+    let effort_nm = m
+        .name
+        .iter()
+        .zip(&m.effort)
+        .filter(|(name, _)| DRIVE_JOINTS.contains(&name.as_str()))
+        // Not-a-number stays, so that the core stops for it.
+        .map(|(_, effort)| effort.abs())
+        .reduce(|a, b| if a.is_nan() || a >= b { a } else { b });
+    Ok(Input::Wheels {
+        stamp,
+        reading: WheelReading {
+            rim_mps: driven.iter().sum::<f64>() / driven.len().max(1) as f64,
+            suspension,
+            effort_nm,
+        },
+    })
+}
+
 async fn guard(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     let params: GuardParams = kit.params()?;
     let rover = Rover::load(Path::new(&params.rover_file))?;
+    let (has_wheel, radius_m) = (rover.has_wheel(), rover.wheel.radius_m);
     let mut core = Guard::new(GuardConfig::try_from(params)?, rover)?;
 
     kit.subscribe(&topics::CMD_VEL_NAV, |m: TwistStamped| {
@@ -80,7 +128,32 @@ async fn guard(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
             force_mps2: force.into(),
         }))
     })?;
+    kit.subscribe(&topics::WHEELS, move |m: JointState| {
+        wheels(&m, has_wheel, radius_m).map(Some)
+    })?;
+    kit.subscribe(&topics::ODOMETRY, |m: Odometry| {
+        let stamp = msgs::odometry_in_odom(&m)?.stamp;
+        let speed_mps = m.twist.twist.linear.x;
+        Ok(Some(Input::Ground { stamp, speed_mps }))
+    })?;
+    kit.subscribe(&topics::DRIVE_GOAL, |m: DriveGoal| {
+        Ok(Some(Input::Permission {
+            stamp: stamp_from_msg(&m.header.stamp),
+            active: m.active && !m.bundle_id.is_empty(),
+        }))
+    })?;
+    kit.subscribe(&topics::E_STOP, |m: Bool| Ok(Some(Input::EStop(m.data))))?;
     kit.subscribe(&topics::HEARTBEAT, |m: Heartbeat| beat(&m).map(Some))?;
+    let owned = [
+        topics::CMD_VEL.name,
+        topics::CMD_VEL_NAV.name,
+        topics::DRIVE_GOAL.name,
+    ];
+    owned.iter().for_each(|topic| kit.watch_publishers(topic));
+    let mut resets = kit.node().create_service::<Trigger::Service>(
+        topics::RESET_GUARD.name,
+        r2r::QosProfile::services_default(),
+    )?;
     let cmd_vel = kit.publisher::<TwistStamped>(&topics::CMD_VEL)?;
 
     let newest = Arc::new(AtomicI64::new(0));
@@ -94,10 +167,33 @@ async fn guard(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
 
     let mut node = kit.run()?;
     let mut said = String::new();
+    let mut worst_rate_radps = 0.0f64;
     loop {
-        match node.next().await? {
+        let event = tokio::select! {
+            biased;
+            event = node.next() => event?,
+            Some(request) = resets.next() => {
+                let outcome = core.reset();
+                let message = match &outcome {
+                    Ok(()) => "reset".to_string(),
+                    Err(why) => format!("not reset: {why}"),
+                };
+                tracing::warn!("{message}");
+                request.respond(Trigger::Response { success: outcome.is_ok(), message })?;
+                continue;
+            }
+        };
+        match event {
             Event::Tick(tick) => {
                 newest.store(tick.now.0, Ordering::SeqCst);
+                let count = |topic| node.publishers(topic).map_or(0, |p| p.len());
+                let [output, command, permission] = owned.map(count);
+                let publishers = Publishers {
+                    output,
+                    command,
+                    permission,
+                };
+                core.step(tick.now, Input::Publishers(publishers));
                 for input in tick.inputs {
                     core.step(tick.now, input);
                 }
@@ -120,7 +216,9 @@ async fn guard(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                     }
                     node.diagnostic("passing", d.passing);
                     node.diagnostic("tilt_deg", format!("{:.1}", d.tilt_rad.to_degrees()));
-                    node.diagnostic("tilt_latched", d.tilt_latched);
+                    worst_rate_radps = worst_rate_radps.max(d.tilt_rate_radps);
+                    node.diagnostic("worst_tilt_rate_radps", format!("{worst_rate_radps:.3}"));
+                    node.diagnostic("fault", &d.fault);
                     node.done(d.health)?;
                 }
             }

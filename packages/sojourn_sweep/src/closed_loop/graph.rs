@@ -23,6 +23,7 @@ use sojourn_core::{
     kinematics::{Velocity, WheelMotion},
     plan::{Mode, Plan, WaypointLimits},
     rover::Rover,
+    settle::Settled,
 };
 use sojourn_localization::{Estimate, Localization};
 use sojourn_mission::executive::{
@@ -44,6 +45,8 @@ const STAND_S: f64 = 0.5;
 struct Mail {
     imu: Vec<ImuSample>,
     wheels: Option<(Stamp, sojourn_localization::WheelSample)>,
+    suspension: Option<(Stamp, guard::WheelReading)>,
+    ground: Option<(Stamp, f64)>,
     image: Option<ImageEvent>,
     glance: Option<Glance>,
     /// The true pose at the wheels' stamp, for visual odometry's stand-in alone.
@@ -235,7 +238,9 @@ impl Graph {
                     base_link_from_navcam: self.rover.base_link_from_navcam_panned(due.pan_rad),
                 });
         }
-        self.mail.wheels = Some((now, wheels(&out, self.rover.wheel.radius_m)));
+        let sample = wheels(&out, self.rover.wheel.radius_m);
+        self.mail.suspension = Some((now, felt(&self.rover, &sample, &out.truth.settled)));
+        self.mail.wheels = Some((now, sample));
         self.mail.truth = Some(out.truth.map_from_base_link);
         self.shown.truth = Some(out.truth);
         self.mail.imu = out.imu;
@@ -307,6 +312,12 @@ impl Graph {
             }
             e.odom_from_base_link = self.faults.published(e.odom_from_base_link);
             self.mail.odometry = Some((e.stamp, e.odom_from_base_link));
+            // Where visual odometry measures the slip, the speed over ground is what is left of the wheels'.
+            let measured = self.mail.slip.zip(heard.suspension);
+            let ground_mps = measured.map_or(e.velocity_mps[0], |((_, slip), (_, felt))| {
+                felt.rim_mps * (1.0 - slip)
+            });
+            self.mail.ground = Some((e.stamp, ground_mps));
             self.mail.map_from_odom = Some((e.stamp, e.map_from_odom));
         }
         self.shown.estimate = out.estimate;
@@ -382,6 +393,23 @@ impl Graph {
 
     fn guard(&mut self, now: Stamp, heard: &Mail) {
         use guard::Input;
+        self.guard
+            .step(now, Input::Publishers(guard::Publishers::RIGHT));
+        if let Some((stamp, goal)) = &heard.goal {
+            self.guard.step(
+                now,
+                Input::Permission {
+                    stamp: *stamp,
+                    active: goal.active,
+                },
+            );
+        }
+        if let Some((stamp, speed_mps)) = heard.ground {
+            self.guard.step(now, Input::Ground { stamp, speed_mps });
+        }
+        if let Some((stamp, reading)) = heard.suspension {
+            self.guard.step(now, Input::Wheels { stamp, reading });
+        }
         if let Some((stamp, velocity)) = heard.asked {
             self.guard.step(now, Input::Command { stamp, velocity });
         }
@@ -544,6 +572,24 @@ fn simulator(
         &scenario.body,
         config,
     )?)
+}
+
+/// What the guard feels of wheels and suspension.
+fn felt(
+    rover: &Rover,
+    sample: &sojourn_localization::WheelSample,
+    settled: &Settled,
+) -> guard::WheelReading {
+    let rims = sample.motion.rim_mps.iter().zip(rover.has_wheel());
+    let rolled: f64 = rims.filter_map(|(v, has)| has.then_some(v)).sum();
+    guard::WheelReading {
+        rim_mps: rolled / rover.wheel_count() as f64,
+        suspension: Some(guard::SuspensionAngles {
+            differential_rad: settled.differential_rad,
+            bogie_rad: settled.bogie_rad,
+        }),
+        effort_nm: None,
+    }
 }
 
 fn wheels(out: &SimOutput, radius_m: f64) -> sojourn_localization::WheelSample {

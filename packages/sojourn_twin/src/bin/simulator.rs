@@ -16,7 +16,7 @@ use sojourn_core::{
     kinematics::Velocity,
     rover::Rover,
     site::Site,
-    topics::{self, DRIVE_JOINTS, STEER_JOINTS},
+    topics::{self, DRIVE_JOINTS, STEER_JOINTS, SUSPENSION_JOINTS},
 };
 use sojourn_ros::{
     Event, NodeKit, Publisher, Refused, header, lockstep::ClockConfig, msgs, run_node,
@@ -88,6 +88,7 @@ async fn simulator(mut kit: NodeKit<Command>) -> anyhow::Result<()> {
             },
         }))
     })?;
+    kit.watch_publishers(topics::CMD_VEL.name);
     let outlets = Outlets::new(&mut kit, &sim, params.publish_depth)?;
     let clock = ClockConfig {
         participants: params.participants.clone(),
@@ -108,6 +109,7 @@ async fn simulator(mut kit: NodeKit<Command>) -> anyhow::Result<()> {
         score_file,
         written_ticks: 0,
         blocked: false,
+        contested: false,
     };
     let outcome = drive(&mut shell, kit.run_simulator(clock)?).await;
     // However it ended, what was driven counts.
@@ -136,6 +138,15 @@ async fn drive(
                 if let Some(newest) = tick.inputs.into_iter().last() {
                     shell.command = Some(newest);
                 }
+                let drivers = clock.node().publishers(topics::CMD_VEL.name);
+                let contested = drivers.as_ref().is_some_and(|d| d.len() > 1);
+                if contested && !shell.contested {
+                    tracing::error!(
+                        "the rover stands: cmd_vel is published by {}",
+                        drivers.unwrap_or_default().join(" and ")
+                    );
+                }
+                shell.contested = contested;
                 let health = shell.step(tick.now, tick.hold)?;
                 let score = shell.sim.score();
                 let facts = [
@@ -162,6 +173,8 @@ struct Shell {
     score_file: Option<PathBuf>,
     written_ticks: u64,
     blocked: bool,
+    /// More than one node publishes commands.
+    contested: bool,
 }
 
 impl Shell {
@@ -170,7 +183,10 @@ impl Shell {
             let age_s = now.since(c.at);
             age_s <= self.command_timeout_s && age_s > -self.command_timeout_s
         });
-        let velocity = fresh.map_or(Velocity::STOP, |c| c.velocity);
+        // Whose command is right cannot be known here: then none is followed.
+        let velocity = fresh
+            .filter(|_| !self.contested)
+            .map_or(Velocity::STOP, |c| c.velocity);
         self.sim.set_scoring(!hold);
         let out = self.sim.step(now, velocity);
         self.outlets.publish(&out)?;
@@ -181,6 +197,9 @@ impl Shell {
                     tracing::warn!("{reason}");
                 }
                 Health::warn(NodeState::Active, reason)
+            }
+            None if self.contested => {
+                Health::warn(NodeState::Active, "cmd_vel has more than one publisher")
             }
             None => Health::ok(NodeState::Active),
         })
@@ -258,7 +277,13 @@ impl Outlets {
         let w = &out.wheels;
         let drives = (0..6).map(|i| (DRIVE_JOINTS[i], w.position_rad[i], w.velocity_radps[i]));
         let steers = (0..6).map(|i| (STEER_JOINTS[i], w.steer_rad[i], 0.0));
-        let joints: Vec<(&str, f64, f64)> = drives.chain(steers).collect();
+        let s = &out.truth.settled;
+        let angles = [s.differential_rad, s.bogie_rad[0], s.bogie_rad[1]];
+        let suspension = SUSPENSION_JOINTS
+            .iter()
+            .zip(angles)
+            .map(|(n, a)| (*n, a, 0.0));
+        let joints: Vec<(&str, f64, f64)> = drives.chain(steers).chain(suspension).collect();
         self.wheels
             .publish(&msgs::joints_to_msg(out.now, &joints))?;
         if let Some(sun) = &out.sun {

@@ -31,7 +31,17 @@ impl Suite {
         let at = |name: &str| dir.path().join(name).display().to_string();
         let domain = Domain::take().unwrap();
         run_json(
-            sojourn().args(["world", "--seed", "3", "--out", &at("site"), "--json"]),
+            sojourn().args([
+                "world",
+                "generate",
+                "--seed",
+                "3",
+                "--soil",
+                "demo",
+                "--out",
+                &at("site"),
+                "--json",
+            ]),
             LIMIT,
         )
         .unwrap();
@@ -396,7 +406,9 @@ fn every_node_ends_with_code_0_on_sigterm() {
     let site = dir.path().join("site").display().to_string();
     let scratch = dir.path().display().to_string();
     run_json(
-        sojourn().args(["world", "--seed", "3", "--out", &site, "--json"]),
+        sojourn().args([
+            "world", "generate", "--seed", "3", "--soil", "demo", "--out", &site, "--json",
+        ]),
         LIMIT,
     )
     .unwrap();

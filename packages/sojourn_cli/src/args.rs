@@ -38,9 +38,9 @@ pub enum Command {
     /// Makes a site folder from an elevation model and perhaps an orbital image.
     #[command(after_help = "Example:\n  sojourn site --dtm dtm.tif --ortho ortho.tif --out site/")]
     Site(SiteArgs),
-    /// Makes a site folder of a generated Mars-like world.
-    #[command(after_help = "Example:\n  sojourn world --seed 7 --out site/")]
-    World(WorldArgs),
+    /// Worlds to drive in: made from a seed or on a real elevation model, measured, drawn, exported.
+    #[command(subcommand)]
+    World(crate::commands::world::WorldCommand),
     /// Plans a route, or checks a plan from anywhere (`plan check`).
     #[command(
         args_conflicts_with_subcommands = true,
@@ -148,23 +148,6 @@ pub struct SiteArgs {
     /// The rover whose footprint slope and roughness are taken over.
     #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
     pub rover: String,
-    /// Folder to write.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Prints a summary as JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `sojourn world`
-#[derive(Debug, Args)]
-pub struct WorldArgs {
-    /// Everything random comes from it.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// The planet: mars, moon, earth or a file.
-    #[arg(long, value_name = "NAME|FILE", default_value = "mars")]
-    pub body: String,
     /// Folder to write.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,

@@ -9,3 +9,4 @@ pub mod doctor;
 pub mod ground;
 pub mod launch;
 pub mod report;
+pub mod world_pictures;

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Demo(args) => sojourn_cli::demo::demo(args),
         Command::Site(args) => commands::plan::site(args),
-        Command::World(args) => commands::plan::world(args),
+        Command::World(command) => commands::world::world(command),
         Command::Plan(args) => commands::plan::plan(args),
         Command::Verify(args) => commands::verify::verify(args),
         Command::Approve(args) => commands::gate::approve(args),

@@ -15,7 +15,7 @@ use sojourn_core::{
     site::Site,
 };
 use sojourn_twin::{
-    generate::{GenerateParams, generate},
+    generate::{Shape, plain},
     noise,
     world::{World, WorldParams},
 };
@@ -25,6 +25,8 @@ use std::sync::Arc;
 const CHANNEL: u64 = 0x5e_e2;
 /// Cell of the regional terrain, metres; what is finer is added by the world.
 const SITE_RESOLUTION_M: f64 = 1.0;
+/// Longest wavelength of the relief on the plane, metres.
+const RELIEF_LONGEST_M: f64 = 96.0;
 /// Places that are tried for start and goal.
 const TRIES: i64 = 200;
 /// Share of every limit within which the rover stands at start and goal.
@@ -143,13 +145,14 @@ impl Scene {
         let reach_m = params.half_width_m + 4.0;
         // Room for start and goal to be moved about.
         let side_m = (params.distance_m + 2.0 * reach_m + 40.0).ceil();
-        let mut regional = GenerateParams::demo();
-        regional.size_m = [side_m, side_m];
-        regional.resolution_m = SITE_RESOLUTION_M;
-        regional.slope_deg = key.slope_deg;
-        regional.relief_rms_deg = params.relief_rms_deg;
-        (regional.craters, regional.ripple_fields) = (0, 0);
-        let site = generate(key.seed, body, &regional)?;
+        let regional = Shape {
+            size_m: [side_m, side_m],
+            resolution_m: SITE_RESOLUTION_M,
+            slope_deg: key.slope_deg,
+            relief_rms_deg: params.relief_rms_deg,
+            relief_longest_m: RELIEF_LONGEST_M,
+        };
+        let site = plain(key.seed, body, &regional)?;
         let heading_rad = heading_rad(key, site.elevation()?);
         let settler = Settler::new(rover, (0.2 * rover.wheel.radius_m).max(0.01));
         for attempt in 0..TRIES {

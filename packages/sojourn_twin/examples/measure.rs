@@ -15,11 +15,12 @@ use sojourn_core::{
     site::Site,
 };
 use sojourn_twin::{
-    generate::{GenerateParams, generate},
+    folder::View,
+    generate::generate,
+    recipe::Recipe,
     render::{DepthNoise, Renderer, SensorParams, Shot, StereoRig, Sun},
     sim::{SimConfig, Simulator},
     verify::{Setup, VerifyOptions, verify},
-    world::{World, WorldParams},
 };
 use std::{error::Error, path::Path, time::Instant};
 
@@ -31,18 +32,35 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut lap = |what: &str, n: f64| {
         let wall_s = clock.elapsed().as_secs_f64() / n;
         println!(
-            "{what}: {wall_s:.6} s wall, {:.6} s CPU",
+            "{what}: {wall_s:.9} s wall, {:.9} s CPU",
             (cpu() - cpu_s) / n
         );
         (clock, cpu_s) = (Instant::now(), cpu());
     };
-    let site = generate(1, &body, &GenerateParams::demo())?;
-    lap("site of 320 m x 320 m", 1.0);
-    let world = World::from_site(
-        &site,
-        &WorldParams::demo(1, [20.0, 60.0, 300.0, 260.0], [60.0, 160.0]),
-    )?;
-    lap("world of 280 m x 200 m", 1.0);
+    let recipe = Recipe::load(&config_dir.join("worlds/demo.yaml"))?;
+    let folder = generate(1, &body, &recipe)?;
+    lap("world folder of 320 m x 320 m with its image", 1.0);
+    let site = folder.site.clone();
+    let view = View {
+        region_m: [20.0, 60.0, 300.0, 260.0],
+        clear_m: vec![[60.0, 160.0, 4.0]],
+        ..View::everything()
+    };
+    let world = folder.world(&view)?;
+    lap("world opened", 1.0);
+    for k in 0..20 {
+        let _ = world.tile(5 + k % 5, 6 + k / 5);
+    }
+    lap("tile of 256 x 256 nodes", 20.0);
+    let (mut sum, n) = (0.0, 2_000_000);
+    for k in 0..n {
+        let (x, y) = (80.0 + 1e-5 * f64::from(k), 100.0 + 0.3 * f64::from(k % 7));
+        sum += world.height_m(x, y).unwrap_or(0.0);
+    }
+    lap(
+        &format!("height at a point (mean {:.1} m)", sum / f64::from(n)),
+        f64::from(n),
+    );
     println!("rocks: {}", world.rocks_in(world.region_m()).len());
     let camera = rover.navcam_pinhole();
     let mut renderer = Renderer::new(
@@ -57,8 +75,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             .build()?;
         lap("-", 1.0);
         // A pair every 0.5 m, as on a drive; the ground ahead is made on the way.
-        for k in 0..40 {
-            let (x, y) = (60.0 + 0.5 * f64::from(k), 140.0 + 20.0 * threads as f64);
+        for k in 0..40u64 {
+            let (x, y) = (60.0 + 0.5 * k as f64, 140.0 + 20.0 * threads as f64);
             let z = world.height_m(x, y).unwrap_or(0.0);
             let pose = Transform::<Map, BaseLink>::from_xyz_rpy([x, y, z], 0.0, 0.0, 0.0)
                 * rover.base_link_from_navcam();
@@ -68,11 +86,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                     elevation_rad: 0.8,
                 },
                 seed: 1,
-                number: k as u64,
+                number: k,
                 right: true,
                 depth_noise: Some(DepthNoise {
                     seed: 1,
-                    frame: k as u64,
+                    frame: k,
                     per_m: 0.25 / (camera.fx * rover.navcam.baseline_m),
                 }),
             };

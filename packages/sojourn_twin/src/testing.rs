@@ -1,9 +1,6 @@
 //! What the tests of this crate share.
 
-use crate::{
-    generate::{GenerateParams, generate},
-    verify::Setup,
-};
+use crate::{generate::terrain, recipe::Recipe, verify::Setup};
 use sojourn_core::{
     body::Body,
     geometry,
@@ -31,15 +28,17 @@ pub fn perseverance() -> Rover {
     Rover::load(&config("rovers/perseverance.yaml")).unwrap()
 }
 
-/// 90 m × 90 m, without craters.
+/// A recipe of `config/worlds/`.
+pub fn recipe(name: &str) -> Recipe {
+    Recipe::load(&config(&format!("worlds/{name}.yaml"))).unwrap()
+}
+
+/// 90 m × 90 m of elevation, without craters.
 pub fn small_site(seed: u64) -> Site {
-    let params = GenerateParams {
-        size_m: [90.0, 90.0],
-        craters: 0,
-        ripple_fields: 1,
-        ..GenerateParams::demo()
-    };
-    generate(seed, &mars(), &params).unwrap()
+    let mut recipe = recipe("demo");
+    recipe.size_m = [90.0, 90.0];
+    recipe.craters.per_km2_over_10m = 0.0;
+    terrain(seed, &mars(), &recipe).unwrap()
 }
 
 /// A square site of 1 m cells from a function of map metres.

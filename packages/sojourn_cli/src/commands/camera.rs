@@ -24,7 +24,8 @@ use sojourn_core::{
     site::Site,
 };
 use sojourn_twin::{
-    generate::{GenerateParams, generate},
+    folder::{View, WorldFolder},
+    generate::terrain,
     render::{Frame, ROCK, Renderer, SensorParams, Shot, StereoRig, Sun},
     world::{World, WorldParams},
 };
@@ -80,7 +81,7 @@ pub struct RenderArgs {
     /// Everything random comes from it.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Share of the ground covered by rocks (Golombek's k).
+    /// Share of the ground covered by rocks (Golombek's k); a world's folder has its own.
     #[arg(long, default_value_t = 0.06)]
     pub cfa: f64,
     /// Distance of the ground's nodes, metres.
@@ -135,15 +136,7 @@ pub fn render(args: &RenderArgs) -> CliResult {
         Some(text) => ground::place(&site, "at", text)?,
         None => middle,
     };
-    let far = 2.0 * args.range + 40.0;
-    let world = WorldParams {
-        rock_cfa: args.cfa,
-        resolution_m: args.resolution,
-        rock_min_m: (1.5 * args.resolution).max(0.04),
-        clear_m: vec![[at[0], at[1], 2.0]],
-        ..WorldParams::demo(args.seed, WorldParams::region_around(&[at], far), at)
-    };
-    let world = World::from_site(&site, &world)?;
+    let world = the_world(args, &site, at)?;
     let pose = Pose2::new(at[0], at[1], args.yaw.to_radians());
     let settled = Settler::new(&rover, 0.05)
         .settle(&world, pose)
@@ -274,7 +267,36 @@ fn the_site(places: &Places, args: &RenderArgs, rover: &Rover) -> Result<Site, C
         return ground::site(places, &args.ground, rover, None);
     }
     let body = ground::body(places, args.ground.body.as_deref().unwrap_or("mars"))?;
-    Ok(generate(args.seed, &body, &GenerateParams::demo())?)
+    let recipe = super::world::recipe(places, "demo")?;
+    Ok(terrain(args.seed, &body, &recipe)?)
+}
+
+/// The ground around a place: a world's own where --site is the folder of one, otherwise drawn from the seed.
+fn the_world(args: &RenderArgs, site: &Site, at: [f64; 2]) -> Result<World, CliError> {
+    let far = 2.0 * args.range + 40.0;
+    let region_m = WorldParams::region_around(&[at], far);
+    let clear_m = vec![[at[0], at[1], 2.0]];
+    if let Some(dir) = args
+        .ground
+        .site
+        .as_deref()
+        .filter(|d| WorldFolder::is_world(d))
+    {
+        return Ok(WorldFolder::load(dir)?.world(&View {
+            region_m,
+            node_m: Some(args.resolution),
+            clear_m,
+            sun_rad: None,
+        })?);
+    }
+    let params = WorldParams {
+        rock_cfa: args.cfa,
+        resolution_m: args.resolution,
+        rock_min_m: (1.5 * args.resolution).max(0.04),
+        clear_m,
+        ..WorldParams::demo(args.seed, region_m, at)
+    };
+    Ok(World::from_site(site, &params)?)
 }
 
 fn the_rig(args: &RenderArgs, rover: &Rover) -> Result<StereoRig, CliError> {

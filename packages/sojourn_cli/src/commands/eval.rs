@@ -22,7 +22,7 @@ use sojourn_core::{
     rover::Rover,
 };
 use sojourn_twin::{
-    generate::{GenerateParams, generate},
+    generate::{Shape, plain},
     world::{World, WorldParams},
 };
 
@@ -69,6 +69,9 @@ pub struct ClearanceArgs {
     pub json: bool,
 }
 
+/// Relief on the regional plane: RMS slope over 2 m, degrees, and its longest wavelength, metres.
+const RELIEF_RMS_DEG: f64 = 3.0;
+const RELIEF_LONGEST_M: f64 = 96.0;
 /// Rock abundances (Golombek's k) and slopes of the table.
 const CFAS: [f64; 6] = [0.0, 0.05, 0.07, 0.10, 0.15, 0.20];
 const SLOPES_DEG: [f64; 5] = [0.0, 5.0, 10.0, 15.0, 20.0];
@@ -189,11 +192,14 @@ fn clearance(args: &ClearanceArgs) -> CliResult {
 
 /// A world's heights at its nodes.
 fn ground(seed: u64, cfa: f64, slope_deg: f64, body: &Body) -> anyhow::Result<Raster> {
-    let mut regional = GenerateParams::demo();
-    regional.size_m = [SIDE_M, SIDE_M];
-    regional.slope_deg = slope_deg;
-    (regional.craters, regional.ripple_fields) = (0, 0);
-    let site = generate(seed, body, &regional)?;
+    let regional = Shape {
+        size_m: [SIDE_M, SIDE_M],
+        resolution_m: 1.0,
+        slope_deg,
+        relief_rms_deg: RELIEF_RMS_DEG,
+        relief_longest_m: RELIEF_LONGEST_M,
+    };
+    let site = plain(seed, body, &regional)?;
     let mut params = WorldParams::demo(seed, [0.0, 0.0, SIDE_M, SIDE_M], [0.0, 0.0]);
     params.resolution_m = NODE_M;
     params.rock_cfa = cfa;

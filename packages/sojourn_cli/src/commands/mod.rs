@@ -10,6 +10,7 @@ pub mod launch;
 pub mod plan;
 pub mod sweep;
 pub mod verify;
+pub mod world;
 
 use crate::args::{DoctorArgs, DocumentsArgs, ReportArgs};
 use crate::cli_error::{CliError, CliResult};

@@ -1,7 +1,7 @@
-//! `sojourn site`, `world` and `plan`
+//! `sojourn site` and `plan`
 
 use super::{say, say_json};
-use crate::args::{GroundArgs, PlanArgs, SiteArgs, WorldArgs};
+use crate::args::{GroundArgs, PlanArgs, SiteArgs};
 use crate::cli_error::{CliError, CliResult};
 use crate::ground;
 use crate::launch::places::Places;
@@ -30,20 +30,6 @@ pub fn site(args: &SiteArgs) -> CliResult {
     )?;
     site.save(&args.out)?;
     sojourn_site::write_geotiffs(&site, &args.out)?;
-    tell_site(&site, &args.out, args.json)
-}
-
-/// Makes a site folder of a generated world.
-///
-/// # Errors
-/// [`crate::cli_error::CliError::Failed`] in one sentence.
-pub fn world(args: &WorldArgs) -> CliResult {
-    let places = Places::find();
-    let body = ground::body(&places, &args.body)?;
-    ground::writable(&args.out.join("manifest.json")).or_else(|_| ground::writable(&args.out))?;
-    let params = sojourn_twin::generate::GenerateParams::demo();
-    let site = sojourn_twin::generate::generate(args.seed, &body, &params)?;
-    site.save(&args.out)?;
     tell_site(&site, &args.out, args.json)
 }
 

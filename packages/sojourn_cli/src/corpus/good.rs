@@ -4,12 +4,10 @@
 //! allows, on ground without any steeper place on its way.
 
 use super::{Case, Expect};
+use crate::launch::places::Places;
 use sojourn_core::{body::Body, constraints::Constraints, plan::Plan, rover::Rover, site::Site};
 use sojourn_planner::{PlanRequest, plan};
-use sojourn_twin::{
-    generate::{GenerateParams, generate},
-    noise,
-};
+use sojourn_twin::{generate::terrain, noise};
 use std::sync::Arc;
 
 /// Share of the mission's slope that a good plan may use.
@@ -43,22 +41,20 @@ pub struct Good {
     pub rover: Arc<Rover>,
 }
 
-/// Site number `k` of the corpus: regional slope 0 to 6 degrees, relief 1.5 to 3.5 degrees, up to two craters.
+/// Site number `k` of the corpus: regional slope 0 to 6 degrees, relief 1.5 to 3.5 degrees, up to two craters of 10 m and
+/// more on average, and smaller ones.
 ///
 /// # Errors
 /// One sentence.
 pub fn site(stuff: &Stuff, k: u64) -> anyhow::Result<Site> {
     let draw = |channel: u64| noise::unit(noise::hash(stuff.seed, channel, k as i64, 0));
-    let params = GenerateParams {
-        size_m: [SITE_M, SITE_M],
-        resolution_m: 1.0,
-        slope_deg: 6.0 * draw(1),
-        relief_rms_deg: 1.5 + 2.0 * draw(2),
-        craters: (3.0 * draw(3)) as usize,
-        ripple_fields: (3.0 * draw(4)) as usize,
-    };
+    let mut recipe = crate::commands::world::recipe(&Places::find(), "demo")?;
+    recipe.size_m = [SITE_M, SITE_M];
+    recipe.slope_deg = 6.0 * draw(1);
+    recipe.relief_rms_deg = 1.5 + 2.0 * draw(2);
+    recipe.craters.per_km2_over_10m = 100.0 * draw(3);
     let seed = noise::hash(stuff.seed, 5, k as i64, 0);
-    Ok(generate(seed, stuff.body, &params)?)
+    Ok(terrain(seed, stuff.body, &recipe)?)
 }
 
 /// Makes `count` good plans.

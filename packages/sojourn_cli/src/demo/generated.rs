@@ -1,12 +1,13 @@
 //! The generated world and a drive in it that is long enough and that the twin passes; all from the seed.
 
-use crate::{ground, launch::places::Places};
-use sojourn_core::{
-    body::Body, constraints::Constraints, geometry::Xy, plan::Plan, rover::Rover, site::Site,
-};
+use crate::ground;
+use crate::launch::places::Places;
+use sojourn_core::{body::Body, constraints::Constraints, geometry::Xy, plan::Plan, rover::Rover};
 use sojourn_planner::{PlanRequest, plan};
 use sojourn_twin::{
-    generate::{GenerateParams, generate},
+    folder::WorldFolder,
+    generate::generate,
+    recipe::Recipe,
     verify::{Samples, Setup, VerifyOptions, verify},
 };
 
@@ -15,10 +16,10 @@ const TRIES: u64 = 60;
 /// Distance of start and goal from the map's edge, metres, beside the mission's own margin.
 const EDGE_M: f64 = 12.0;
 
-/// A site and the two ends of a drive on it.
+/// A world and the two ends of a drive in it.
 pub struct World {
-    /// The site, with slope and roughness.
-    pub site: Site,
+    /// The world; its site has slope and roughness.
+    pub folder: WorldFolder,
     /// Start, `map` metres.
     pub start_m: Xy,
     /// Goal, `map` metres.
@@ -35,6 +36,31 @@ fn unit(seed: u64, n: u64) -> f64 {
     ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
 }
 
+/// The demo's world for a rover: `config/worlds/demo_<rover>.yaml`, or `demo.yaml` for any other.
+///
+/// # Errors
+/// One sentence that names the file and the key.
+pub fn recipe(places: &Places, rover: &Rover) -> anyhow::Result<Recipe> {
+    let own = format!("demo_{}", rover.name);
+    let named = ground::named_file(places, "worlds", &own);
+    crate::commands::world::recipe(places, if named.is_ok() { &own } else { "demo" })
+}
+
+/// Makes the demo's world, its site with slope and roughness for the rover.
+///
+/// # Errors
+/// One sentence.
+pub fn world(
+    seed: u64,
+    body: &Body,
+    rover: &Rover,
+    recipe: &Recipe,
+) -> anyhow::Result<WorldFolder> {
+    let mut folder = generate(seed, body, recipe)?;
+    ground::add_slope(&mut folder.site, rover)?;
+    Ok(folder)
+}
+
 /// Makes a world and finds a drive of at least `distance_m`.
 ///
 /// # Errors
@@ -43,20 +69,20 @@ pub fn make(
     seed: u64,
     body: &Body,
     rover: &Rover,
+    recipe: &Recipe,
     constraints: &Constraints,
     distance_m: f64,
     name: Option<&str>,
 ) -> anyhow::Result<World> {
-    let params = GenerateParams::demo();
-    let [width_m, height_m] = params.size_m;
+    let [width_m, height_m] = recipe.size_m;
     let edge_m = EDGE_M + constraints.edge_margin_m + rover.footprint_radius_m();
     let longest_m = width_m.min(height_m) - 2.0 * edge_m;
     anyhow::ensure!(
         (2.0..=longest_m).contains(&distance_m),
         "--distance is {distance_m}, expected 2 to {longest_m:.0} metres, the room in the generated world"
     );
-    let mut site = generate(seed, body, &params)?;
-    ground::add_slope(&mut site, rover)?;
+    let folder = world(seed, body, rover, recipe)?;
+    let site = &folder.site;
     let setup = Setup::load(&Places::find().shared("config")?)?;
     let mut last = String::from("none was tried");
     for n in 0..TRIES {
@@ -84,7 +110,7 @@ pub fn make(
             goal_m,
             seed,
         };
-        let found = match plan(&request, &site, rover, constraints, None) {
+        let found = match plan(&request, site, rover, constraints, None) {
             Ok(outcome) => outcome.plan,
             Err(e) => {
                 last = e.to_string();
@@ -95,10 +121,10 @@ pub fn make(
             samples: Samples::WhenNominalPasses,
             ..VerifyOptions::standard()
         };
-        let report = verify(&found, &site, rover, &setup, options)?;
+        let report = verify(&found, site, rover, &setup, options)?;
         if report.passed {
             return Ok(World {
-                site,
+                folder,
                 start_m,
                 goal_m,
                 plan: found,
@@ -121,11 +147,12 @@ mod tests {
         let body = ground::body(&places, "mars").unwrap();
         let (rover, _) = ground::rover(&places, "perseverance").unwrap();
         let (constraints, _) = ground::mission(&places, None).unwrap();
-        let a = make(1, &body, &rover, &constraints, 220.0, None).unwrap();
-        let b = make(1, &body, &rover, &constraints, 220.0, None).unwrap();
+        let recipe = recipe(&places, &rover).unwrap();
+        let a = make(1, &body, &rover, &recipe, &constraints, 220.0, None).unwrap();
+        let b = make(1, &body, &rover, &recipe, &constraints, 220.0, None).unwrap();
         assert_eq!(a.plan.digest().unwrap(), b.plan.digest().unwrap());
         assert!(a.plan.distance_m >= 215.0);
-        assert!(make(1, &body, &rover, &constraints, 4000.0, None).is_err());
+        assert!(make(1, &body, &rover, &recipe, &constraints, 4000.0, None).is_err());
     }
 
     #[test]

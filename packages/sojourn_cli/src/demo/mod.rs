@@ -24,6 +24,7 @@ use sojourn_core::{
 };
 use sojourn_mission::keys;
 use sojourn_planner::PlanRequest;
+use sojourn_twin::folder::WorldFolder;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,6 +32,8 @@ use std::time::Duration;
 /// What a run stands on, worked out before anything is written or started.
 struct Basis {
     site: Site,
+    /// The generated world, truth and all, when there is one.
+    world: Option<WorldFolder>,
     rover: Rover,
     rover_file: PathBuf,
     mission_file: PathBuf,
@@ -175,11 +178,15 @@ fn basis(args: &DemoArgs, places: &Places, name: &str) -> Result<Basis, CliError
     let (constraints, mission_file) = ground::mission(places, args.mission.as_deref())?;
     // Asked here so that a wrong provider is told before anything starts; the planner node asks it again.
     let _ = ground::provider(&args.model)?;
-    let (site, plan) = match &args.dtm {
-        Some(dtm) => on_raster(args, places, name, dtm, &rover, &constraints)?,
+    let (site, world, plan) = match &args.dtm {
+        Some(dtm) => {
+            let (site, plan) = on_raster(args, places, name, dtm, &rover, &constraints)?;
+            (site, None, plan)
+        }
         None => {
             let body = ground::body(places, args.body.as_deref().unwrap_or("mars"))?;
-            in_world(args, name, &body, &rover, &constraints)?
+            let (world, plan) = in_world(args, places, name, &body, &rover, &constraints)?;
+            (world.site.clone(), Some(world), plan)
         }
     };
     let start_z_m = site
@@ -188,6 +195,7 @@ fn basis(args: &DemoArgs, places: &Places, name: &str) -> Result<Basis, CliError
         .unwrap_or(0.0);
     Ok(Basis {
         site,
+        world,
         rover,
         rover_file,
         mission_file,
@@ -221,38 +229,43 @@ fn on_raster(
 
 fn in_world(
     args: &DemoArgs,
+    places: &Places,
     name: &str,
     body: &Body,
     rover: &Rover,
     constraints: &Constraints,
-) -> Result<(Site, Plan), CliError> {
+) -> Result<(WorldFolder, Plan), CliError> {
+    let recipe = generated::recipe(places, rover)?;
     if let (Some(start), Some(goal)) = (&args.start, &args.goal) {
-        let params = sojourn_twin::generate::GenerateParams::demo();
-        let mut site = sojourn_twin::generate::generate(args.seed, body, &params)?;
-        ground::add_slope(&mut site, rover)?;
+        let folder = generated::world(args.seed, body, rover, &recipe)?;
+        let site = &folder.site;
         let request = PlanRequest {
             name: name.to_string(),
-            start_m: ground::place(&site, "start", start)?,
-            goal_m: ground::place(&site, "goal", goal)?,
+            start_m: ground::place(site, "start", start)?,
+            goal_m: ground::place(site, "goal", goal)?,
             seed: args.seed,
         };
-        let plan = sojourn_planner::plan(&request, &site, rover, constraints, None)?.plan;
-        return Ok((site, plan));
+        let plan = sojourn_planner::plan(&request, site, rover, constraints, None)?.plan;
+        return Ok((folder, plan));
     }
     let world = generated::make(
         args.seed,
         body,
         rover,
+        &recipe,
         constraints,
         args.distance,
         Some(name),
     )?;
-    Ok((world.site, world.plan))
+    Ok((world.folder, world.plan))
 }
 
 /// Writes site, rover, planet, mission and a fresh key for simulation; returns the key's file.
 fn write_basis(folder: &Folder, basis: &Basis) -> anyhow::Result<PathBuf> {
-    basis.site.save(&folder.join("site"))?;
+    match &basis.world {
+        Some(world) => world.clone().save(&folder.join("site"))?,
+        None => basis.site.save(&folder.join("site"))?,
+    }
     let copy = |from: &Path, name: &str| -> anyhow::Result<()> {
         let bytes = files::read_bytes(from, sojourn_core::params::MAX_CONFIG_BYTES)?;
         Ok(files::write_atomic(&folder.join(name), &bytes)?)

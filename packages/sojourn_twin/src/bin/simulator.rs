@@ -15,16 +15,15 @@ use sojourn_core::{
     health::{Health, NodeState},
     kinematics::Velocity,
     rover::Rover,
-    site::Site,
     topics::{self, DRIVE_JOINTS, STEER_JOINTS, SUSPENSION_JOINTS},
 };
 use sojourn_ros::{
     Event, NodeKit, Publisher, Refused, header, lockstep::ClockConfig, msgs, run_node,
 };
 use sojourn_twin::{
+    folder::open,
     params::{SimulatorParams, SimulatorSetup},
     sim::{ImageEvent, SimOutput, Simulator},
-    world::World,
 };
 use std::{
     path::{Path, PathBuf},
@@ -43,11 +42,10 @@ struct Command {
 }
 
 fn read(params: &SimulatorParams) -> anyhow::Result<(Simulator, SimulatorSetup)> {
-    let site = Site::load(Path::new(&params.site_dir))?;
     let rover = Rover::load(Path::new(&params.rover_file))?;
     let setup = params.setup(&rover)?;
-    let world = World::from_site(&site, &setup.world)?;
-    let sim = Simulator::new(world, rover, &site.manifest.body, setup.sim.clone())?;
+    let (world, body) = open(Path::new(&params.site_dir), &setup.world)?;
+    let sim = Simulator::new(world, rover, &body, setup.sim.clone())?;
     Ok((sim, setup))
 }
 

@@ -89,6 +89,11 @@ impl TileCache {
         look(&tile)
     }
 
+    /// Most tiles that are kept.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Number of tiles kept now.
     pub fn len(&self) -> usize {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);

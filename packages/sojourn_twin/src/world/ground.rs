@@ -6,17 +6,21 @@ use super::{
     tile::{ALBEDO_SCALE, TILE_CELLS, TILE_NODES, Tile},
 };
 use crate::{
+    craters::Crater,
     noise::Fractal,
     rocks::{Rock, RockField, TILE_M},
+    surface::{self, Surface},
 };
 use sojourn_core::{CoreError, classes::TerrainClass, raster::Raster};
 
-/// Longest wavelength of the fine relief, metres.
-const FINE_LONGEST_M: f64 = 1.6;
-/// Exponent of the fine relief's growth with length.
-const FINE_HURST: f64 = 0.7;
-/// Albedo of dusty soil, and how uneven it is.
-const ALBEDO: [f64; 2] = [0.22, 0.022];
+/// Wavelength that the RMS of the fine relief is given for, metres.
+pub const FINE_BELOW_M: f64 = 2.0;
+/// Exponent of relief's growth with length (Hurst's), as HiRISE elevation shows it.
+pub const HURST: f64 = 0.7;
+/// How uneven the albedo is, as a share.
+const UNEVEN: f64 = 0.1;
+/// Albedo of a rock of tone 1.
+const ROCK_ALBEDO: f64 = 0.2;
 
 /// A height in metres for a place `(x_m, y_m)` in `map`.
 type Shape = Box<dyn Fn(f64, f64) -> f64 + Send + Sync>;
@@ -71,27 +75,22 @@ pub struct Ground {
     fine_rms_m: f64,
     tone: Fractal,
     rocks: RockField,
+    surface: Option<Surface>,
     clear_m: Vec<[f64; 3]>,
 }
 
 impl Ground {
-    pub fn new(params: &WorldParams, base: Base) -> Self {
-        // What the data shows already is not added a second time.
+    pub fn new(params: &WorldParams, base: Base, surface: Option<Surface>) -> Self {
+        // What the data shows already is not added a second time: no wavelength that its cells can carry.
         let longest_m = match &base {
-            Base::Site(raster) => FINE_LONGEST_M.min(2.0 * raster.resolution_m()),
+            Base::Site(raster) => 2.0 * raster.resolution_m(),
             Base::Function(_) => 0.0,
         };
         let shortest_m = 1.9 * params.resolution_m;
         Self {
             base,
-            fine: Fractal::new(
-                params.seed,
-                channel::FINE,
-                longest_m,
-                shortest_m,
-                FINE_HURST,
-            ),
-            fine_rms_m: params.fine_relief_rms_m * (longest_m / FINE_LONGEST_M).powf(FINE_HURST),
+            fine: Fractal::new(params.seed, channel::FINE, longest_m, shortest_m, HURST),
+            fine_rms_m: params.fine_relief_rms_m * (longest_m / FINE_BELOW_M).powf(HURST),
             tone: Fractal::new(params.seed, channel::TONE, 1.2, shortest_m, 0.4),
             rocks: RockField::new(
                 params.seed,
@@ -99,6 +98,7 @@ impl Ground {
                 params.rock_min_m,
                 params.rock_max_m,
             ),
+            surface,
             clear_m: params.clear_m.clone(),
         }
     }
@@ -115,6 +115,13 @@ impl Ground {
             codes: vec![TerrainClass::Unknown.code(); TILE_NODES * TILE_NODES],
             pyramid: Pyramid::new(&[], 0),
         };
+        let corner = first.map(|n| n as f64 * res_m);
+        let side_m = TILE_CELLS as f64 * res_m;
+        let bbox = [corner[0], corner[1], corner[0] + side_m, corner[1] + side_m];
+        let craters = self
+            .surface
+            .as_ref()
+            .map_or_else(Vec::new, |s| s.craters_near(bbox));
         let inside = |n: i64, k: usize| n >= limits[0][k] && n <= limits[1][k];
         let at = |n: i64| n as f64 * res_m;
         for j in 0..TILE_NODES {
@@ -125,13 +132,10 @@ impl Ground {
             for i in 0..TILE_NODES {
                 let ni = first[0] + i as i64;
                 if inside(ni, 0) {
-                    self.node(&mut tile, j * TILE_NODES + i, at(ni), at(nj));
+                    self.node(&mut tile, j * TILE_NODES + i, [at(ni), at(nj)], &craters);
                 }
             }
         }
-        let corner = first.map(at);
-        let side_m = TILE_CELLS as f64 * res_m;
-        let bbox = [corner[0], corner[1], corner[0] + side_m, corner[1] + side_m];
         for rock in self.rocks_in(bbox) {
             stamp(&mut tile, &rock, first, res_m);
         }
@@ -139,11 +143,20 @@ impl Ground {
         tile
     }
 
-    fn node(&self, tile: &mut Tile, k: usize, x: f64, y: f64) {
-        let height = self.base.at(x, y) + self.fine_rms_m * self.fine.at(x, y);
-        tile.heights[k] = height as f32;
-        tile.albedo[k] = albedo_code(ALBEDO[0] + ALBEDO[1] * self.tone.at(x, y));
-        tile.codes[k] = TerrainClass::SmoothRegolith.code();
+    fn node(&self, tile: &mut Tile, k: usize, [x, y]: [f64; 2], craters: &[Crater]) {
+        let mut height = self.base.at(x, y);
+        let mut fine_m = self.fine_rms_m * self.fine.at(x, y);
+        let mut class = TerrainClass::SmoothRegolith;
+        if let Some(surface) = &self.surface {
+            let detail = surface.at(x, y, craters);
+            height += detail.rise_m;
+            fine_m *= detail.roughness;
+            class = detail.class;
+        }
+        let albedo = surface::albedo(class) * (1.0 + UNEVEN * self.tone.at(x, y));
+        tile.heights[k] = (height + fine_m) as f32;
+        tile.albedo[k] = albedo_code(albedo);
+        tile.codes[k] = class.code();
     }
 
     /// All rocks that reach into a rectangle and stand clear of the discs to keep free.
@@ -153,11 +166,12 @@ impl Ground {
         if self.rocks.is_empty() {
             return rocks;
         }
+        let weight = |x: f64, y: f64| self.surface.as_ref().map_or(1.0, |s| s.rock_weight(x, y));
         // A rock stays within its own square, so no other square's rocks reach in.
         for iy in square(y0)..=square(y1) {
             for ix in square(x0)..=square(x1) {
-                rocks.extend(self.rocks.tile(ix, iy).into_iter().filter(|r| {
-                    let reach = 0.5 * r.diameter_m;
+                rocks.extend(self.rocks.tile(ix, iy, &weight).into_iter().filter(|r| {
+                    let reach = r.reach_m;
                     let clear = |c: &[f64; 3]| (r.x_m - c[0]).hypot(r.y_m - c[1]) > c[2] + reach;
                     r.x_m + reach >= x0
                         && r.x_m - reach <= x1
@@ -177,7 +191,8 @@ fn albedo_code(albedo: f64) -> u8 {
 
 /// Raises the nodes of a tile that a rock covers.
 fn stamp(tile: &mut Tile, rock: &Rock, first: [i64; 2], res_m: f64) {
-    let r = 0.5 * rock.diameter_m;
+    let (r, shape) = (rock.reach_m, rock.shape());
+    let per_radius = 2.0 / rock.diameter_m;
     let range = |centre: f64, first: i64| {
         let lo = ((centre - r) / res_m).ceil() as i64 - first;
         let hi = ((centre + r) / res_m).floor() as i64 - first;
@@ -189,11 +204,12 @@ fn stamp(tile: &mut Tile, rock: &Rock, first: [i64; 2], res_m: f64) {
                 (first[0] + i as i64) as f64 * res_m,
                 (first[1] + j as i64) as f64 * res_m,
             );
-            let rise = rock.rise_m(x, y);
+            let (u, v) = ((x - rock.x_m) * per_radius, (y - rock.y_m) * per_radius);
+            let rise = rock.height_m * shape.height(u, v);
             if rise > 0.0 {
                 let k = j * TILE_NODES + i;
                 tile.heights[k] += rise as f32;
-                tile.albedo[k] = albedo_code(ALBEDO[0] * rock.tone);
+                tile.albedo[k] = albedo_code(ROCK_ALBEDO * rock.tone);
                 tile.set_rock(k);
             }
         }

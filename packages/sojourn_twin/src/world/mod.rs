@@ -10,7 +10,7 @@ mod pyramid;
 mod tile;
 mod window;
 
-pub use crate::generate::{GenerateParams, generate};
+pub use ground::{FINE_BELOW_M, HURST};
 pub use pyramid::Pyramid;
 pub use tile::{ALBEDO_SCALE, TILE_CELLS, TILE_NODES, Tile};
 pub use window::{TOP_LEVEL, Window};
@@ -19,6 +19,7 @@ use crate::{
     TwinError,
     noise::Fractal,
     rocks::{Rock, TILE_M},
+    surface::Surface,
 };
 use cache::{TileCache, TileIndex};
 use ground::{Base, Ground};
@@ -110,7 +111,7 @@ impl WorldParams {
             "rock_max_m",
             self.rock_max_m,
             self.rock_min_m,
-            0.9 * TILE_M,
+            0.5 * TILE_M,
         )?;
         in_range(what, "fine_relief_rms_m", self.fine_relief_rms_m, 0.0, 0.5)?;
         for v in self.clear_m.iter().flatten() {
@@ -159,6 +160,18 @@ impl World {
     /// # Errors
     /// [`TwinError::Core`] for a parameter out of range, a region that misses the site, or one with too many nodes.
     pub fn from_site(site: &Site, params: &WorldParams) -> Result<Self, TwinError> {
+        Self::with_surface(site, params, None)
+    }
+
+    /// As [`World::from_site`], with kinds of ground; without, all of it is smooth regolith.
+    ///
+    /// # Errors
+    /// As [`World::from_site`].
+    pub fn with_surface(
+        site: &Site,
+        params: &WorldParams,
+        surface: Option<Surface>,
+    ) -> Result<Self, TwinError> {
         params.check()?;
         let elevation = site.elevation()?;
         let (origin, size) = (elevation.origin_m(), elevation.size_m());
@@ -170,7 +183,12 @@ impl World {
         ];
         let nodes = nodes(region, params)?;
         let base = Base::of_site(elevation, region)?;
-        Ok(Self::new(params, region, nodes, base))
+        Ok(Self::new(
+            params,
+            region,
+            nodes,
+            Ground::new(params, base, surface),
+        ))
     }
 
     /// A world from a function of `(x_m, y_m)`, for tests and experiments; rocks, soil and brightness as in
@@ -185,15 +203,20 @@ impl World {
         params.check()?;
         let nodes = nodes(params.region_m, params)?;
         let base = Base::Function(Box::new(height_m));
-        Ok(Self::new(params, params.region_m, nodes, base))
+        Ok(Self::new(
+            params,
+            params.region_m,
+            nodes,
+            Ground::new(params, base, None),
+        ))
     }
 
-    fn new(params: &WorldParams, region_m: [f64; 4], nodes: [[i64; 2]; 2], base: Base) -> Self {
+    fn new(params: &WorldParams, region_m: [f64; 4], nodes: [[i64; 2]; 2], ground: Ground) -> Self {
         Self {
             resolution_m: params.resolution_m,
             region_m,
             nodes,
-            ground: Ground::new(params, base),
+            ground,
             cache: TileCache::new(CACHE_BYTES / Tile::BYTES),
             sun: [params.sun_azimuth_rad, params.sun_elevation_rad],
             soil: Fractal::new(params.seed, channel::SOIL, 6.0, 6.0, 0.5),
@@ -285,6 +308,12 @@ impl World {
         let mut rocks = self.ground.rocks_in(bbox_m);
         rocks.retain(|r| r.x_m >= x0 && r.x_m <= x1 && r.y_m >= y0 && r.y_m <= y1);
         rocks
+    }
+
+    /// Tiles that are kept in memory at most.
+    #[must_use]
+    pub fn most_tiles(&self) -> usize {
+        self.cache.capacity()
     }
 
     /// Tiles in memory now.

@@ -1,0 +1,344 @@
+//! `sojourn world`
+
+use super::{say, say_json};
+use crate::cli_error::CliResult;
+use crate::ground;
+use crate::launch::places::Places;
+use crate::world_pictures;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use sojourn_core::rover::Rover;
+use sojourn_twin::{
+    folder::{TRUTH, WorldFolder},
+    generate,
+    recipe::Recipe,
+    stats,
+};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// `sojourn world`
+#[derive(Debug, Subcommand)]
+pub enum WorldCommand {
+    /// Makes a Mars-like world: what a planner may read, and the truth apart from it.
+    #[command(
+        after_help = "Examples:\n  sojourn world generate --seed 7 --out w/\n  \
+        sojourn world generate --seed 7 --soil hazard --size 200x150 --cfa 7% --slope 5 --out w/\n\n\
+        --soil names a file of config/worlds: mixed, firm, sandy, hazard, demo, or a file of your own. One seed gives one\n\
+        shape of the ground whatever the soil, so that two worlds can differ in their soil alone."
+    )]
+    Generate(GenerateArgs),
+    /// Makes a world on a real elevation model: its large shape is kept, what is below its resolution is added.
+    #[command(
+        after_help = "Examples:\n  sojourn world from-site --dtm dtm.tif --seed 1 --out w/\n  \
+        sojourn world from-site --dtm dtm.tif --ortho ortho.tif --soil mixed --cfa 0.05 --out w/"
+    )]
+    FromSite(FromSiteArgs),
+    /// Measures a world: cover and sizes of its rocks against Golombek's formula, slopes, classes.
+    #[command(after_help = "Example:\n  sojourn world stats w/ --json")]
+    Stats(StatsArgs),
+    /// Draws a world: ortho.png as planners see it, hillshade.png and classes.png as it is.
+    #[command(after_help = "Example:\n  sojourn world draw w/ --out pictures/")]
+    Draw(DrawArgs),
+}
+
+/// What `generate` and `from-site` share.
+#[derive(Debug, Args)]
+pub struct MakeArgs {
+    /// Everything random comes from it.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// What the ground is made of: a name in config/worlds or a file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "mixed")]
+    pub soil: String,
+    /// Golombek's k, 0 to 0.2 or in per cent (7%); the soil's without it.
+    #[arg(long, value_name = "K", allow_hyphen_values = true)]
+    pub cfa: Option<String>,
+    /// Folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Prints a summary as JSON: ok, out, name, seed, size_m, rocks, terrain_digest, …
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn world generate`
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// What is common.
+    #[command(flatten)]
+    pub make: MakeArgs,
+    /// Extent in metres: one number or east x north (320x240); the soil's without it.
+    #[arg(long, value_name = "M|MxM", allow_hyphen_values = true)]
+    pub size: Option<String>,
+    /// Tilt of the regional plane, degrees; the soil's without it.
+    #[arg(long, value_name = "DEG", allow_hyphen_values = true)]
+    pub slope: Option<f64>,
+    /// The planet: mars, moon, earth or a file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "mars")]
+    pub body: String,
+}
+
+/// `sojourn world from-site`
+#[derive(Debug, Args)]
+pub struct FromSiteArgs {
+    /// What is common.
+    #[command(flatten)]
+    pub make: MakeArgs,
+    /// The ground.
+    #[command(flatten)]
+    pub ground: crate::args::GroundArgs,
+    /// The rover whose footprint slope and roughness are taken over.
+    #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
+    pub rover: String,
+}
+
+/// `sojourn world stats`
+#[derive(Debug, Args)]
+pub struct StatsArgs {
+    /// The world's folder.
+    pub dir: PathBuf,
+    /// Prints JSON: `cfa_measured`, `cfa_expected`, `ks_distance`, `slope_percentiles_deg`, `class_shares`, …
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn world draw`
+#[derive(Debug, Args)]
+pub struct DrawArgs {
+    /// The world's folder.
+    pub dir: PathBuf,
+    /// Folder for the pictures; without it the world's own, the truth's in truth/.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Runs a command of `sojourn world`.
+///
+/// # Errors
+/// [`crate::cli_error::CliError::Failed`] in one sentence.
+pub fn world(command: &WorldCommand) -> CliResult {
+    match command {
+        WorldCommand::Generate(args) => make_new(args),
+        WorldCommand::FromSite(args) => make_on_site(args),
+        WorldCommand::Stats(args) => tell_stats(args),
+        WorldCommand::Draw(args) => draw(args),
+    }
+}
+
+/// A recipe by name or file.
+///
+/// # Errors
+/// One sentence that names the file and the key.
+pub fn recipe(places: &Places, name: &str) -> anyhow::Result<Recipe> {
+    Ok(Recipe::load(&ground::named_file(places, "worlds", name)?)?)
+}
+
+/// A spinner for work that takes seconds; nothing where nobody watches.
+pub(crate) fn spinner(words: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{elapsed:>4} {spinner} {msg}") {
+        bar.set_style(style);
+    }
+    bar.set_message(words.to_string());
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+fn asked(places: &Places, args: &MakeArgs) -> anyhow::Result<Recipe> {
+    let mut recipe = recipe(places, &args.soil)?;
+    if let Some(text) = &args.cfa {
+        recipe.rocks.cfa = share(text)?;
+    }
+    Ok(recipe)
+}
+
+/// "0.07" or "7%".
+fn share(text: &str) -> anyhow::Result<f64> {
+    let (number, unit) = match text.trim().strip_suffix('%') {
+        Some(number) => (number.trim(), 100.0),
+        None => (text.trim(), 1.0),
+    };
+    let k = number.parse::<f64>().map(|v| v / unit).unwrap_or(f64::NAN);
+    anyhow::ensure!(
+        (0.0..=0.2).contains(&k),
+        "--cfa is \"{text}\", expected Golombek's k from 0 to 0.2, or 0% to 20%"
+    );
+    Ok(k)
+}
+
+/// "320" or "320x240".
+fn size(text: &str) -> anyhow::Result<[f64; 2]> {
+    let (east, north) = text.split_once('x').unwrap_or((text, text));
+    let metres = |t: &str| {
+        t.trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|v| v.is_finite() && *v > 0.0)
+    };
+    match (metres(east), metres(north)) {
+        (Some(east), Some(north)) => Ok([east, north]),
+        _ => anyhow::bail!(
+            "--size is \"{text}\", expected metres: one number, or east x north as in 320x240"
+        ),
+    }
+}
+
+fn make_new(args: &GenerateArgs) -> CliResult {
+    let places = Places::find();
+    let mut recipe = asked(&places, &args.make)?;
+    if let Some(text) = &args.size {
+        recipe.size_m = size(text)?;
+    }
+    if let Some(slope_deg) = args.slope {
+        recipe.slope_deg = slope_deg;
+    }
+    let body = ground::body(&places, &args.body)?;
+    let (rover, _) = ground::rover(&places, "perseverance")?;
+    writable(&args.make.out)?;
+    let bar = spinner("relief, rocks, classes, image from orbit");
+    let folder = generate::generate(args.make.seed, &body, &recipe)?;
+    finish(folder, &rover, &args.make, &bar)
+}
+
+fn make_on_site(args: &FromSiteArgs) -> CliResult {
+    let places = Places::find();
+    let recipe = asked(&places, &args.make)?;
+    let (rover, _) = ground::rover(&places, &args.rover)?;
+    writable(&args.make.out)?;
+    let bar = spinner("elevation, rocks, classes, image from orbit");
+    let site = ground::site(&places, &args.ground, &rover, None)?;
+    let folder = generate::from_site(args.make.seed, site, &recipe)?;
+    finish(folder, &rover, &args.make, &bar)
+}
+
+fn writable(out: &Path) -> anyhow::Result<()> {
+    ground::writable(&out.join("manifest.json")).or_else(|_| ground::writable(out))
+}
+
+/// Writes folder, GeoTIFF copies and pictures, and says so.
+fn finish(mut folder: WorldFolder, rover: &Rover, args: &MakeArgs, bar: &ProgressBar) -> CliResult {
+    bar.set_message("writing layers and the table of rocks");
+    ground::add_slope(&mut folder.site, rover)?;
+    folder.save(&args.out)?;
+    sojourn_site::write_geotiffs(&folder.site, &args.out)?;
+    sojourn_site::write_geotiffs(&folder.truth, &args.out.join(TRUTH))?;
+    bar.set_message("drawing");
+    world_pictures::draw(&folder, &args.out.join(TRUTH), &args.out)?;
+    bar.finish_and_clear();
+    let site = &folder.site;
+    let size_m = site.elevation()?.size_m();
+    let rocks = folder.document.rocks.as_ref().map_or(0, |r| r.rocks);
+    if args.json {
+        return say_json(&serde_json::json!({
+            "ok": true,
+            "out": args.out,
+            "name": site.manifest.name,
+            "body": site.manifest.body.name,
+            "seed": args.seed,
+            "soil": args.soil,
+            "size_m": size_m,
+            "resolution_m": site.elevation()?.resolution_m(),
+            "layers": site.layers.keys().collect::<Vec<_>>(),
+            "terrain_digest": site.terrain_digest()?,
+            "cfa": folder.document.recipe.rocks.cfa,
+            "rocks": rocks,
+            "fine_relief_rms_m": folder.document.fine_relief_rms_m,
+        }));
+    }
+    say(&format!(
+        "{}: {} on {}, {:.0} m x {:.0} m, {rocks} rocks; picture ortho.png; truth in {TRUTH}/ with hillshade.png and classes.png",
+        args.out.display(),
+        site.manifest.name,
+        site.manifest.body.name,
+        size_m[0],
+        size_m[1]
+    ));
+    Ok(())
+}
+
+fn tell_stats(args: &StatsArgs) -> CliResult {
+    let bar = spinner("measuring");
+    let measured = stats::measure(&WorldFolder::load(&args.dir)?)?;
+    bar.finish_and_clear();
+    if args.json {
+        return say_json(&measured);
+    }
+    let m = &measured;
+    say(&format!(
+        "{}: {:.0} m x {:.0} m, {} rocks of {:.2} m and more",
+        args.dir.display(),
+        m.size_m[0],
+        m.size_m[1],
+        m.rocks,
+        m.rock_min_m
+    ));
+    say(&format!(
+        "  cover of rocks  {:.4}, expected {:.4} (k {:.3}); KS distance of sizes {:.4}",
+        m.cfa_measured, m.cfa_expected, m.cfa_k, m.ks_distance
+    ));
+    let p = |name: &str| m.slope_percentiles_deg.get(name).copied().unwrap_or(0.0);
+    say(&format!(
+        "  slope over {:.0} m  regional {:.1}°, relief {:.1}° RMS; median {:.1}°, 95 % {:.1}°, 99 % {:.1}°, greatest {:.1}°",
+        m.slope_baseline_m,
+        m.regional_slope_deg,
+        m.relief_rms_deg,
+        p("p50"),
+        p("p95"),
+        p("p99"),
+        p("p100")
+    ));
+    let shares: Vec<String> = m
+        .class_shares
+        .iter()
+        .map(|(c, s)| format!("{} {:.1} %", c.name(), 100.0 * s))
+        .collect();
+    say(&format!("  classes  {}", shares.join(", ")));
+    Ok(())
+}
+
+fn draw(args: &DrawArgs) -> CliResult {
+    let folder = WorldFolder::load(&args.dir)?;
+    let bar = spinner("drawing");
+    let files = match &args.out {
+        Some(out) => {
+            std::fs::create_dir_all(out)?;
+            world_pictures::draw(&folder, out, out)?
+        }
+        None => world_pictures::draw(&folder, &args.dir.join(TRUTH), &args.dir)?,
+    };
+    bar.finish_and_clear();
+    for file in files {
+        say(&file.display().to_string());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_and_sizes_are_read_or_refused() {
+        assert!((share("7%").unwrap() - 0.07).abs() < 1e-12);
+        assert!((share("0.2").unwrap() - 0.2).abs() < 1e-12);
+        for bad in ["7", "-1%", "many", "nan", "21%"] {
+            assert!(
+                share(bad).unwrap_err().to_string().contains("--cfa"),
+                "{bad}"
+            );
+        }
+        assert_eq!(size("320x240").unwrap(), [320.0, 240.0]);
+        assert_eq!(size("96").unwrap(), [96.0, 96.0]);
+        for bad in ["0", "-3", "axb", "1x", "inf"] {
+            assert!(
+                size(bad).unwrap_err().to_string().contains("--size"),
+                "{bad}"
+            );
+        }
+    }
+}

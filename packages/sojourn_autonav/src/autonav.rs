@@ -426,6 +426,7 @@ impl AutoNav {
             ground,
             limits: &scope.limits,
             checker: &mut self.checker,
+            way_out: false,
         };
         let ahead = path.poses.get(1..).unwrap_or(&[]);
         let holds = scope.mode == Mode::Directed
@@ -459,7 +460,6 @@ impl AutoNav {
                 match turn.velocity(&self.rover, scope.pose.yaw_rad, scope.rim_mps, tick_s) {
                     Some(v) => {
                         let rest = turn.rest_rad(scope.pose.yaw_rad).to_degrees();
-                        self.crumbs.clear();
                         (v, Turning, format!("turning in place, {rest:.0} deg to go"))
                     }
                     None => {
@@ -471,10 +471,7 @@ impl AutoNav {
             }
             Phase::Look(turn) => {
                 match turn.velocity(&self.rover, scope.pose.yaw_rad, scope.rim_mps, tick_s) {
-                    Some(v) => {
-                        self.crumbs.clear();
-                        (v, Turning, "no safe path, turning to look elsewhere".into())
-                    }
+                    Some(v) => (v, Turning, "no safe path, turning to look elsewhere".into()),
                     None => {
                         self.phase = Phase::Plan;
                         (Velocity::STOP, Turning, "looking".into())
@@ -542,6 +539,7 @@ impl AutoNav {
             ground,
             limits: &scope.limits,
             checker: &mut self.checker,
+            way_out: false,
         };
         match &self.phase {
             Phase::Plan => true,

@@ -100,7 +100,12 @@ pub struct Search<'a> {
     pub limits: &'a Limits,
     /// Settles poses.
     pub checker: &'a mut Checker,
+    /// The rover stands beyond what a way may use, though within its limits: the first steps out may use all of them.
+    pub way_out: bool,
 }
+
+/// Way that a way out may use, samples.
+const WAY_OUT_SAMPLES: f64 = 2.5;
 
 impl Search<'_> {
     /// Looks for the cheapest safe candidate: first in the full tree, then among short single arcs.
@@ -108,7 +113,12 @@ impl Search<'_> {
         self.checker.start();
         let mut found = self.pass(soil, true);
         if found.path.is_none() {
-            let short = self.pass(soil, false);
+            let mut short = self.pass(soil, false);
+            if short.path.is_none() && self.stands_badly(soil.start) {
+                self.way_out = true;
+                short = self.pass(soil, false);
+                self.way_out = false;
+            }
             found.path = short.path;
             found.blocked = found.blocked.or(short.blocked);
             found.wants_image |= short.wants_image;
@@ -126,6 +136,24 @@ impl Search<'_> {
         }
         found.settled = self.checker.settled;
         found
+    }
+
+    /// Whether the ground as it is known now says that the rover stands beyond what a way may use.
+    fn stands_badly(&mut self, start: Pose2) -> bool {
+        let share = self.config.hold_share;
+        let verdict = self
+            .checker
+            .verdict(self.ground, self.limits, share, start, 0.0);
+        matches!(verdict, Verdict::Unsafe(_))
+    }
+
+    /// Share of the limits for the first step out of where the rover stands.
+    fn first_share(&self) -> f64 {
+        if self.way_out {
+            1.0
+        } else {
+            self.config.hold_share
+        }
     }
 
     fn pass(&mut self, soil: &Soil<'_>, whole: bool) -> Found {
@@ -173,7 +201,12 @@ impl Search<'_> {
                 let first = match firsts.get(&key) {
                     Some(a) => *a,
                     None => {
-                        let a = self.stretch(poses.get(1..split).unwrap_or(&[]), ds, must_know_m);
+                        let a = self.stretch(
+                            soil.turned(candidate.turn),
+                            poses.get(1..split).unwrap_or(&[]),
+                            ds,
+                            must_know_m,
+                        );
                         firsts.insert(key, a);
                         a
                     }
@@ -181,8 +214,12 @@ impl Search<'_> {
                 whole_path = whole_path.join(&first);
                 if first.blocked.is_none() {
                     let from_m = (candidate.first_samples + 1) as f64 * ds;
-                    let second =
-                        self.stretch(poses.get(split..).unwrap_or(&[]), from_m, must_know_m);
+                    let second = self.stretch(
+                        poses.get(split - 1).copied().unwrap_or(soil.start),
+                        poses.get(split..).unwrap_or(&[]),
+                        from_m,
+                        must_know_m,
+                    );
                     whole_path = whole_path.join(&second);
                 }
             }
@@ -278,33 +315,46 @@ impl Search<'_> {
         }
     }
 
-    /// Settles along poses that follow each other; `from_m` is the way to the first of them.
-    fn stretch(&mut self, poses: &[Pose2], from_m: f64, must_know_m: f64) -> Stretch {
+    /// Checks poses that follow each other after `before`; `from_m` is the way to the first of them. What is driven before
+    /// the next planning is checked twice as densely.
+    fn stretch(
+        &mut self,
+        before: Pose2,
+        poses: &[Pose2],
+        from_m: f64,
+        must_know_m: f64,
+    ) -> Stretch {
         let ds = self.config.sample_m();
         let mut out = Stretch::EMPTY;
+        let mut before = before;
         for (i, &pose) in poses.iter().enumerate() {
             let at_m = from_m + i as f64 * ds;
             // Out of where it stands the rover may use what a path under way may use.
-            let share = if at_m <= 1.5 * ds {
-                self.config.hold_share
+            let steps = if self.way_out { WAY_OUT_SAMPLES } else { 1.5 };
+            let share = if at_m <= steps * ds {
+                self.first_share()
             } else {
                 self.config.limit_share
             };
-            match self
-                .checker
-                .verdict(self.ground, self.limits, share, pose, 1.0)
-            {
-                Verdict::Safe {
-                    tilt_rad,
-                    clearance_m,
-                } => {
-                    out.max_tilt_rad = out.max_tilt_rad.max(tilt_rad);
-                    out.min_clearance_m = out.min_clearance_m.min(clearance_m);
-                }
-                Verdict::Unknown if at_m - ds >= must_know_m => {}
-                verdict => {
-                    out.blocked = Some(Blocked { pose, verdict });
-                    return out;
+            let between = (at_m <= must_know_m + ds).then(|| middle(before, pose));
+            before = pose;
+            for pose in between.into_iter().chain([pose]) {
+                match self
+                    .checker
+                    .verdict(self.ground, self.limits, share, pose, 1.0)
+                {
+                    Verdict::Safe {
+                        tilt_rad,
+                        clearance_m,
+                    } => {
+                        out.max_tilt_rad = out.max_tilt_rad.max(tilt_rad);
+                        out.min_clearance_m = out.min_clearance_m.min(clearance_m);
+                    }
+                    Verdict::Unknown if at_m - ds >= must_know_m => {}
+                    verdict => {
+                        out.blocked = Some(Blocked { pose, verdict });
+                        return out;
+                    }
                 }
             }
         }
@@ -319,6 +369,7 @@ impl Search<'_> {
 
     fn turn_by(&mut self, start: Pose2, angle_rad: f64) -> Stretch {
         let steps = (angle_rad.abs() / 7.5f64.to_radians()).ceil() as usize;
+        let share = self.first_share();
         let mut out = Stretch::EMPTY;
         for i in 1..=steps {
             let pose = Pose2 {
@@ -327,7 +378,7 @@ impl Search<'_> {
             };
             match self
                 .checker
-                .verdict(self.ground, self.limits, self.config.hold_share, pose, 0.0)
+                .verdict(self.ground, self.limits, share, pose, 0.0)
             {
                 Verdict::Safe {
                     tilt_rad,
@@ -362,11 +413,20 @@ impl Search<'_> {
             let verdict = self.checker.verdict(
                 self.ground,
                 self.limits,
-                self.config.hold_share,
+                self.first_share(),
                 pose,
                 direction,
             );
             (!matches!(verdict, Verdict::Safe { .. })).then_some(Blocked { pose, verdict })
         })
     }
+}
+
+/// The pose half way between two near ones.
+fn middle(a: Pose2, b: Pose2) -> Pose2 {
+    Pose2::new(
+        0.5 * (a.x_m + b.x_m),
+        0.5 * (a.y_m + b.y_m),
+        wrap_rad(a.yaw_rad + 0.5 * wrap_rad(b.yaw_rad - a.yaw_rad)),
+    )
 }

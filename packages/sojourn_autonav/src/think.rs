@@ -13,7 +13,12 @@ use crate::{
     search::{Path, Search},
     status::{DriveState, Halt},
 };
-use sojourn_core::{Stamp, frames::Pose2, geometry::distance_m, plan::Mode};
+use sojourn_core::{
+    Stamp,
+    frames::{Pose2, wrap_rad},
+    geometry::distance_m,
+    plan::Mode,
+};
 use std::sync::Arc;
 
 /// Paths end at this share of the tolerance.
@@ -22,6 +27,8 @@ const NEAR_SHARE: f64 = 0.8;
 const LOOKS_RAD: [f64; 6] = [0.6, -0.6, 1.2, -1.2, 2.0, -2.0];
 /// Thinking somewhere marks the ground within this share of the footprint's radius.
 const VISIT_SHARE: f64 = 0.4;
+/// A heading that differs by less from the track's needs no turn before backing up, radians.
+const TRACK_TURN_RAD: f64 = 0.1;
 /// Most dead ends that are remembered.
 const DEAD_ENDS_MAX: usize = 30;
 
@@ -97,6 +104,7 @@ impl AutoNav {
             ground,
             limits: &scope.limits,
             checker: &mut self.checker,
+            way_out: false,
         };
         let straight = kind == PlannerKind::StraightGuarded;
         let thought = if scope.mode == Mode::AvoidAll && !straight {
@@ -177,6 +185,11 @@ impl AutoNav {
                 self.blocked_since = Some(now);
                 return Ok(());
             }
+            if let Some(turn) = self.turn_to_track(scope) {
+                self.phase = Phase::Look(turn);
+                self.blocked_since = Some(now);
+                return Ok(());
+            }
             if let Some(track) = self.way_back(scope) {
                 self.dead_ends.push([scope.pose.x_m, scope.pose.y_m]);
                 if self.dead_ends.len() > DEAD_ENDS_MAX {
@@ -206,6 +219,7 @@ impl AutoNav {
             ground,
             limits: &scope.limits,
             checker: &mut self.checker,
+            way_out: false,
         };
         while let Some(&angle) = LOOKS_RAD.get(self.looks as usize) {
             self.looks += 1;
@@ -216,7 +230,8 @@ impl AutoNav {
         None
     }
 
-    /// A piece of the track the rover came on, if the allowance is not used up and the ground there still holds.
+    /// A piece of the track the rover came on, if the allowance is not used up. The rover has stood there within its
+    /// limits, so on the way back all of them may be used; the ground as it is known now still has to hold.
     pub(crate) fn way_back(&mut self, scope: &Scope) -> Option<Track> {
         let c = &self.config;
         let room_m = (c.backup_max_m - self.backed_m).min(c.commit_m);
@@ -234,17 +249,41 @@ impl AutoNav {
         if way_m < c.sample_m() {
             return None;
         }
-        let ground = self.inputs.ground.as_ref()?;
         let mut search = Search {
             config: c,
-            ground,
+            ground: self.inputs.ground.as_ref()?,
             limits: &scope.limits,
             checker: &mut self.checker,
+            way_out: true,
         };
         let ahead = poses.get(1..).unwrap_or(&[]);
         let blocked =
             search.held_blocked(ahead, way_m, -1.0).is_some() || leaves(&scope.corridor, ahead);
         (!blocked).then(|| Track::new(poses, -1.0))
+    }
+
+    /// The turn in place back to the heading that the rover came with, when it has turned since.
+    fn turn_to_track(&mut self, scope: &Scope) -> Option<Turn> {
+        if self.config.backup_max_m - self.backed_m < self.config.sample_m() {
+            return None;
+        }
+        let came = *self.crumbs.back()?;
+        let angle = wrap_rad(came.yaw_rad - scope.pose.yaw_rad);
+        let off_m = distance_m([came.x_m, came.y_m], [scope.pose.x_m, scope.pose.y_m]);
+        if angle.abs() < TRACK_TURN_RAD || off_m > 2.0 * self.config.sample_m() {
+            return None;
+        }
+        let mut search = Search {
+            config: &self.config,
+            ground: self.inputs.ground.as_ref()?,
+            limits: &scope.limits,
+            checker: &mut self.checker,
+            way_out: true,
+        };
+        [angle, angle - angle.signum() * std::f64::consts::TAU]
+            .into_iter()
+            .find(|&a| search.turn_blocked(scope.pose, a).is_none())
+            .map(|a| Turn::by(scope.pose.yaw_rad, a))
     }
 }
 

@@ -112,8 +112,6 @@ fn whatever_breaks_nothing_becomes_unsafe_and_every_stop_has_its_reason() {
         .runs()
         .iter()
         .filter(|s| s.seed_number == 1 && !s.fault.is_empty())
-        // A wheel that stands still shows in its motor's current, which nobody in this loop measures.
-        .filter(|s| s.fault != "stuck_wheel")
     {
         let row = sweep.row(spec, &mut ());
         println!("{}: {:?}: {}", row.fault, row.outcome, row.reason);

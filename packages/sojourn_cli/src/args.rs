@@ -79,7 +79,7 @@ pub enum Command {
     Camera(crate::commands::camera::CameraCommand),
     /// Drives many generated worlds and tells how often it goes well, by rocks and slope.
     Sweep(crate::commands::sweep::SweepArgs),
-    /// Measures parts of the suite against truth.
+    /// Measures parts of the suite against truth and beside other simulators.
     #[command(subcommand)]
     Eval(crate::commands::eval::EvalCommand),
     /// Writes the documents that are made from the code.

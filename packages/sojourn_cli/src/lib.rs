@@ -8,5 +8,6 @@ pub mod demo;
 pub mod doctor;
 pub mod ground;
 pub mod launch;
+pub mod peer;
 pub mod report;
 pub mod world_pictures;

@@ -1,0 +1,209 @@
+//! MuJoCo (Todorov, Erez and Tassa 2012) as a peer: a job for `benches/peers/mujoco/drive.py` and its answer.
+
+use super::course::Course;
+use crate::launch::places::Places;
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+use sojourn_core::{frames::Pose2, rover::Rover};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Folder of the peer below the checkout.
+pub const PEER: &str = "benches/peers/mujoco";
+/// Time between two recorded places, seconds.
+const EVERY_S: f64 = 2.0;
+
+#[derive(Serialize)]
+struct Wheel {
+    radius_m: f64,
+    width_m: f64,
+}
+
+#[derive(Serialize)]
+struct Job {
+    mass_kg: f64,
+    center_m: [f64; 3],
+    wheel: Wheel,
+    hubs_m: [[f64; 3]; 6],
+    rocker_pivot_m: [f64; 3],
+    bogie_pivot_m: [f64; 3],
+    turn_radius_m: f64,
+    gravity_mps2: f64,
+    speed_mps: f64,
+    heights: PathBuf,
+    cols: usize,
+    rows: usize,
+    resolution_m: f64,
+    /// Of the south-western node.
+    origin_m: [f64; 2],
+    route_m: Vec<[f64; 2]>,
+    yaw_rad: f64,
+    step_s: f64,
+    every_s: f64,
+}
+
+/// Where MuJoCo's rover was at a time.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(from = "[f64; 13]")]
+pub struct Sample {
+    /// Seconds since the start.
+    pub time_s: f64,
+    /// Place of the middle axle's centre and heading.
+    pub pose: Pose2,
+    /// The body's up axis in `map`.
+    pub up: [f64; 3],
+    /// Heights of the wheels' centres, metres.
+    pub wheel_m: [f64; 6],
+}
+
+impl From<[f64; 13]> for Sample {
+    fn from(s: [f64; 13]) -> Self {
+        Self {
+            time_s: s[0],
+            pose: Pose2::new(s[1], s[2], s[3]),
+            up: [s[4], s[5], s[6]],
+            wheel_m: [s[7], s[8], s[9], s[10], s[11], s[12]],
+        }
+    }
+}
+
+/// A drive in MuJoCo.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Answer {
+    /// Name and version.
+    pub version: String,
+    /// `goal`, `stuck` or `not a number`.
+    pub end: String,
+    /// Places on the way.
+    pub samples: Vec<Sample>,
+    /// Way of the axle's centre, metres.
+    pub distance_m: f64,
+    /// Simulated time, seconds.
+    pub sim_s: f64,
+    /// Processor time of its steps, seconds.
+    pub cpu_s: f64,
+    /// Wall time of its steps, seconds.
+    pub wall_s: f64,
+    /// Number of steps.
+    pub steps: u64,
+    /// Warnings of its solver.
+    pub warnings: u64,
+}
+
+/// The peer's Python.
+///
+/// # Errors
+/// One sentence that says how to install it.
+pub fn python(places: &Places) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let root = places
+        .checkout
+        .as_deref()
+        .context("MuJoCo is compared with from a checkout of the suite only")?;
+    let folder = root.join(PEER);
+    let python = folder.join(".venv/bin/python");
+    ensure!(
+        python.is_file(),
+        "MuJoCo is not installed: `sh {PEER}/setup.sh` gets it from PyPI"
+    );
+    Ok((python, folder.join("drive.py")))
+}
+
+/// Drives a course in MuJoCo; `progress` is told metres done.
+///
+/// # Errors
+/// One sentence: not installed, a rover without six wheels, or the peer's own last word.
+pub fn drive(
+    places: &Places,
+    course: &Course,
+    rover: &Rover,
+    step_s: f64,
+    progress: &dyn Fn(f64),
+) -> anyhow::Result<Answer> {
+    let (python, script) = python(places)?;
+    ensure!(
+        rover.wheel_count() == 6,
+        "rover {}: {} wheels, and MuJoCo's model has six on rockers and bogies",
+        rover.name,
+        rover.wheel_count()
+    );
+    let folder = tempfile::Builder::new()
+        .prefix("sojourn_mujoco")
+        .tempdir()
+        .context("a folder for the peer's files")?;
+    let job = job(course, rover, step_s, folder.path())?;
+    let file = folder.path().join("job.json");
+    std::fs::write(&file, serde_json::to_vec(&job)?).context("the peer's job")?;
+    let mut child = Command::new(&python)
+        .arg(&script)
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| python.display().to_string())?;
+    let (Some(mut out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
+        bail!("the peer has no output");
+    };
+    // The answer is read beside the progress, so that neither pipe fills.
+    let reader = std::thread::Builder::new()
+        .name("peer's answer".into())
+        .spawn(move || {
+            let mut text = String::new();
+            out.read_to_string(&mut text).map(|_| text)
+        })
+        .context("a thread for the peer's answer")?;
+    let mut last = String::new();
+    for line in BufReader::new(err).lines() {
+        let line = line.context("the peer's progress")?;
+        match line.split_once(" of ").and_then(|(m, _)| m.parse().ok()) {
+            Some(metres) => progress(metres),
+            None if !line.trim().is_empty() => last = line,
+            None => {}
+        }
+    }
+    let status = child.wait().context("the peer's end")?;
+    ensure!(status.success(), "the peer ended with {status}: {last}");
+    let text = match reader.join() {
+        Ok(text) => text.context("the peer's answer")?,
+        Err(_) => bail!("the peer's answer could not be read"),
+    };
+    let answer: Answer = serde_json::from_str(&text).context("the peer's answer")?;
+    ensure!(
+        answer.end != "not a number" && !answer.samples.is_empty() && answer.cpu_s > 0.0,
+        "{}: the drive ended with {} after {:.1} m",
+        answer.version,
+        answer.end,
+        answer.distance_m
+    );
+    Ok(answer)
+}
+
+fn job(course: &Course, rover: &Rover, step_s: f64, folder: &Path) -> anyhow::Result<Job> {
+    let ground = course.ground()?;
+    let bytes: Vec<u8> = ground.data().iter().flat_map(|h| h.to_le_bytes()).collect();
+    let heights = folder.join("heights.f32");
+    std::fs::write(&heights, bytes).context("the peer's heights")?;
+    Ok(Job {
+        mass_kg: rover.mass_kg,
+        center_m: rover.center_m(),
+        wheel: Wheel {
+            radius_m: rover.wheel.radius_m,
+            width_m: rover.wheel.width_m,
+        },
+        hubs_m: rover.hubs_m(),
+        rocker_pivot_m: rover.suspension.rocker_pivot_m,
+        bogie_pivot_m: rover.suspension.bogie_pivot_m,
+        turn_radius_m: rover.drive.min_turn_radius_m.max(2.0),
+        gravity_mps2: course.site.manifest.body.gravity_mps2,
+        speed_mps: rover.drive.cruise_mps,
+        heights,
+        cols: ground.cols(),
+        rows: ground.rows(),
+        resolution_m: ground.resolution_m(),
+        origin_m: ground.centre_m(0, 0),
+        route_m: course.route_m.clone(),
+        yaw_rad: course.yaw_rad,
+        step_s,
+        every_s: EVERY_S,
+    })
+}

@@ -4,6 +4,7 @@
 use super::eval_clearance::{ClearanceArgs, clearance};
 use super::eval_corpus::{CorpusArgs, corpus};
 use super::eval_drives::{DrivesArgs, drives};
+use super::eval_slip::{SlipArgs, slip};
 use super::eval_twin::{TwinArgs, twin};
 use crate::cli_error::CliResult;
 use clap::Subcommand;
@@ -42,6 +43,11 @@ pub enum EvalCommand {
             is drawn: relief below that distance, rocks, the rate of progress (config/drives.yaml, with sources)."
     )]
     Drives(DrivesArgs),
+    /// Slip against slope for every class of ground, beside what rovers measured.
+    #[command(
+        after_help = "Examples:\n  sojourn eval slip --chart docs/slip_slope.png\n  sojourn eval slip --rover leo --body earth --json"
+    )]
+    Slip(SlipArgs),
 }
 
 /// Measures.
@@ -54,5 +60,6 @@ pub fn eval(command: &EvalCommand) -> CliResult {
         EvalCommand::Corpus(args) => corpus(args),
         EvalCommand::Twin(args) => twin(args),
         EvalCommand::Drives(args) => drives(args),
+        EvalCommand::Slip(args) => slip(args),
     }
 }

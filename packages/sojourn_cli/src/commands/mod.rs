@@ -7,6 +7,7 @@ pub mod eval;
 pub mod eval_clearance;
 pub mod eval_corpus;
 pub mod eval_drives;
+pub mod eval_slip;
 pub mod eval_twin;
 pub mod gate;
 pub mod launch;

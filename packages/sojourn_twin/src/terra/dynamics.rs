@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use sojourn_core::{
     body::Body,
     kinematics::{Velocity, WheelMotion, velocity_from},
-    rover::Rover,
+    rover::{Rover, Wheel},
     settle::Settled,
     soil::Soil,
 };
@@ -395,6 +395,20 @@ fn slip_of(asked: Velocity, got: &Traction) -> f64 {
     }
 }
 
+/// How deep a wheel stands in its own hole when it goes on slipping so (0 to 1), metres.
+#[must_use]
+pub fn steady_dug_m(soil: &Soil, wheel: &Wheel, sinkage_m: f64, slip: f64) -> f64 {
+    let Soil::Deformable(d) = soil else {
+        return 0.0;
+    };
+    let mut dug_m = 0.0;
+    for _ in 0..400 {
+        let way_m = [0.1 * wheel.radius_m, 0.1 * wheel.radius_m * (1.0 - slip)];
+        dug_m = dig(d.dig, dug_m, sinkage_m, wheel.radius_m, way_m);
+    }
+    dug_m
+}
+
 /// How deep a wheel stands in its own hole after a step, metres: slipping digs, rolling on leaves the hole behind over
 /// the length of the contact. At a steady slip that settles at `dig · length · s / (1 − s)`. `way_m` is the rim's and the
 /// ground's.
@@ -402,7 +416,7 @@ fn dig(dig: f64, dug_m: f64, sinkage_m: f64, radius_m: f64, way_m: [f64; 2]) -> 
     let [rim, ground] = way_m.map(f64::abs);
     let with = way_m[0] * way_m[1] >= 0.0;
     let slipped_m = if with { (rim - ground).max(0.0) } else { rim };
-    let sunk_m = (sinkage_m + dug_m).clamp(0.0, radius_m);
+    let sunk_m = sinkage_m.clamp(0.0, radius_m);
     let length_m = radius_m * (1.0 - sunk_m / radius_m).acos();
     if length_m <= 0.0 {
         return 0.0;

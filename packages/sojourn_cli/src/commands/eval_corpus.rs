@@ -2,14 +2,13 @@
 
 use super::{say, say_json};
 use crate::cli_error::{CliError, CliResult};
-use crate::corpus::{Case, Score, bad, folder, good, judge_all};
-use crate::{ground, launch::places::Places};
+use crate::corpus::{Score, built_in, folder, judge_all};
+use crate::launch::places::Places;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use sojourn_twin::verify::Setup;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// `sojourn eval corpus`
@@ -44,7 +43,7 @@ pub fn corpus(args: &CorpusArgs) -> CliResult {
     let begin = Instant::now();
     let cases = match &args.dir {
         Some(dir) => folder::read(dir, &places)?,
-        None => built_in(args, &places)?,
+        None => built_in(&places, args.seed, args.good, args.variants)?,
     };
     if let Some(dir) = &args.write {
         folder::write(dir, &cases)?;
@@ -72,26 +71,6 @@ pub fn corpus(args: &CorpusArgs) -> CliResult {
         "the verification is not good enough: {} of {} bad plans rejected with the right reason, {} of {} good plans rejected",
         score.bad_rejected, score.bad, score.good_rejected, score.good
     )))
-}
-
-fn built_in(args: &CorpusArgs, places: &Places) -> anyhow::Result<Vec<Case>> {
-    let body = ground::body(places, "mars")?;
-    // The ground is Mars and half of it is slopes: a small rover is rightly refused on most of it.
-    let rovers = ["perseverance"]
-        .iter()
-        .map(|name| Ok(Arc::new(ground::rover(places, name)?.0)))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let (constraints, _) = ground::mission(places, None)?;
-    let stuff = good::Stuff {
-        body: &body,
-        rovers: &rovers,
-        constraints: &constraints,
-        seed: args.seed,
-    };
-    let plans = good::plans(&stuff, args.good)?;
-    let mut cases = bad::cases(&stuff, &plans, args.variants)?;
-    cases.extend(good::cases(&plans)?);
-    Ok(cases)
 }
 
 fn bar(plans: usize) -> ProgressBar {

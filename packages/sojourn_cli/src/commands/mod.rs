@@ -12,6 +12,7 @@ pub mod eval_twin;
 pub mod gate;
 pub mod launch;
 pub mod plan;
+pub mod rehearse;
 pub mod sweep;
 pub mod verify;
 pub mod world;

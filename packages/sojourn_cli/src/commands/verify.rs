@@ -1,6 +1,6 @@
 //! `sojourn verify`: a plan in the digital twin.
 
-use super::{gate::figures, say, say_json};
+use super::{gate::figures, rehearse, say, say_json};
 use crate::args::GroundArgs;
 use crate::cli_error::{CliError, CliResult};
 use crate::{ground, launch::places::Places, report::verification};
@@ -21,7 +21,8 @@ use std::time::Instant;
 pub const EXAMPLES: &str = "Examples:\n  \
     sojourn verify --dtm dtm.tif --plan plan.json --out report.json --json\n  \
     sojourn verify --dtm dtm.tif --plan plan.json --out report.json --html report.html --csv channels.csv\n  \
-    sojourn verify --site site/ --plan plan.json --out report.json --samples 1000 --seed 7\n\n\
+    sojourn verify --site site/ --plan plan.json --out report.json --samples 1000 --seed 7\n  \
+    sojourn verify --site site/ --plan plan.json --out report.json --in-the-loop --xml plan.xml\n\n\
     Channels and their limits stand in config/telemetry/*.yaml; what is not known, and from which probability on a\n\
     plan is rejected, in config/verification.yaml. report.json holds no wall time: the same inputs give the same bytes.";
 
@@ -52,6 +53,13 @@ pub struct VerifyArgs {
     /// A table of every value of the nominal run to write as well.
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+    /// Lets the executive's, AutoNav's and the guard's own cores drive the plan as well, over ground of their own seed with
+    /// rocks. Slower; reported beside the verdict, which it does not change.
+    #[arg(long)]
+    pub in_the_loop: bool,
+    /// The plan's XML for that drive; written anew from the plan without it.
+    #[arg(long, value_name = "FILE", requires = "in_the_loop")]
+    pub xml: Option<PathBuf>,
     /// Prints JSON: verdict, telemetry_values, channels, sim_s, wall_s, monte_carlo, first_failure, …
     #[arg(long)]
     pub json: bool,
@@ -117,14 +125,30 @@ pub fn verify(args: &VerifyArgs) -> CliResult {
         let page = verification::page(&plan, &site, &report).map_err(anyhow::Error::from)?;
         files::write_atomic(file, page.as_bytes())?;
     }
+    let in_the_loop = if args.in_the_loop {
+        let config = places.shared("config")?;
+        let (xml, seed) = (args.xml.as_deref(), setup.settings.monte_carlo.seed);
+        Some(rehearse::in_the_loop(
+            &plan, &site, &rover, &config, xml, seed,
+        )?)
+    } else {
+        None
+    };
     if args.json {
-        say_json(&summary(args, &report, wall_s, nominal_s)?)?;
+        let mut said = summary(args, &report, wall_s, nominal_s)?;
+        if let Some(l) = &in_the_loop {
+            said["in_the_loop"] = serde_json::to_value(l)?;
+        }
+        say_json(&said)?;
     } else {
         say(&figures(&plan, &report));
         say(&format!(
             "  wall time        {wall_s:.2} s, of it {nominal_s:.2} s for the nominal run ({:.0} times real time)",
             report.duration_s / nominal_s.max(1e-9)
         ));
+        if let Some(l) = &in_the_loop {
+            say(&rehearse::figures(l));
+        }
     }
     if report.passed {
         Ok(())
@@ -143,7 +167,11 @@ fn setup(places: &Places, args: &VerifyArgs) -> Result<Setup, CliError> {
     settings.monte_carlo.samples = args.samples.unwrap_or(settings.monte_carlo.samples);
     settings.monte_carlo.seed = args.seed.unwrap_or(settings.monte_carlo.seed);
     settings.check("the command line")?;
-    Ok(Setup::new(setup.dictionary, settings, setup.soils)?)
+    Ok(Setup::new(
+        setup.dictionary,
+        settings,
+        setup.soils,
+    )?)
 }
 
 fn bar(samples: u32) -> ProgressBar {

@@ -63,6 +63,7 @@ pub fn read(dir: &Path, places: &Places) -> anyhow::Result<Vec<Case>> {
     let mut out = Vec::with_capacity(expected.plans.len());
     for (i, e) in expected.plans.into_iter().enumerate() {
         let of_entry = |e: anyhow::Error| anyhow::anyhow!("{}: plans[{i}]: {e:#}", list.display());
+        let file = inside(dir, &e.plan).map_err(of_entry)?;
         let rover = match rovers.get(&e.rover) {
             Some(r) => r.clone(),
             None => {
@@ -80,7 +81,6 @@ pub fn read(dir: &Path, places: &Places) -> anyhow::Result<Vec<Case>> {
                 site
             }
         };
-        let file = inside(dir, &e.plan).map_err(of_entry)?;
         // A plan that is no text at all is still a plan to be refused.
         let bytes = files::read_bytes(&file, MAX_PLAN_BYTES)?;
         out.push(Case {

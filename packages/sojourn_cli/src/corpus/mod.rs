@@ -8,6 +8,7 @@ pub mod bad;
 pub mod folder;
 pub mod good;
 
+use crate::{ground, launch::places::Places};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sojourn_core::{plan::Plan, rover::Rover, site::Site};
@@ -43,6 +44,34 @@ pub struct Case {
     pub expect: Expect,
     /// Kinds of reason of which at least one has to be given; empty for any.
     pub reasons: Vec<String>,
+}
+
+/// The built-in corpus: good plans, and `variants` bad ones of every family, from a seed.
+///
+/// The rover is Perseverance. The ground is Mars, nobody knows its soil, and a rover with small wheels is rightly refused on
+/// most of it.
+///
+/// # Errors
+/// One sentence, when the configuration cannot be read or the ground gives too few good plans.
+pub fn built_in(
+    places: &Places,
+    seed: u64,
+    good: usize,
+    variants: usize,
+) -> anyhow::Result<Vec<Case>> {
+    let body = ground::body(places, "mars")?;
+    let rovers = [Arc::new(ground::rover(places, "perseverance")?.0)];
+    let (constraints, _) = ground::mission(places, None)?;
+    let stuff = good::Stuff {
+        body: &body,
+        rovers: &rovers,
+        constraints: &constraints,
+        seed,
+    };
+    let plans = good::plans(&stuff, good)?;
+    let mut cases = bad::cases(&stuff, &plans, variants)?;
+    cases.extend(good::cases(&plans)?);
+    Ok(cases)
 }
 
 /// What the verification said.
@@ -225,5 +254,49 @@ mod tests {
         assert_eq!((score.good, score.good_rejected), (2, 1));
         assert!(!score.holds() && score.wrong.len() == 3);
         assert!(Score::default().holds());
+    }
+
+    /// One bad plan of every family and some good ones, written as a folder and read back as somebody else's.
+    #[test]
+    fn a_small_corpus_is_judged_right_from_a_folder() {
+        let places = Places::find();
+        let cases = built_in(&places, 2, 3, 1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        folder::write(dir.path(), &cases).unwrap();
+        assert!(
+            folder::write(dir.path(), &cases).is_err(),
+            "holds one already"
+        );
+        let read = folder::read(dir.path(), &places).unwrap();
+        assert_eq!(read.len(), cases.len());
+        let mut setup = Setup::load(&places.shared("config").unwrap()).unwrap();
+        setup.settings.monte_carlo.samples = 10;
+        let score = Score::of(judge_all(&read, &setup, &|| {}));
+        assert!(score.bad >= 35 && score.good == 3, "{score:?}");
+        assert!(score.holds(), "{:?}", score.wrong);
+    }
+
+    #[test]
+    fn a_list_that_is_wrong_is_refused() {
+        let places = Places::find();
+        let dir = tempfile::tempdir().unwrap();
+        let said = |text: &str| {
+            std::fs::write(dir.path().join(folder::EXPECTED), text).unwrap();
+            folder::read(dir.path(), &places)
+                .map(|_| ())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(folder::read(&dir.path().join("none"), &places).is_err());
+        assert!(said("{").contains("expected.json"));
+        assert!(said(r#"{"plans": []}"#).contains("no plans"));
+        let entry = |plan: &str, expect: &str| {
+            format!(
+                r#"{{"plans": [{{"plan": "{plan}", "site": "s", "rover": "perseverance", "expect": "{expect}"}}]}}"#
+            )
+        };
+        assert!(said(&entry("../../etc/passwd", "pass")).contains("inside the folder"));
+        assert!(said(&entry("a.json", "perhaps")).contains("perhaps"));
+        assert!(said(&entry("a.json", "pass")).contains("plans[0]"));
     }
 }

@@ -11,6 +11,7 @@ pub mod generate;
 pub mod nameplate;
 pub mod noise;
 pub mod params;
+pub mod power;
 pub mod recipe;
 pub mod render;
 pub mod rock_shape;

@@ -2,8 +2,9 @@
 //!
 //! They are scaled from the rover's mass and its body's gravity so that every rover has them; at Perseverance's mass
 //! they give its published class of figures (110 W source, 2.4 kWh battery, 28 V bus). They decide whether a *modelled*
-//! current or temperature stays within a *modelled* rating; a team with a data sheet replaces this file.
+//! current or temperature stays within a *modelled* rating; what `config/power/<rover>.yaml` says goes before.
 
+use crate::power::{PowerFile, Source};
 use sojourn_core::{body::Body, rover::Rover};
 
 /// Ratings of motors, battery and heat.
@@ -27,8 +28,10 @@ pub struct Nameplate {
     pub charge_start: f64,
     /// Least charge allowed, 0 to 1.
     pub charge_min: f64,
-    /// Power of the source, watts.
-    pub source_w: f64,
+    /// The source.
+    pub source: Source,
+    /// What a drive takes that turns without load, watts.
+    pub idle_w: f64,
     /// Power of everything but the drives, watts.
     pub housekeeping_w: f64,
     /// Surroundings, °C.
@@ -73,7 +76,10 @@ impl Nameplate {
             battery_wh: 2.35 * rover.mass_kg,
             charge_start: 0.9,
             charge_min: 0.3,
-            source_w: 0.107 * rover.mass_kg,
+            source: Source::Constant {
+                power_w: 0.107 * rover.mass_kg,
+            },
+            idle_w: 0.0,
             housekeeping_w: 0.146 * rover.mass_kg,
             // Thin air means a cold afternoon on Mars or a surface without any; a yard on Earth is mild.
             ambient_c: if body.atmosphere_pa < 10_000.0 {
@@ -94,6 +100,31 @@ impl Nameplate {
             mass_height_m: rover.center_m()[2],
         }
     }
+
+    /// With what a file says in place of what is scaled. Torque and static load stay those of the rover's mass.
+    #[must_use]
+    pub fn with(self, file: &PowerFile) -> Self {
+        let power_w = self.power_w * self.efficiency / file.drive_efficiency + file.drive_idle_w;
+        Self {
+            bus_v: file.bus_v,
+            efficiency: file.drive_efficiency,
+            power_w,
+            current_a: power_w / file.bus_v,
+            idle_w: file.drive_idle_w,
+            housekeeping_w: file.housekeeping_w,
+            source: file.source,
+            battery_wh: file.battery_wh,
+            charge_start: file.charge_start,
+            charge_min: file.charge_min,
+            motor_c: file.motor_c,
+            motor_k_per_w: file.motor_k_per_w,
+            motor_tau_s: file.motor_tau_s,
+            box_rise_k: file.box_k_per_w * file.housekeeping_w,
+            box_tau_s: file.box_tau_s,
+            box_heater_c: file.box_heater_c,
+            ..self
+        }
+    }
 }
 
 #[cfg(test)]
@@ -104,7 +135,7 @@ mod tests {
     #[test]
     fn perseverance_gets_its_class_of_figures() {
         let n = Nameplate::of(&perseverance(), &mars());
-        assert!((n.source_w - 110.0).abs() < 2.0 && (n.battery_wh - 2400.0).abs() < 30.0);
+        assert!((n.source.most_w() - 110.0).abs() < 2.0 && (n.battery_wh - 2400.0).abs() < 30.0);
         assert!((n.static_load_n - 635.6).abs() < 1.0);
     }
 }

@@ -171,6 +171,7 @@ fn setup(places: &Places, args: &VerifyArgs) -> Result<Setup, CliError> {
         setup.dictionary,
         settings,
         setup.soils,
+        setup.power,
     )?)
 }
 

@@ -569,7 +569,11 @@ impl<'a, 'w> Drive<'a, 'w> {
         {
             w.steered_rad += (now - then).abs();
         }
-        self.power = step_power(self.env, &self.wheels, (ambient_c, duty), dt_s, &self.power);
+        let day = &self.env.environment;
+        let sun_deg = day.sun_elevation_deg(self.place.time_s);
+        let source_w = self.env.plate.source.power_w(sun_deg, day.opacity);
+        let around = (ambient_c, duty, source_w);
+        self.power = step_power(self.env, &self.wheels, around, dt_s, &self.power);
         let rise_m = settled.z_m - before.z_m;
         self.climbed_m[0] += rise_m.max(0.0);
         self.climbed_m[1] += (-rise_m).max(0.0);

@@ -46,7 +46,7 @@ fn value(name: &str, env: &Env, waypoint: &Waypoint, limit: &WaypointLimits) -> 
         "plate.bus_v" => plate.bus_v,
         "plate.battery_wh" => plate.battery_wh,
         "plate.charge_min" => plate.charge_min,
-        "plate.source_w" => plate.source_w,
+        "plate.source_w" => plate.source.most_w(),
         "plate.housekeeping_w" => plate.housekeeping_w,
         "plate.motor_min_c" => plate.motor_c[0],
         "plate.motor_max_c" => plate.motor_c[1],

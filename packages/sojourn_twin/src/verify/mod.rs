@@ -18,7 +18,7 @@ pub mod sample;
 pub mod settings;
 pub mod soil;
 
-use crate::{TwinError, nameplate::Nameplate};
+use crate::TwinError;
 use conditions::{Conditions, Ground};
 use drive::{Course, Drive};
 use sample::Env;
@@ -103,7 +103,7 @@ pub fn verify(
     let env = Env {
         rover,
         body: &site.manifest.body,
-        plate: Nameplate::of(rover, &site.manifest.body),
+        plate: setup.plate(rover, &site.manifest.body),
         environment: settings.environment_of(&site.manifest.body.name)?,
         mission: settings.mission,
         planned_m: plan.distance_m,

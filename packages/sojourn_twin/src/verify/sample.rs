@@ -291,9 +291,10 @@ pub fn step_wheels(
         w.side_share = (w.load_n * settled.roll_rad.tan()).abs() / w.thrust_n;
         w.torque_nm = w.pull_n * r;
         // Holding still costs nothing: the gears block.
-        w.power_w = (w.torque_nm * rim_mps / r).max(0.0) / plate.efficiency;
+        let shaft_w = (w.torque_nm * rim_mps / r).max(0.0);
+        w.power_w = shaft_w / plate.efficiency + if turns { plate.idle_w } else { 0.0 };
         w.current_a = w.power_w / plate.bus_v;
-        w.loss_w = w.power_w * (1.0 - plate.efficiency);
+        w.loss_w = w.power_w - shaft_w;
         let settles_at_c = kept_c + duty * w.loss_w * plate.motor_k_per_w;
         w.motor_c += (settles_at_c - w.motor_c) * warming;
         w.turned_rad += duty * rim_mps * dt_s / r;
@@ -302,12 +303,13 @@ pub fn step_wheels(
     out
 }
 
-/// Heat and charge after `dt_s`, from the wheels (which turn for the share `duty`) and the surroundings.
+/// Heat and charge after `dt_s`, from the wheels (which turn for the share `duty`), the surroundings and what the source
+/// gives, watts.
 #[must_use]
 pub fn step_power(
     env: &Env,
     wheels: &[WheelState; 6],
-    (ambient_c, duty): (f64, f64),
+    (ambient_c, duty, source_w): (f64, f64, f64),
     dt_s: f64,
     before: &Power,
 ) -> Power {
@@ -316,7 +318,7 @@ pub fn step_power(
     let heater_w = plate.heater_w_per_k * (plate.heater_c - ambient_c).max(0.0);
     let total_w = plate.housekeeping_w + drive_w + heater_w;
     let mean_w = total_w - (1.0 - duty) * drive_w;
-    let net_w = plate.source_w - mean_w;
+    let net_w = source_w - mean_w;
     // The box warms with what its electronics use and loses to the surroundings.
     let box_c = (ambient_c + plate.box_rise_k).max(plate.box_heater_c);
     let toward = |now: f64, to: f64, tau_s: f64| now + (to - now) * (1.0 - (-dt_s / tau_s).exp());
@@ -325,7 +327,7 @@ pub fn step_power(
         drive_w,
         heater_w,
         total_w,
-        source_w: plate.source_w,
+        source_w,
         peak_w: before.peak_w.max(total_w),
         charge: (before.charge + net_w * dt_s / 3600.0 / plate.battery_wh).min(1.0),
         energy_wh: before.energy_wh + mean_w * dt_s / 3600.0,

@@ -1,14 +1,19 @@
 //! How plans are verified: the channel dictionary and `config/verification.yaml`.
 
 use super::dictionary::Dictionary;
+use crate::{nameplate::Nameplate, power::PowerFile};
 use serde::{Deserialize, Serialize};
-use sojourn_core::{CoreError, error::in_range, params, plan::digest_of, soil::SoilTable};
+use sojourn_core::{
+    CoreError, body::Body, error::in_range, params, plan::digest_of, rover::Rover, soil::SoilTable,
+};
 use std::{collections::BTreeMap, path::Path};
 
 /// File of the settings, below the configuration folder.
 pub const SETTINGS_FILE: &str = "verification.yaml";
 /// Folder of the channel dictionary, below the configuration folder.
 pub const TELEMETRY_DIR: &str = "telemetry";
+/// Folder of the rovers' electrical and thermal figures, below the configuration folder.
+pub const POWER_DIR: &str = "power";
 /// File of the soils, below the configuration folder.
 pub const SOILS_FILE: &str = "soils.yaml";
 
@@ -331,12 +336,14 @@ pub struct Setup {
     pub settings: Settings,
     /// The soils of the classes, and what unlabelled ground may be.
     pub soils: SoilTable,
+    /// Electrical and thermal figures by the rover's name; a rover without gets them scaled from its mass.
+    pub power: BTreeMap<String, PowerFile>,
     /// SHA-256 over all of it, hex: two reports with the same digests of plan, site, rover and set-up are the same report.
     pub digest: String,
 }
 
 impl Setup {
-    /// Reads `telemetry/*.yaml`, `verification.yaml` and `soils.yaml` of a configuration folder.
+    /// Reads `telemetry/*.yaml`, `verification.yaml`, `soils.yaml` and `power/*.yaml` of a configuration folder.
     ///
     /// # Errors
     /// [`CoreError`] that names the file and the key.
@@ -345,6 +352,7 @@ impl Setup {
             Dictionary::load(&config_dir.join(TELEMETRY_DIR))?,
             Settings::load(&config_dir.join(SETTINGS_FILE))?,
             SoilTable::load(&config_dir.join(SOILS_FILE))?,
+            PowerFile::load_all(&config_dir.join(POWER_DIR))?,
         )
     }
 
@@ -356,17 +364,29 @@ impl Setup {
         dictionary: Dictionary,
         settings: Settings,
         soils: SoilTable,
+        power: BTreeMap<String, PowerFile>,
     ) -> Result<Self, CoreError> {
         let digest = digest_of(
             "verification",
-            &(&settings, &soils, format!("{dictionary:?}")),
+            &(&settings, &soils, &power, format!("{dictionary:?}")),
         )?;
         Ok(Self {
             dictionary,
             settings,
             soils,
+            power,
             digest,
         })
+    }
+
+    /// Ratings of a rover on a body.
+    #[must_use]
+    pub fn plate(&self, rover: &Rover, body: &Body) -> Nameplate {
+        let scaled = Nameplate::of(rover, body);
+        match self.power.get(&rover.name) {
+            Some(file) => scaled.with(file),
+            None => scaled,
+        }
     }
 }
 

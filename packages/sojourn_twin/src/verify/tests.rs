@@ -262,7 +262,13 @@ fn samples_are_the_same_on_any_number_of_threads() {
     assert!(one.passed, "{}", one.reason);
     let mut settings = setup.settings.clone();
     settings.monte_carlo.seed = 2;
-    let other = Setup::new(setup.dictionary.clone(), settings, setup.soils.clone()).unwrap();
+    let other = Setup::new(
+        setup.dictionary.clone(),
+        settings,
+        setup.soils.clone(),
+        setup.power.clone(),
+    )
+    .unwrap();
     let other = verify(
         &plan,
         &site,
@@ -368,4 +374,40 @@ fn every_rover_of_the_suite_can_be_verified() {
         counts.push(report.channels.len());
     }
     assert!(counts[0] > 300 && counts[4] < counts[0] - 50, "{counts:?}");
+}
+
+#[test]
+fn panels_give_by_the_time_of_sol_and_the_dust() {
+    let site = site_from(60, |_, _| 0.0);
+    let plan = plan_over(&site, &perseverance(), &[[15.0, 30.0], [45.0, 30.0]]);
+    let left = |start_hour: f64, opacity: f64, solar: bool| {
+        let mut setup = setup();
+        let mars = setup.settings.environment.get_mut("mars").unwrap();
+        (mars.start_hour, mars.opacity) = (start_hour, opacity);
+        // the heaters are not what this is about
+        (mars.warmest_c, mars.coldest_c) = (-30.0, -30.0);
+        if solar {
+            let file = setup.power.get_mut("perseverance").unwrap();
+            file.source = crate::power::Source::Solar {
+                area_m2: 3.0,
+                efficiency: 0.25,
+                flux_wpm2: 590.0,
+            };
+        }
+        let report = verify(
+            &plan,
+            &site,
+            &perseverance(),
+            &setup,
+            VerifyOptions::nominal(),
+        )
+        .unwrap();
+        let charge = report.channels.iter().find(|c| c.name == "battery.charge");
+        charge.unwrap().min
+    };
+    let (noon, night) = (left(12.0, 0.5, true), left(23.0, 0.5, true));
+    assert!(noon > left(12.0, 3.0, true) && left(12.0, 3.0, true) > night - 1e-12);
+    assert!(noon > night + 0.01, "{noon} {night}");
+    // a generator does not care
+    assert!((left(12.0, 0.5, false) - left(23.0, 0.5, false)).abs() < 1e-9);
 }

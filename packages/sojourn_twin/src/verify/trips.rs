@@ -2,8 +2,8 @@
 //! nothing can break has to be marked so.
 
 use super::*;
-use crate::noise;
 use crate::testing::{perseverance, plan_over, setup, site_from};
+use crate::{nameplate::Nameplate, noise};
 use rayon::prelude::*;
 use sojourn_core::{
     classes::TerrainClass,
@@ -61,7 +61,7 @@ impl Bad {
         (self.plan)(&mut plan);
         let body = self.site.manifest.body.clone();
         let elevation = self.site.layers.remove("elevation").unwrap();
-        let mut plate = Nameplate::of(&self.rover, &body);
+        let mut plate = setup.plate(&self.rover, &body);
         (self.plate)(&mut plate);
         let (o, s) = (elevation.origin_m(), elevation.size_m());
         let mut conditions = Conditions::nominal();

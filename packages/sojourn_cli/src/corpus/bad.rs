@@ -113,11 +113,16 @@ const ON_PAPER: &[(&str, &[&str], Spoil)] = &[
         }
     }),
     ("a segment too long", &["command"], |p, v, k| {
-        let i = k % (p.waypoints.len() - 1);
+        let i = k % 2;
         let (a, _) = ends(p, i);
-        let (_, b) = ends(p, i + 1);
+        // Two segments may be no longer than one may be: as many are joined as it takes.
+        let last = p.waypoints.len() - 1;
+        let j = (i + 1..last)
+            .find(|&j| geometry::distance_m(a, ends(p, j).1) > 13.0)
+            .unwrap_or(last);
+        let (_, b) = ends(p, j);
         if let Some(list) = v["waypoints"].as_array_mut() {
-            list.remove(i);
+            list.drain(i..j);
         }
         v["waypoints"][i]["corridor"] = json!(geometry::corridor(a, b, 6.0));
         measured(v);

@@ -41,6 +41,9 @@ pub enum Command {
     /// Worlds to drive in: made from a seed or on a real elevation model, measured, drawn, exported.
     #[command(subcommand)]
     World(crate::commands::world::WorldCommand),
+    /// Data sets for people who train networks.
+    #[command(subcommand)]
+    Dataset(crate::commands::dataset::DatasetCommand),
     /// Plans a route, or checks a plan from anywhere (`plan check`).
     #[command(
         args_conflicts_with_subcommands = true,

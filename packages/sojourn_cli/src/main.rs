@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => sojourn_cli::demo::demo(args),
         Command::Site(args) => commands::plan::site(args),
         Command::World(command) => commands::world::world(command),
+        Command::Dataset(command) => commands::dataset::dataset(command),
         Command::Plan(args) => commands::plan::plan(args),
         Command::Verify(args) => commands::verify::verify(args),
         Command::Approve(args) => commands::gate::approve(args),

@@ -11,6 +11,7 @@ use sojourn_twin::{
     folder::{View, WorldFolder},
     world::World,
 };
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Longest side of a picture, pixels.
@@ -34,6 +35,27 @@ pub fn colour(class: TerrainClass) -> [u8; 3] {
         TerrainClass::ShadowOrNoData => [30, 30, 30],
         TerrainClass::Unknown => [128, 128, 128],
     }
+}
+
+/// The style that QGIS takes for `classes.tif` when it lies beside it: names and colours of the classes.
+#[must_use]
+pub fn classes_style() -> String {
+    let mut entries = String::new();
+    for t in &ALL {
+        let [r, g, b] = colour(t.class);
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            entries,
+            "        <paletteEntry value=\"{}\" label=\"{}\" color=\"#{r:02x}{g:02x}{b:02x}\" alpha=\"255\"/>",
+            t.class.code(),
+            t.name.replace('_', " ")
+        );
+    }
+    format!(
+        "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n<qgis version=\"3.22\">\n  <pipe>\n    \
+        <rasterrenderer type=\"paletted\" band=\"1\" opacity=\"1\" alphaBand=\"-1\">\n      <colorPalette>\n{entries}      \
+        </colorPalette>\n    </rasterrenderer>\n  </pipe>\n</qgis>\n"
+    )
 }
 
 /// Draws the truth (`hillshade.png`, `classes.png`) into one folder and, where there is an image from orbit, `ortho.png`

@@ -14,7 +14,12 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use sojourn_core::{
-    CoreError, body::Body, classes::TerrainClass, files, plan::sha256_hex, site::Site,
+    CoreError,
+    body::Body,
+    classes::TerrainClass,
+    files,
+    plan::sha256_hex,
+    site::{Manifest, Site},
 };
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
@@ -153,8 +158,12 @@ impl WorldFolder {
         let truth = dir.join(TRUTH);
         self.truth.save(&truth)?;
         let world = self.world(&View::everything())?;
-        let (table, text) = rocks_table(world.rocks_in(world.region_m()));
+        let (table, text) = rocks_table(world.rocks_in(world.region_m()), &self.site.manifest);
         files::write_atomic(&truth.join(&table.file), text.as_bytes())?;
+        files::write_atomic(
+            &truth.join("rocks.vrt"),
+            rocks_layer(&table.file).as_bytes(),
+        )?;
         self.document.rocks = Some(table);
         let text = serde_json::to_string_pretty(&self.document)
             .map_err(|e| CoreError::format(DOCUMENT, e.to_string()))?;
@@ -234,8 +243,18 @@ pub fn open(dir: &Path, params: &WorldParams) -> Result<(World, Body), TwinError
     Ok((world, folder.site.manifest.body))
 }
 
-/// The table as CSV, largest rocks first.
-fn rocks_table(mut rocks: Vec<Rock>) -> (RocksTable, String) {
+/// What makes QGIS (and all that reads with GDAL) see the table as points in the system of the other layers.
+fn rocks_layer(table: &str) -> String {
+    let name = table.trim_end_matches(".csv");
+    format!(
+        "<OGRVRTDataSource>\n  <OGRVRTLayer name=\"{name}\">\n    <SrcDataSource relativeToVRT=\"1\">{table}</SrcDataSource>\n    \
+        <GeometryType>wkbPoint</GeometryType>\n    <GeometryField encoding=\"PointFromColumns\" x=\"crs_x\" y=\"crs_y\"/>\n    \
+        <Field name=\"diameter_m\" type=\"Real\"/>\n    <Field name=\"height_m\" type=\"Real\"/>\n  </OGRVRTLayer>\n</OGRVRTDataSource>\n"
+    )
+}
+
+/// The table as CSV, largest rocks first; places in `map` metres and in the site's own reference system.
+fn rocks_table(mut rocks: Vec<Rock>, manifest: &Manifest) -> (RocksTable, String) {
     let all = rocks.len();
     rocks.sort_by(|a, b| {
         b.diameter_m
@@ -244,13 +263,21 @@ fn rocks_table(mut rocks: Vec<Rock>) -> (RocksTable, String) {
             .then(a.y_m.total_cmp(&b.y_m))
     });
     rocks.truncate(MOST_LISTED);
-    let mut text = String::from("x_m,y_m,diameter_m,height_m,reach_m,shape_key\n");
+    let mut text = String::from("x_m,y_m,diameter_m,height_m,reach_m,shape_key,crs_x,crs_y\n");
+    let (origin, per_unit) = (manifest.map_origin_crs, manifest.metres_per_crs_unit);
     for r in &rocks {
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
-            "{:.3},{:.3},{:.3},{:.3},{:.3},{}",
-            r.x_m, r.y_m, r.diameter_m, r.height_m, r.reach_m, r.shape_key
+            "{:.3},{:.3},{:.3},{:.3},{:.3},{},{:.7},{:.7}",
+            r.x_m,
+            r.y_m,
+            r.diameter_m,
+            r.height_m,
+            r.reach_m,
+            r.shape_key,
+            origin[0] + r.x_m / per_unit[0],
+            origin[1] + r.y_m / per_unit[1]
         );
     }
     let table = RocksTable {

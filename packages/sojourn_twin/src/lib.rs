@@ -5,6 +5,7 @@
 //! [`render`] is its camera. Nothing here reads a clock, and the same seed gives the same bits.
 
 pub mod craters;
+pub mod dataset;
 pub mod error;
 pub mod folder;
 pub mod generate;

@@ -3,12 +3,14 @@
 pub mod bench;
 pub mod camera;
 pub mod check;
+pub mod dataset;
 pub mod eval;
 pub mod eval_clearance;
 pub mod eval_corpus;
 pub mod eval_drives;
 pub mod eval_slip;
 pub mod eval_twin;
+pub mod export_sdf;
 pub mod gate;
 pub mod launch;
 pub mod plan;

@@ -7,7 +7,7 @@ use crate::launch::places::Places;
 use crate::world_pictures;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use sojourn_core::rover::Rover;
+use sojourn_core::{files, rover::Rover, soil::SoilTable};
 use sojourn_twin::{
     folder::{TRUTH, WorldFolder},
     generate,
@@ -38,6 +38,21 @@ pub enum WorldCommand {
     /// Measures a world: cover and sizes of its rocks against Golombek's formula, slopes, classes.
     #[command(after_help = "Example:\n  sojourn world stats w/ --json")]
     Stats(StatsArgs),
+    /// Exports a piece of a world to Gazebo: height map, mesh, rocks, sun, gravity, air, and a rover from its file.
+    #[command(
+        name = "export-sdf",
+        after_help = "Examples:\n  sojourn world export-sdf w/ --rover perseverance --center 160,120 --size 50 --out gz/\n  \
+        sojourn world export-sdf --seed 7 --soil mixed --cfa 7% --size 40 --out gz/\n  gz sim -r gz/mars_7.sdf\n\n\
+        Without a world's folder one is made from --seed and --soil, just large enough. The rover stands where it can, as\n\
+        near to the middle as possible; manifest.json says how to get from the Gazebo world to map metres."
+    )]
+    ExportSdf(super::export_sdf::ExportSdfArgs),
+    /// Checks an exported world without Gazebo: digests, files, meshes, height map, joints, inertias.
+    #[command(
+        name = "check-sdf",
+        after_help = "Example:\n  sojourn world check-sdf gz/"
+    )]
+    CheckSdf(super::export_sdf::CheckSdfArgs),
     /// Draws a world: ortho.png as planners see it, hillshade.png and classes.png as it is.
     #[command(after_help = "Example:\n  sojourn world draw w/ --out pictures/")]
     Draw(DrawArgs),
@@ -123,6 +138,8 @@ pub fn world(command: &WorldCommand) -> CliResult {
         WorldCommand::Generate(args) => make_new(args),
         WorldCommand::FromSite(args) => make_on_site(args),
         WorldCommand::Stats(args) => tell_stats(args),
+        WorldCommand::ExportSdf(args) => super::export_sdf::export(args),
+        WorldCommand::CheckSdf(args) => super::export_sdf::check(args),
         WorldCommand::Draw(args) => draw(args),
     }
 }
@@ -158,7 +175,7 @@ fn asked(places: &Places, args: &MakeArgs) -> anyhow::Result<Recipe> {
 }
 
 /// "0.07" or "7%".
-fn share(text: &str) -> anyhow::Result<f64> {
+pub(crate) fn share(text: &str) -> anyhow::Result<f64> {
     let (number, unit) = match text.trim().strip_suffix('%') {
         Some(number) => (number.trim(), 100.0),
         None => (text.trim(), 1.0),
@@ -226,7 +243,11 @@ fn finish(mut folder: WorldFolder, rover: &Rover, args: &MakeArgs, bar: &Progres
     ground::add_slope(&mut folder.site, rover)?;
     folder.save(&args.out)?;
     sojourn_site::write_geotiffs(&folder.site, &args.out)?;
-    sojourn_site::write_geotiffs(&folder.truth, &args.out.join(TRUTH))?;
+    let truth = args.out.join(TRUTH);
+    sojourn_site::write_geotiffs(&folder.truth, &truth)?;
+    let style = world_pictures::classes_style();
+    files::write_atomic(&truth.join("classes.qml"), style.as_bytes())?;
+    write_soils(&truth)?;
     bar.set_message("drawing");
     world_pictures::draw(&folder, &args.out.join(TRUTH), &args.out)?;
     bar.finish_and_clear();
@@ -259,6 +280,17 @@ fn finish(mut folder: WorldFolder, rover: &Rover, args: &MakeArgs, bar: &Progres
         size_m[1]
     ));
     Ok(())
+}
+
+/// What the classes are made of, beside them.
+fn write_soils(truth: &Path) -> anyhow::Result<()> {
+    let file = Places::find().shared("config/soils.yaml")?;
+    SoilTable::load(&file)?;
+    let text = files::read_text(&file, sojourn_core::params::MAX_CONFIG_BYTES)?;
+    Ok(files::write_atomic(
+        &truth.join("soils.yaml"),
+        text.as_bytes(),
+    )?)
 }
 
 fn tell_stats(args: &StatsArgs) -> CliResult {

@@ -205,12 +205,54 @@ fn a_folder_comes_back_as_it_was() {
     let listed = back.document.rocks.as_ref().unwrap();
     assert_eq!(table.lines().count(), listed.listed + 1);
     assert_eq!(listed.rocks, a.rocks_in(a.region_m()).len());
+    assert!(dir.path().join("truth/rocks.vrt").is_file());
     // Truth of other terrain is refused.
     let mut other = generate(9, &mars(), &small("mixed")).unwrap();
     other.site.save(dir.path()).unwrap();
     let message = WorldFolder::load(dir.path()).unwrap_err().to_string();
     assert!(message.contains("terrain_digest"), "{message}");
     other.document.schema_version = 99;
+}
+
+#[test]
+fn relief_grows_with_length_as_hurst_says() {
+    let mut r = small("firm");
+    r.slope_deg = 0.0;
+    r.cover.shares.clear();
+    r.craters.per_km2_over_10m = 0.0;
+    r.rocks.cfa = 0.0;
+    let folder = generate(11, &mars(), &r).unwrap();
+    let world = folder.world(&View::everything()).unwrap();
+    // RMS of the difference over a lag, from a quarter of the elevation model's cells to four of them: far below the
+    // longest wavelength, where the law ends.
+    let mut points = Vec::new();
+    for lag in [0.25f64, 0.5, 1.0, 2.0, 4.0] {
+        let (mut sum, mut n) = (0.0, 0.0);
+        for k in 0..6000 {
+            let (x, y) = (
+                3.0 + 0.87 * f64::from(k % 80),
+                3.0 + 0.91 * f64::from(k / 80),
+            );
+            let d = world.height_m(x + lag, y).unwrap() - world.height_m(x, y).unwrap();
+            sum += d * d;
+            n += 1.0;
+        }
+        points.push((lag.ln(), 0.5 * (sum / n).ln()));
+    }
+    let n = points.len() as f64;
+    let mean = points
+        .iter()
+        .fold((0.0, 0.0), |m, p| (m.0 + p.0 / n, m.1 + p.1 / n));
+    let (mut over, mut under) = (0.0, 0.0);
+    for p in &points {
+        over += (p.0 - mean.0) * (p.1 - mean.1);
+        under += (p.0 - mean.0) * (p.0 - mean.0);
+    }
+    let hurst = over / under;
+    assert!(
+        (hurst - crate::world::HURST).abs() < 0.1,
+        "{hurst} {points:?}"
+    );
 }
 
 #[test]

@@ -6,7 +6,8 @@ use crate::cli_error::CliResult;
 use crate::ground;
 use crate::launch::places::Places;
 use crate::sdf::{
-    self, Collision, ExportParams, MANIFEST, MANIFEST_VERSION, Manifest, Plot, Version,
+    self, Collision, ExportParams, MANIFEST, MANIFEST_VERSION, Manifest, Plot, Version, describe,
+    xml,
 };
 use clap::Args;
 use sojourn_core::{files, rover::Rover};
@@ -260,6 +261,13 @@ fn write_manifest(manifest: &Manifest, out: &Path) -> anyhow::Result<()> {
 /// One sentence that names the file and what is wrong.
 pub fn check(args: &CheckSdfArgs) -> CliResult {
     let (manifest, checked) = sdf::check::folder(&args.dir)?;
+    let debians = Path::new(describe::DEBIANS);
+    if manifest.export.sdf == Version::V1_9 && debians.join("root.sdf").is_file() {
+        let file = args.dir.join(format!("{}.sdf", manifest.export.name));
+        let text = files::read_text(&file, 256 << 20)?;
+        describe::conforms(&xml::Node::read(&text)?, debians)
+            .map_err(|e| anyhow::anyhow!("{}: {e}", file.display()))?;
+    }
     if args.json {
         let mut document = serde_json::to_value(&checked)?;
         document["ok"] = true.into();

@@ -2,6 +2,7 @@
 //! rover.
 
 pub mod check;
+pub mod describe;
 pub mod rover;
 pub mod terrain;
 pub mod xml;

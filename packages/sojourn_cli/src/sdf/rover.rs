@@ -54,7 +54,7 @@ pub fn model(rover: &Rover, version: Version, pose: [f64; 6], gravity_mps2: f64)
     let parts = parts(rover);
     let mut model = Node::new("model")
         .with("name", &rover.name)
-        .holding([Node::numbers("pose", &pose), body(rover, &parts)]);
+        .holding([Node::numbers("pose", &pose), body(rover, &parts, version)]);
     for part in &parts {
         model.children.push(link(rover, part));
     }
@@ -215,7 +215,7 @@ fn material(rgb: [f64; 3]) -> Node {
 }
 
 /// The body with its sensors. Its centre of mass is where it puts the whole rover's where the rover file says.
-fn body(rover: &Rover, parts: &[Part]) -> Node {
+fn body(rover: &Rover, parts: &[Part], version: Version) -> Node {
     let carried: f64 = parts.iter().map(|p| p.mass_kg).sum();
     let moment: V3 = parts.iter().map(|p| p.mass_kg * p.origin).sum();
     let mass_kg = rover.mass_kg - carried;
@@ -256,7 +256,7 @@ fn body(rover: &Rover, parts: &[Part]) -> Node {
         ]));
     }
     link.children.push(imu(rover));
-    link.children.extend(cameras(rover));
+    link.children.extend(cameras(rover, version));
     link
 }
 
@@ -405,31 +405,34 @@ fn imu(rover: &Rover) -> Node {
 }
 
 /// The stereo pair: two cameras at one rate; the right one's projection carries the baseline.
-fn cameras(rover: &Rover) -> [Node; 2] {
+fn cameras(rover: &Rover, version: Version) -> [Node; 2] {
     let n = &rover.navcam;
     let pinhole = rover.navcam_pinhole();
     let down = n.down_deg.to_radians();
     [("left", 0.0), ("right", n.baseline_m)].map(|(side, right_m)| {
         let p = n.position_m;
-        let lens = Node::new("lens").holding([
-            Node::new("intrinsics").holding([
-                Node::numbers("fx", &[pinhole.fx]),
-                Node::numbers("fy", &[pinhole.fy]),
-                Node::numbers("cx", &[pinhole.cx]),
-                Node::numbers("cy", &[pinhole.cy]),
-                Node::text("s", 0),
-            ]),
-            Node::new("projection").holding([
+        let mut lens = Node::new("lens").holding([Node::new("intrinsics").holding([
+            Node::numbers("fx", &[pinhole.fx]),
+            Node::numbers("fy", &[pinhole.fy]),
+            Node::numbers("cx", &[pinhole.cx]),
+            Node::numbers("cy", &[pinhole.cy]),
+            Node::text("s", 0),
+        ])]);
+        let mut camera = Node::new("camera");
+        // Without these, which SDF 1.9 began without, the camera information lacks the baseline.
+        if version == Version::V1_11 {
+            lens.children.push(Node::new("projection").holding([
                 Node::numbers("p_fx", &[pinhole.fx]),
                 Node::numbers("p_fy", &[pinhole.fy]),
                 Node::numbers("p_cx", &[pinhole.cx]),
                 Node::numbers("p_cy", &[pinhole.cy]),
                 Node::numbers("tx", &[-pinhole.fx * right_m]),
                 Node::text("ty", 0),
-            ]),
-        ]);
-        let camera = Node::new("camera").holding([
-            Node::text("optical_frame_id", format!("navcam_{side}_optical_frame")),
+            ]));
+            let frame = format!("navcam_{side}_optical_frame");
+            camera.children.push(Node::text("optical_frame_id", frame));
+        }
+        let camera = camera.holding([
             Node::numbers("horizontal_fov", &[n.hfov_deg.to_radians()]),
             Node::new("image").holding([
                 Node::text("width", n.width),

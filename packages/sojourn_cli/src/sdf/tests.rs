@@ -290,3 +290,29 @@ fn the_shipped_worlds_are_made_from_their_seeds() {
     }
     assert!(seen >= 2);
 }
+
+/// The descriptions that Debian's sdformat 12 reads accept what is written for it.
+#[test]
+fn debians_sdformat_knows_every_element_of_1_9() {
+    let debians = std::path::Path::new(describe::DEBIANS);
+    if !debians.join("root.sdf").is_file() {
+        eprintln!("skipped: Debian's package sdformat-sdf is not installed");
+        return;
+    }
+    let folder = world(16.0);
+    for name in ["perseverance", "leo", "husky"] {
+        let export = export(&folder, &rover(name), &params(16.0, Version::V1_9)).unwrap();
+        let sdf = sdf_of(&export);
+        let looked_at = describe::conforms(&sdf, debians).unwrap();
+        assert!(looked_at > 300, "{looked_at}");
+        let text = sdf.document();
+        for (from, to) in [
+            ("<gravity>", "<gravitation>1</gravitation><gravity>"),
+            ("type=\"revolute\"", ""),
+            ("<mass>", "<mass>heavy"),
+        ] {
+            let bad = Node::read(&text.replacen(from, to, 1)).unwrap();
+            assert!(describe::conforms(&bad, debians).is_err(), "{to}");
+        }
+    }
+}

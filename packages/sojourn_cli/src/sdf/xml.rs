@@ -153,8 +153,24 @@ impl Node {
                     None
                 }
                 Event::Eof => break,
+                Event::GeneralRef(name) => {
+                    let name = name.decode()?;
+                    let meant = quick_xml::escape::resolve_predefined_entity(&name);
+                    let meant =
+                        meant.ok_or_else(|| anyhow::anyhow!("holds the entity &{name};"))?;
+                    if let Some(parent) = open.last_mut() {
+                        parent.text.push_str(meant);
+                    }
+                    None
+                }
+                Event::CData(t) => {
+                    if let Some(parent) = open.last_mut() {
+                        parent.text.push_str(t.decode()?.trim());
+                    }
+                    None
+                }
                 Event::Comment(_) | Event::Decl(_) => None,
-                _ => anyhow::bail!("holds CDATA, an entity or a document type"),
+                _ => anyhow::bail!("holds a document type or a processing instruction"),
             };
             if let Some(node) = finished {
                 match open.last_mut() {

@@ -183,13 +183,13 @@ fn left_image_640x480(bencher: Bencher) {
     drive(bencher, false);
 }
 
-/// A tile of 64 × 64 cells from the site: relief, rocks, classes.
+/// A tile of 256 × 256 cells from the site: relief, rocks, classes.
 #[divan::bench(sample_count = 30)]
 fn tile(bencher: Bencher) {
     let t = things();
     bencher
         .with_inputs(|| ground(&t.site).ok())
-        .bench_local_values(|world| world.and_then(|w| w.tile(20, 20)));
+        .bench_local_values(|world| world.and_then(|w| w.tile(4, 4)));
 }
 
 /// A control period of 0.1 s without images.

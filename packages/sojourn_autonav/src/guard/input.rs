@@ -1,0 +1,118 @@
+//! What the guard hears.
+
+use sojourn_core::{
+    Stamp,
+    health::{HealthLevel, NodeState},
+    kinematics::Velocity,
+};
+
+/// An input. Stamps are those of the messages.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A velocity that AutoNav asks for.
+    Command {
+        /// When it was decided.
+        stamp: Stamp,
+        /// The velocity.
+        velocity: Velocity,
+    },
+    /// Whether the executive lets the rover drive.
+    Permission {
+        /// When it was said.
+        stamp: Stamp,
+        /// A bundle is being driven.
+        active: bool,
+    },
+    /// A sample of the inertial unit, in `base_link`.
+    Imu {
+        /// When it was measured.
+        stamp: Stamp,
+        /// Rate, rad/s.
+        rate_radps: [f64; 3],
+        /// Specific force, m/s²; up when standing level.
+        force_mps2: [f64; 3],
+    },
+    /// The drives and the suspension.
+    Wheels {
+        /// When they were measured.
+        stamp: Stamp,
+        /// What was measured.
+        reading: WheelReading,
+    },
+    /// Speed over ground along the body's forward axis, as localization has it.
+    Ground {
+        /// Stamp of the estimate.
+        stamp: Stamp,
+        /// Speed, m/s.
+        speed_mps: f64,
+    },
+    /// A node's sign of life.
+    Heartbeat {
+        /// The node's name without namespace.
+        node: String,
+        /// When it was sent.
+        stamp: Stamp,
+        /// What it is doing.
+        state: NodeState,
+        /// How well it is.
+        level: HealthLevel,
+    },
+    /// The emergency stop is pressed or released. Carries no stamp: pressed is pressed.
+    EStop(bool),
+    /// How many publishers the ROS graph shows on the guard's output and on what it takes orders from.
+    Publishers(Publishers),
+    /// A control period has passed: decide.
+    Tick,
+}
+
+/// What the wheels and the suspension measure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WheelReading {
+    /// Mean speed of the rims, forward positive, m/s.
+    pub rim_mps: f64,
+    /// The suspension's angles; `None` when the rover does not measure them.
+    pub suspension: Option<SuspensionAngles>,
+    /// Greatest torque of a drive, N·m; `None` when the drives do not tell.
+    pub effort_nm: Option<f64>,
+}
+
+/// How the suspension stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SuspensionAngles {
+    /// Half the difference of the rockers' angles, radians.
+    pub differential_rad: f64,
+    /// Bogie against rocker, left and right, radians.
+    pub bogie_rad: [f64; 2],
+}
+
+/// Numbers of publishers; each of these topics has one rightful owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Publishers {
+    /// Of `cmd_vel`, the guard among them.
+    pub output: usize,
+    /// Of `cmd_vel_nav`.
+    pub command: usize,
+    /// Of `drive_goal`.
+    pub permission: usize,
+}
+
+impl Publishers {
+    /// As it should be.
+    pub const RIGHT: Self = Self {
+        output: 1,
+        command: 1,
+        permission: 1,
+    };
+
+    /// A topic that somebody else publishes too, if there is one.
+    pub(super) fn excess(&self) -> Option<String> {
+        [
+            ("cmd_vel", self.output),
+            ("cmd_vel_nav", self.command),
+            ("drive_goal", self.permission),
+        ]
+        .into_iter()
+        .find(|(_, n)| *n > 1)
+        .map(|(topic, n)| format!("{topic} has {n} publishers, expected 1"))
+    }
+}

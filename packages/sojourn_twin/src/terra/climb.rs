@@ -316,4 +316,19 @@ mod tests {
             }
         }
     }
+
+    /// Testbeds drive on level sand and up gentle slopes of loose soil, as they do in yards.
+    #[test]
+    fn small_wheels_are_not_stuck_on_level_sand() {
+        let (body, table) = (mars(), SoilTable::shipped().unwrap());
+        for name in ["osr", "testbed", "leo", "husky"] {
+            let file = crate::testing::config(&format!("rovers/{name}.yaml"));
+            let rover = Rover::load(&file).unwrap();
+            let climber = Climber::new(&rover, &body, &table);
+            let level = climber.climb(TerrainClass::SandRipples, 0.0).unwrap();
+            let slope = climber.climb(TerrainClass::LooseSoil, 5.0).unwrap();
+            assert!(!level.stuck && level.slip < 0.3, "{name}: {level:?}");
+            assert!(!slope.stuck && slope.slip < 0.5, "{name}: {slope:?}");
+        }
+    }
 }

@@ -16,6 +16,8 @@ pub const STEPS: usize = 32;
 const ENTRY_MAX_RAD: f64 = 1.5;
 /// Slip closer to a locked wheel than this is not told apart from it.
 const LOCKED: f64 = 1e-3;
+/// Radius of the wheels that the soils' shear modulus is given for, metres: those of the rovers they were fitted to.
+const SHEAR_RADIUS_M: f64 = 0.2625;
 
 /// What the ground does to a wheel that rolls forward.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -152,6 +154,9 @@ fn integrate(
     let peak_rad = (soil.theta_m_0 + soil.theta_m_slip * slip.abs()) * entry_rad;
     let stiffness = soil.k_c / b + soil.k_phi;
     let tan_phi = soil.friction_deg.to_radians().tan();
+    // The shear modulus is no constant of the soil: it is smaller under small patches (shear boxes give a millimetre where
+    // rover wheels give a centimetre). It is taken to shrink with the wheel, so that wheels of one shape slip alike.
+    let shear_m = soil.shear_m * (r / SHEAR_RADIUS_M).min(1.0);
     let step = entry_rad / STEPS as f64;
     let mut sums = [0.0f64; 6];
     let [load, thrust, resist, across, capacity, along] = &mut sums;
@@ -186,7 +191,7 @@ fn integrate(
             (jx * jx + jy * jy).sqrt()
         };
         let strength = soil.cohesion_pa + sigma * tan_phi;
-        let tau = strength * (1.0 - (-j / soil.shear_m).exp());
+        let tau = strength * (1.0 - (-j / shear_m).exp());
         let (tx, ty) = if j > 0.0 {
             (tau * jx / j, tau * jy / j)
         } else {
@@ -202,7 +207,7 @@ fn integrate(
     }
     let area = r * b * step;
     let side_gain = if sums[4] > 0.0 {
-        r * sums[5] / sums[4] / soil.shear_m
+        r * sums[5] / sums[4] / shear_m
     } else {
         0.0
     };

@@ -275,6 +275,7 @@ impl Drop for Supervisor {
 
 /// Makes the system send SIGTERM to the process when this launcher dies, so that not even SIGKILL leaves nodes behind;
 /// a node that gets it says a stop before it goes. The signal comes when the *thread* that starts the process ends.
+/// A launcher that a shell runs in the background ignores SIGINT; what it starts must hear it all the same.
 #[expect(
     unsafe_code,
     reason = "the wish can be made only between fork and exec, and std has no safe way in"
@@ -282,6 +283,8 @@ impl Drop for Supervisor {
 fn ends_with_the_launcher(command: &mut Command) {
     let launcher = getpid();
     let wish = move || {
+        // SAFETY: the default action is no handler of this program.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
         set_parent_process_death_signal(Some(Signal::TERM))?;
         // The launcher may have died before the wish was made.
         if getppid() == Some(launcher) {
@@ -290,7 +293,7 @@ fn ends_with_the_launcher(command: &mut Command) {
             Err(rustix::io::Errno::SRCH.into())
         }
     };
-    // SAFETY: between fork and exec only what is async-signal-safe may run; the closure makes two system calls and
+    // SAFETY: between fork and exec only what is async-signal-safe may run; the closure makes three system calls and
     // allocates nothing.
     unsafe { command.pre_exec(wish) };
 }

@@ -50,7 +50,8 @@ pub enum Command {
         subcommand_negates_reqs = true,
         after_help = "Examples:\n  sojourn plan --dtm dtm.tif --start 120,80 --goal 300,160 --out plan.json --xml plan.xml\n  \
             sojourn plan --site site/ --start lonlat:77.41,18.44 --goal crs:4587000,1093200 --out plan.json --json\n  \
-            sojourn plan --dtm dtm.tif --ortho ortho.tif --provider http://127.0.0.1:8000 --model some-vlm --start … --goal … --out plan.json"
+            sojourn plan --dtm dtm.tif --ortho ortho.tif --provider anthropic --talk talk/ --start … --goal … --out plan.json\n  \
+            sojourn plan --dtm dtm.tif --provider openai --base-url http://127.0.0.1:11434/v1 --model some-vlm --start … --goal … --out plan.json"
     )]
     Plan(Box<PlanArgs>),
     /// Drives a plan in the digital twin, as it is expected and under what is not known. Exit code 0 passed, 3 rejected.
@@ -159,18 +160,33 @@ pub struct SiteArgs {
     pub json: bool,
 }
 
-/// The model behind the planner's labels.
+/// The model that helps with the plan.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
-    /// Who labels the view of the ground: none, replay:FILE, or the URL of a server that speaks the Messages API.
-    #[arg(long, value_name = "SPEC", default_value = "none")]
+    /// Who is asked: geometric (or none: nobody), anthropic, openai, replay:FILE, or the URL of a server that speaks the
+    /// Messages API. Keys come from ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN) and OPENAI_API_KEY.
+    #[arg(long, value_name = "SPEC", default_value = "geometric")]
     pub provider: String,
-    /// Name of the model at the provider.
+    /// Base URL of the provider's server; without it ANTHROPIC_BASE_URL, OPENAI_BASE_URL or config/model.yaml.
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Name of the model at the provider; default is that of config/model.yaml.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub model: String,
-    /// Longest time to wait for its answer, seconds.
+    /// Longest time without a word from the server, seconds.
     #[arg(long, value_name = "S", default_value_t = 120.0)]
     pub model_timeout_s: f64,
+}
+
+impl ModelArgs {
+    /// The provider in one word, with its URL.
+    #[must_use]
+    pub fn spec(&self) -> String {
+        match &self.base_url {
+            Some(url) => format!("{}:{url}", self.provider),
+            None => self.provider.clone(),
+        }
+    }
 }
 
 /// `sojourn plan`
@@ -213,9 +229,28 @@ pub struct PlanArgs {
     /// Name of the plan, for people.
     #[arg(long)]
     pub name: Option<String>,
-    /// The model.
+    /// Who helps.
     #[command(flatten)]
     pub model: ModelArgs,
+    /// How models are talked to: budgets, protocol, allowed hosts; the shipped config/model.yaml without it.
+    #[arg(long, value_name = "FILE")]
+    pub model_config: Option<PathBuf>,
+    /// Folder for the conversation: transcript.json, views as PNG and report.html. A transcript.json that is there
+    /// already is taken up again where it broke off.
+    #[arg(long, value_name = "DIR")]
+    pub talk: Option<PathBuf>,
+    /// Folder of driving rules (*.md) that the model is told; config/knowledge without it.
+    #[arg(long, value_name = "DIR")]
+    pub knowledge: Option<PathBuf>,
+    /// Earlier drives: JSON list of {x_m, y_m, slip, stopped, date, note}.
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+    /// A note of the operator for the model.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub note: String,
+    /// Drives the plan in the digital twin; a rejection goes back to the model once.
+    #[arg(long)]
+    pub twin: bool,
     /// The plan to write.
     #[arg(long, value_name = "FILE", required = true)]
     pub out: Option<PathBuf>,

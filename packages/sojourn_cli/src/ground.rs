@@ -10,6 +10,7 @@ use sojourn_core::{
     rover::Rover,
     site::{ROUGHNESS, SLOPE, Site},
 };
+use sojourn_planner::{ModelConfig, Provider};
 use std::path::{Path, PathBuf};
 
 /// Largest difference between a raster's reference sphere and a planet's radius, as a share.
@@ -187,18 +188,24 @@ pub fn place(site: &Site, which: &str, text: &str) -> anyhow::Result<Xy> {
     sojourn_site::resolve(site, &place).map_err(of)
 }
 
-/// The provider of labels.
+/// Who helps with the plan, and how models are talked to.
 ///
 /// # Errors
 /// One sentence.
 pub fn provider(
     args: &ModelArgs,
-) -> anyhow::Result<Option<Box<dyn sojourn_planner::ModelProvider>>> {
-    Ok(sojourn_planner::provider_from(
-        &args.provider,
-        &args.model,
-        args.model_timeout_s,
-    )?)
+    config: Option<&Path>,
+) -> anyhow::Result<(Option<Box<dyn Provider>>, ModelConfig)> {
+    let config = match config {
+        Some(file) => {
+            let text = sojourn_core::files::read_text(file, 1 << 20)?;
+            ModelConfig::parse(&file.display().to_string(), &text)?
+        }
+        None => ModelConfig::shipped()?,
+    };
+    let config = config.patient(args.model_timeout_s)?;
+    let provider = sojourn_planner::provider_from(&args.spec(), &args.model, &config)?;
+    Ok((provider, config))
 }
 
 /// Makes sure, before any work, that a file can be written: its folder is there and takes files.

@@ -136,6 +136,15 @@ pub struct Feature {
     pub added_cost: f64,
     /// Whether the route may not enter it.
     pub forbids: bool,
+    /// Risk, 1 (none) to 5 (never enter), where a model gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<u8>,
+    /// What to do about it (`drive`, `drive_slow`, `skirt`, `avoid`, `inspect`), where a model said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Worth of a visit (`none`, `low`, `medium`, `high`), where a model said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub science: Option<String>,
     /// The model's or the person's words.
     pub note: String,
 }
@@ -152,6 +161,33 @@ pub enum ModelStatus {
     Refused,
     /// The provider did not answer; the plan stands on the elevation model alone.
     Failed,
+}
+
+/// How much of the protocol with a model is in a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelLevel {
+    /// The model labelled the ground and composed the route.
+    Full,
+    /// The model labelled the ground and chose among routes of the search.
+    PickOnly,
+    /// The model labelled the ground; the search alone made the route.
+    LabelsOnly,
+    /// Nothing of the model: the elevation model alone, with stricter limits.
+    GeometryOnly,
+}
+
+impl ModelLevel {
+    /// The name in documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::PickOnly => "pick_only",
+            Self::LabelsOnly => "labels_only",
+            Self::GeometryOnly => "geometry_only",
+        }
+    }
 }
 
 /// The model's part in a plan.
@@ -174,6 +210,15 @@ pub struct ModelStage {
     pub labels_accepted: usize,
     /// Labels refused, each with its reason.
     pub labels_refused: Vec<String>,
+    /// How much of the protocol it is; absent without a provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<ModelLevel>,
+    /// Rounds in which violations went back to the model.
+    #[serde(default)]
+    pub rounds: usize,
+    /// What a person should know before approving: disagreements, the critic's findings, soft violations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
 }
 
 impl ModelStage {
@@ -190,6 +235,9 @@ impl ModelStage {
                 .into(),
             labels_accepted: 0,
             labels_refused: Vec::new(),
+            level: None,
+            rounds: 0,
+            flags: Vec::new(),
         }
     }
 }

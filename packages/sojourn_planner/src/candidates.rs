@@ -65,7 +65,7 @@ impl Preset {
     }
 
     /// The same ground with this preset's costs.
-    fn map(self, map: &CostMap) -> CostMap {
+    pub(crate) fn map(self, map: &CostMap) -> CostMap {
         let mut out = map.clone();
         for (i, cost) in out.cost.iter_mut().enumerate() {
             *cost = self.cost(map, i);
@@ -237,7 +237,7 @@ pub(crate) fn measured(map: &CostMap, line: Vec<Xy>, preset: Preset) -> Option<C
 }
 
 /// The cells within `radius_m` of a path, each once, in order.
-fn near(map: &CostMap, cells: &[usize], radius_m: f64) -> Vec<usize> {
+pub(crate) fn near(map: &CostMap, cells: &[usize], radius_m: f64) -> Vec<usize> {
     let reach = (radius_m / map.cell_m()).ceil().max(1.0) as i64;
     let (cols, rows) = (map.cols() as i64, map.rows() as i64);
     let mut out = Vec::new();

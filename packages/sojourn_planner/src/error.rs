@@ -53,6 +53,9 @@ pub enum PlanError {
         /// Where it ends and what stops it.
         why: String,
     },
+    /// A person stopped the planning.
+    #[error("planning was stopped by the operator")]
+    Stopped,
     /// An input or the plan made is not sound.
     #[error(transparent)]
     Core(#[from] CoreError),

@@ -13,17 +13,22 @@ mod line;
 pub mod model;
 mod params;
 mod route;
+pub mod score;
 mod search;
 mod segments;
 mod smooth;
 mod stand;
 pub mod validator;
+mod way;
 mod waypoints;
+mod workshop;
 pub mod xml;
 
 pub use candidates::{Candidate, Preset, candidates, open_ground};
 pub use error::PlanError;
-pub use model::{ModelExchange, ModelProvider, ProviderError, provider_from};
+pub use model::{
+    Assistance, Briefing, ModelConfig, ModelRecord, Provider, ProviderError, provider_from,
+};
 pub use params::NodeParams;
 pub use route::{PlanOutcome, PlanRequest, PlanStats, plan};
 pub use validator::{Code, Verdict, Violation, validate};

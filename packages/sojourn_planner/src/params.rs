@@ -14,11 +14,11 @@ pub struct NodeParams {
     pub rover_file: String,
     /// Constraints, used when a request brings none.
     pub mission_file: String,
-    /// `none`, `replay:FILE` or `http://HOST:PORT`.
+    /// As [`crate::provider_from`] takes it: `none`, `anthropic`, `openai`, either with `:URL`, a URL or `replay:FILE`.
     pub provider: String,
-    /// Model to ask for.
+    /// Model to ask for; `default` is that of `config/model.yaml`.
     pub model: String,
-    /// Longest time for one request to the provider, seconds.
+    /// Longest time without a word from the provider, seconds.
     pub model_timeout_s: f64,
     /// Goes into the plan.
     pub seed: u64,

@@ -1,28 +1,18 @@
 //! From a request to a plan.
 
-use crate::cost::{Block, CostMap};
+use crate::cost::CostMap;
 use crate::error::PlanError;
-use crate::least_cost::{Enclosed, Found};
-use crate::model::{self, ModelExchange, ModelProvider};
-use crate::search::{line_of, search};
-use crate::segments::split;
-use crate::stand::{Stander, Trouble};
-use crate::validator::{Ground, Limits, Verdict, check_plan};
-use crate::waypoints::Maker;
+use crate::model::{Assistance, ModelRecord, advise};
+use crate::validator::{Ground, Limits, Verdict};
+use crate::way::{blame_labels, find};
+use crate::workshop::Workshop;
 use sojourn_core::CoreError;
 use sojourn_core::constraints::Constraints;
-use sojourn_core::geometry::{Xy, distance_m, length_m};
-use sojourn_core::plan::{Feature, Goal, ModelStage, PLAN_SCHEMA_VERSION, Plan, Start, digest_of};
+use sojourn_core::geometry::{Xy, distance_m};
+use sojourn_core::plan::{Feature, ModelStage, Plan};
 use sojourn_core::raster::Raster;
 use sojourn_core::rover::Rover;
 use sojourn_core::site::Site;
-
-/// Rounds of search in which places where the rover cannot stand are closed, one after another.
-const MAX_ROUNDS: usize = 40;
-/// Ground around a place where the rover cannot stand that is looked at together with it, metres.
-const LOOK_AROUND_M: f64 = 10.0;
-/// Ground closed around such a place, metres: nobody threads a rover between two of them.
-const STAND_CLEAR_M: f64 = 0.75;
 
 /// What to plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +52,7 @@ pub struct PlanOutcome {
     /// Figures of the search.
     pub stats: PlanStats,
     /// What was said between planner and model; `None` without a provider.
-    pub model: Option<ModelExchange>,
+    pub model: Option<ModelRecord>,
 }
 
 /// Plans a route. The same input gives the same plan, bit for bit.
@@ -74,86 +64,46 @@ pub fn plan(
     site: &Site,
     rover: &Rover,
     constraints: &Constraints,
-    provider: Option<&dyn ModelProvider>,
+    assistance: Option<&Assistance<'_>>,
 ) -> Result<PlanOutcome, PlanError> {
     constraints.check("constraints")?;
     rover.check("rover")?;
-    let elevation = site.elevation()?;
-    check_ends(request, elevation, constraints)?;
-    let measured = CostMap::new(elevation, rover, constraints, &[])?;
-    let ends = [("start", request.start_m), ("goal", request.goal_m)];
-    for (which, p) in ends {
-        check_open(&measured, which, p, &[])?;
-    }
-    let (stage, features, exchange) = match provider {
-        Some(p) => model::consult(p, request, site, constraints)?,
-        None => (ModelStage::none(), Vec::new(), None),
-    };
-    let mut map = if features.is_empty() {
-        measured.clone()
-    } else {
-        CostMap::new(elevation, rover, constraints, &features)?
-    };
-    for (which, p) in ends {
-        check_open(&map, which, p, &features)?;
-    }
+    check_ends(request, site.elevation()?, constraints)?;
     let limits = Limits::shipped()?;
     let ground = Ground::new(site, rover, constraints, &limits)?;
-    let checks = Checks {
-        stander: Stander::new(rover, elevation),
-        ground: &ground,
-    };
-    let (chain, stats) = match find(&mut map, request, constraints, &checks) {
-        Ok(found) => found,
-        Err(e) => {
-            return Err(blame_labels(
-                e,
-                measured,
-                request,
-                constraints,
-                &checks,
-                &features,
-            ));
-        }
-    };
-    let waypoints = Maker {
-        map: &map,
-        rover,
-        constraints,
-        features: &features,
+    let shop = Workshop::new(request, site, rover, constraints, &ground);
+    let measured = shop.map(&[])?;
+    for (which, p) in [("start", request.start_m), ("goal", request.goal_m)] {
+        check_open(&measured, which, p, &[])?;
     }
-    .make(request.start_m, &chain);
-    let [x_m, y_m] = request.start_m;
-    let first = chain.first().copied().unwrap_or(request.goal_m);
-    let mut plan = Plan {
-        schema_version: PLAN_SCHEMA_VERSION,
-        name: request.name.clone(),
-        site_digest: site.terrain_digest()?,
-        body: site.manifest.body.clone(),
-        rover: rover.name.clone(),
-        rover_digest: digest_of("rover", rover)?,
-        constraints_digest: digest_of("constraints", constraints)?,
-        seed: request.seed,
-        start: Start {
-            x_m,
-            y_m,
-            yaw_rad: (first[1] - y_m).atan2(first[0] - x_m),
-        },
-        goal: Goal {
-            x_m: request.goal_m[0],
-            y_m: request.goal_m[1],
-            tolerance_m: constraints.goal_tolerance_m,
-        },
-        waypoints,
-        distance_m: 0.0,
-        features,
-        keep_out: constraints.keep_out.clone(),
-        model: stage,
-    };
-    plan.distance_m = length_m(&plan.line());
-    plan.check("plan")?;
+    match assistance {
+        Some(assistance) => advise(&shop, assistance),
+        None => searched(&shop, ModelStage::none(), &[], None),
+    }
+}
+
+/// The plan that the search makes alone over the labels; `stricter` is a mission with less of everything.
+pub(crate) fn searched(
+    shop: &Workshop<'_>,
+    stage: ModelStage,
+    features: &[Feature],
+    stricter: Option<&Constraints>,
+) -> Result<PlanOutcome, PlanError> {
+    let request = shop.request;
+    let mission = stricter.unwrap_or(shop.mission);
+    let mut map = shop.map_for(features, mission)?;
+    for (which, p) in [("start", request.start_m), ("goal", request.goal_m)] {
+        check_open(&map, which, p, features)?;
+    }
+    let (chain, stats) = find(&mut map, request, mission, &shop.checks).map_err(|e| match shop
+        .map_for(&[], mission)
+    {
+        Ok(measured) => blame_labels(e, measured, request, mission, &shop.checks, features),
+        Err(other) => other,
+    })?;
+    let plan = shop.document(&chain, &map, features, stage)?;
     // The last word on every plan, whatever made it.
-    let verdict = check_plan(&plan, &ground)?;
+    let verdict = shop.judge(&plan)?;
     if let Some(wrong) = verdict.hard().next() {
         return Err(PlanError::NoRoute {
             x_m: request.goal_m[0],
@@ -165,7 +115,7 @@ pub fn plan(
         plan,
         verdict,
         stats,
-        model: exchange,
+        model: None,
     })
 }
 
@@ -231,211 +181,4 @@ pub(crate) fn check_open(
         y_m: p[1],
         why: index.map_or_else(|| "lies off the map".into(), |i| map.explain(i, features)),
     })
-}
-
-/// What a way has to pass before it becomes a plan.
-struct Checks<'a> {
-    stander: Stander<'a>,
-    ground: &'a Ground<'a>,
-}
-
-impl Checks<'_> {
-    /// Every place that is not sound, in order along the way.
-    fn troubles(&self, start: Xy, chain: &[Xy]) -> Vec<Trouble> {
-        let line: Vec<Xy> = std::iter::once(start)
-            .chain(chain.iter().copied())
-            .collect();
-        let mut out = self.stander.troubles(start, chain);
-        out.extend(self.ground.troubles(&line));
-        out
-    }
-}
-
-/// Searches, closes what the rover cannot stand on, searches again.
-fn find(
-    map: &mut CostMap,
-    request: &PlanRequest,
-    c: &Constraints,
-    checks: &Checks<'_>,
-) -> Result<(Vec<Xy>, PlanStats), PlanError> {
-    let [x_m, y_m] = request.goal_m;
-    let no_route = |why: String| PlanError::NoRoute { x_m, y_m, why };
-    let mut stats = PlanStats {
-        cells: map.block.len(),
-        cell_m: map.cell_m(),
-        expanded: 0,
-        rounds: 0,
-        straight_m: distance_m(request.start_m, request.goal_m),
-    };
-    let mut trouble: Option<Trouble> = None;
-    for _ in 0..MAX_ROUNDS {
-        stats.rounds += 1;
-        let chain = match search_chain(map, request, c, &mut stats) {
-            Ok(chain) => chain,
-            Err(why) => {
-                return Err(no_route(match &trouble {
-                    Some(t) => format!(
-                        "{why}; ways over ({:.1}, {:.1}) are closed because the rover would stand there with {}",
-                        t.at[0], t.at[1], t.what
-                    ),
-                    None => why,
-                }));
-            }
-        };
-        let troubles = checks.troubles(request.start_m, &chain);
-        let ends = [map.index(request.start_m), map.index(request.goal_m)];
-        let mut closed = false;
-        let mut looked: Vec<Xy> = Vec::new();
-        for t in &troubles {
-            if !ends.contains(&map.index(t.at)) {
-                map.close(t.at, STAND_CLEAR_M.max(0.71 * map.cell_m()));
-                closed = true;
-            }
-            // Where there is one bad place there are more beside it: look around once for all that are near.
-            if looked
-                .iter()
-                .all(|p| distance_m(*p, t.at) > 0.5 * LOOK_AROUND_M)
-            {
-                looked.push(t.at);
-                for p in map.open_around(t.at, LOOK_AROUND_M) {
-                    if checks.stander.trouble(p, t.yaw_rad).is_some() {
-                        map.close(p, STAND_CLEAR_M);
-                    }
-                }
-            }
-        }
-        // What was closed around a trouble must not close the ends themselves.
-        for end in ends.into_iter().flatten() {
-            if map.block[end] == Block::Stand {
-                map.block[end] = Block::Free;
-            }
-        }
-        let Some(first) = troubles.into_iter().next() else {
-            return Ok((chain, stats));
-        };
-        if !closed {
-            return Err(no_route(format!(
-                "the rover would stand at ({:.1}, {:.1}) with {}",
-                first.at[0], first.at[1], first.what
-            )));
-        }
-        trouble = Some(first);
-    }
-    Err(no_route(match trouble {
-        Some(t) => format!(
-            "after {MAX_ROUNDS} searches the rover would still stand at ({:.1}, {:.1}) with {}",
-            t.at[0], t.at[1], t.what
-        ),
-        None => "no search was made".into(),
-    }))
-}
-
-/// Cells, straight lines, segments; a second search keeps off narrow passages when no segment of the least length fits
-/// through those of the first. The error is the reason for people.
-fn search_chain(
-    map: &CostMap,
-    request: &PlanRequest,
-    c: &Constraints,
-    stats: &mut PlanStats,
-) -> Result<Vec<Xy>, String> {
-    let line = search_line(map, request, stats)?;
-    if let Some(chain) = split(map, &line, c) {
-        return Ok(chain);
-    }
-    let wide = map.without_narrows(&[request.start_m, request.goal_m]);
-    search_line(&wide, request, stats)
-        .ok()
-        .and_then(|line| split(&wide, &line, c))
-        .ok_or_else(|| {
-            format!(
-                "the way of {:.1} m is too narrow and winding for straight segments of {} to {} m",
-                length_m(&line),
-                c.segment_min_m,
-                c.segment_max_m
-            )
-        })
-}
-
-fn search_line(
-    map: &CostMap,
-    request: &PlanRequest,
-    stats: &mut PlanStats,
-) -> Result<Vec<Xy>, String> {
-    let (Some(start), Some(goal)) = (map.index(request.start_m), map.index(request.goal_m)) else {
-        return Err("start or goal is off the map".into());
-    };
-    match search(map, start, goal) {
-        Some(Found::Path(path)) => {
-            stats.expanded += path.expanded;
-            line_of(map, &path.cells, request.start_m, request.goal_m)
-                .ok_or_else(|| "the way around the first or last cell is too narrow".into())
-        }
-        Some(Found::Enclosed(Enclosed { reached, nearest })) => {
-            stats.expanded += reached;
-            Err(enclosed(map, request, reached, nearest))
-        }
-        None => Err("start or goal lies on closed ground".into()),
-    }
-}
-
-/// What stops the way to the goal: the first closed ground on the straight line from the nearest reachable place.
-fn enclosed(map: &CostMap, request: &PlanRequest, reached: usize, nearest: usize) -> String {
-    let p = map.centre(nearest);
-    let mut wall = None;
-    crate::line::cells_along(map, p, request.goal_m, |i, _| {
-        if !map.free(i) {
-            wall = Some(i);
-        }
-        wall.is_none()
-    });
-    let area_m2 = reached as f64 * map.cell_m() * map.cell_m();
-    let stopped = wall.map_or_else(String::new, |i| {
-        let q = map.centre(i);
-        format!(
-            ", stopped by ground at ({:.1}, {:.1}) that {}",
-            q[0],
-            q[1],
-            map.explain(i, &[])
-        )
-    });
-    format!(
-        "the {area_m2:.0} m² that can be driven from the start end {:.1} m short of it at ({:.1}, {:.1}){stopped}",
-        distance_m(p, request.goal_m),
-        p[0],
-        p[1]
-    )
-}
-
-/// When the labels alone stand in the way, the sentence says so.
-fn blame_labels(
-    error: PlanError,
-    mut measured: CostMap,
-    request: &PlanRequest,
-    c: &Constraints,
-    checks: &Checks<'_>,
-    features: &[Feature],
-) -> PlanError {
-    let forbidding: Vec<String> = features
-        .iter()
-        .enumerate()
-        .filter(|(_, f)| f.forbids)
-        .map(|(k, f)| {
-            format!(
-                "{k} \"{}\" (confidence {:.2})",
-                f.class.traits().name,
-                f.confidence
-            )
-        })
-        .collect();
-    if forbidding.is_empty() || find(&mut measured, request, c, checks).is_err() {
-        return error;
-    }
-    PlanError::NoRoute {
-        x_m: request.goal_m[0],
-        y_m: request.goal_m[1],
-        why: format!(
-            "the model's labels that forbid ground close every way that the elevation model leaves open: {}",
-            forbidding.join(", ")
-        ),
-    }
 }

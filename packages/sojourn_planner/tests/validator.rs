@@ -90,7 +90,7 @@ fn feature(id: &str, class: &str, risk: u8, action: &str, outline: &[Xy]) -> Val
         .map(|[x, y]| json!({"x_m": x, "y_m": y}))
         .collect();
     json!({"id": id, "terrain_class": class, "outline": outline, "risk": risk, "action": action,
-           "confidence": "high", "evidence_view_ids": ["v1"], "note": "seen"})
+           "confidence": "high", "science_value": "none", "evidence_view_ids": ["v1"], "note": "seen"})
 }
 
 fn square(c: Xy, half: f64) -> Vec<Xy> {

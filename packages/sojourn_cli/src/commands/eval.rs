@@ -4,6 +4,7 @@
 use super::eval_clearance::{ClearanceArgs, clearance};
 use super::eval_corpus::{CorpusArgs, corpus};
 use super::eval_drives::{DrivesArgs, drives};
+use super::eval_planner::{PlannerArgs, planner};
 use super::eval_slip::{SlipArgs, slip};
 use super::eval_twin::{TwinArgs, twin};
 use crate::cli_error::CliResult;
@@ -43,6 +44,13 @@ pub enum EvalCommand {
             is drawn: relief below that distance, rocks, the rate of progress (config/drives.yaml, with sources)."
     )]
     Drives(DrivesArgs),
+    /// The planner's labels and routes against truth, for any provider.
+    #[command(
+        after_help = "Examples:\n  sojourn eval planner --scenes 1..51 --provider geometric --json\n  \
+            sojourn eval planner --scenes 1..51 --provider anthropic --base-url http://127.0.0.1:8080 --out eval/\n  \
+            sojourn eval planner --set worlds/ --provider openai --without crops,critic --json"
+    )]
+    Planner(Box<PlannerArgs>),
     /// Slip against slope for every class of ground, beside what rovers measured.
     #[command(
         after_help = "Examples:\n  sojourn eval slip --chart docs/slip_slope.png\n  sojourn eval slip --rover leo --body earth --json"
@@ -60,6 +68,7 @@ pub fn eval(command: &EvalCommand) -> CliResult {
         EvalCommand::Corpus(args) => corpus(args),
         EvalCommand::Twin(args) => twin(args),
         EvalCommand::Drives(args) => drives(args),
+        EvalCommand::Planner(args) => planner(args),
         EvalCommand::Slip(args) => slip(args),
     }
 }

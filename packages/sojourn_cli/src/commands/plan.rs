@@ -5,9 +5,17 @@ use crate::args::{GroundArgs, PlanArgs, SiteArgs};
 use crate::cli_error::{CliError, CliResult};
 use crate::ground;
 use crate::launch::places::Places;
+use sojourn_core::plan::Plan;
 use sojourn_core::{files, site::Site};
-use sojourn_planner::{PlanRequest, candidates, plan as make_plan, to_xml};
+use sojourn_planner::model::{Replay, Transcript, Watch, conversation_html};
+use sojourn_planner::{
+    Assistance, Briefing, ModelRecord, PlanRequest, Provider, candidates, plan as make_plan, to_xml,
+};
+use sojourn_twin::verify::{Setup, VerifyOptions, verify};
+use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Makes a site folder from a raster.
 ///
@@ -80,7 +88,13 @@ pub fn plan(args: &PlanArgs) -> CliResult {
     }
     let (rover, _) = ground::rover(&places, &args.rover)?;
     let (constraints, _) = ground::mission(&places, args.mission.as_deref())?;
-    let provider = ground::provider(&args.model)?;
+    let (provider, config) = ground::provider(&args.model, args.model_config.as_deref())?;
+    let provider = taken_up(provider, args.talk.as_deref())?;
+    let knowledge = match &args.knowledge {
+        Some(dir) => Some(dir.clone()),
+        None => places.shared("config/knowledge").ok(),
+    };
+    let briefing = Briefing::load(knowledge.as_deref(), args.history.as_deref(), &args.note)?;
     let site = ground::site(&places, &args.ground, &rover, None)?;
     let request = PlanRequest {
         name: args
@@ -91,8 +105,38 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         goal_m: ground::place(&site, "goal", goal)?,
         seed: args.seed,
     };
-    let outcome = make_plan(&request, &site, &rover, &constraints, provider.as_deref())?;
+    let cancel = interruptible()?;
+    let show = std::io::stderr().is_terminal();
+    let progress = |line: &str| {
+        if show {
+            eprintln!("{line}");
+        }
+    };
+    let watch = Watch {
+        cancel: &cancel,
+        progress: &progress,
+    };
+    let setup = Setup::load(&places.shared("config")?)?;
+    let twin = |plan: &Plan| twin_rejects(plan, &site, &rover, &setup);
+    let assistance = provider.as_deref().map(|provider| Assistance {
+        provider,
+        config: &config,
+        briefing: &briefing,
+        watch: &watch,
+        twin: args
+            .twin
+            .then_some(&twin as &sojourn_planner::model::Twin<'_>),
+    });
+    let outcome = make_plan(&request, &site, &rover, &constraints, assistance.as_ref()).map_err(
+        |e| match e {
+            sojourn_planner::PlanError::Stopped => CliError::Interrupted,
+            other => other.into(),
+        },
+    )?;
     let plan = &outcome.plan;
+    if let (Some(dir), Some(record)) = (&args.talk, &outcome.model) {
+        write_talk(dir, record, plan)?;
+    }
     let xml = to_xml(plan)?;
     let text = serde_json::to_string_pretty(plan)? + "\n";
     files::write_atomic(out, text.as_bytes())?;
@@ -133,6 +177,11 @@ pub fn plan(args: &PlanArgs) -> CliResult {
             "model_status": plan.model.status,
             "model_note": plan.model.note,
             "labels": plan.features.len(),
+            "model_level": plan.model.level,
+            "rounds": plan.model.rounds,
+            "flags": plan.model.flags,
+            "spent": outcome.model.as_ref().map(|m| m.spent),
+            "talk": args.talk,
             "site_digest": plan.site_digest,
             "body": plan.body.name,
             "rover": plan.rover,
@@ -156,5 +205,65 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         outcome.stats.straight_m,
         plan.model.note
     ));
+    Ok(())
+}
+
+/// The provider, and before it the conversation that broke off in this folder.
+fn taken_up(
+    provider: Option<Box<dyn Provider>>,
+    talk: Option<&Path>,
+) -> Result<Option<Box<dyn Provider>>, CliError> {
+    let begun = talk.map(|dir| dir.join(TRANSCRIPT));
+    match (provider, begun) {
+        (Some(live), Some(file)) if file.is_file() => {
+            let recorded = Replay::open(&file)?;
+            Ok(Some(Box::new(recorded.then(live))))
+        }
+        (provider, _) => Ok(provider),
+    }
+}
+
+const TRANSCRIPT: &str = "transcript.json";
+
+/// A flag that Ctrl-C sets.
+fn interruptible() -> Result<Arc<AtomicBool>, CliError> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The second one ends the program at once.
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag))?;
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    debug_assert!(!flag.load(Ordering::Relaxed));
+    Ok(flag)
+}
+
+/// Why the twin rejects a plan, if it does.
+fn twin_rejects(
+    plan: &Plan,
+    site: &Site,
+    rover: &sojourn_core::rover::Rover,
+    setup: &Setup,
+) -> Option<String> {
+    match verify(plan, site, rover, setup, VerifyOptions::standard()) {
+        Ok(report) if report.passed => None,
+        Ok(report) => Some(report.reason),
+        Err(e) => Some(e.to_string()),
+    }
+}
+
+/// Writes transcript, views and the page for people.
+fn write_talk(dir: &Path, record: &ModelRecord, plan: &Plan) -> CliResult {
+    let views = dir.join("views");
+    std::fs::create_dir_all(&views)
+        .map_err(|e| sojourn_core::CoreError::io(&views, "making the folder", e))?;
+    for v in &record.views {
+        files::write_atomic(&views.join(format!("{}.png", v.id)), &v.picture.png)?;
+    }
+    let transcript: &Transcript = &record.transcript;
+    files::write_atomic(&dir.join(TRANSCRIPT), transcript.text()?.as_bytes())?;
+    files::write_atomic(
+        &dir.join("report.html"),
+        conversation_html(record, plan).as_bytes(),
+    )?;
     Ok(())
 }

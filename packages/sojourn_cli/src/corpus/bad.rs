@@ -90,6 +90,9 @@ const ON_PAPER: &[(&str, &[&str], Spoil)] = &[
             source: "corpus".into(),
             added_cost: 8.0,
             forbids: true,
+            risk: None,
+            action: None,
+            science: None,
             note: String::new(),
         }]);
     }),
@@ -394,6 +397,9 @@ fn sand(class: TerrainClass, polygon: [Xy; 4]) -> Feature {
         source: "corpus".into(),
         added_cost: 2.0,
         forbids: false,
+        risk: None,
+        action: None,
+        science: None,
         note: String::new(),
     }
 }

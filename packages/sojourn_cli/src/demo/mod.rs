@@ -141,7 +141,7 @@ fn mark(args: &DemoArgs, name: &str) -> Value {
         "mission": args.mission,
         "seed": args.seed,
         "distance_m": args.distance,
-        "provider": args.model.provider,
+        "provider": args.model.spec(),
         "sojourn": env!("CARGO_PKG_VERSION"),
     })
 }
@@ -177,7 +177,7 @@ fn basis(args: &DemoArgs, places: &Places, name: &str) -> Result<Basis, CliError
     let (rover, rover_file) = ground::rover(places, &args.rover)?;
     let (constraints, mission_file) = ground::mission(places, args.mission.as_deref())?;
     // Asked here so that a wrong provider is told before anything starts; the planner node asks it again.
-    let _ = ground::provider(&args.model)?;
+    let _ = ground::provider(&args.model, None)?;
     let (site, world, plan) = match &args.dtm {
         Some(dtm) => {
             let (site, plan) = on_raster(args, places, name, dtm, &rover, &constraints)?;
@@ -293,12 +293,13 @@ fn arguments(
     let path = |p: PathBuf| p.display().to_string();
     let number = |v: f64| format!("{v:?}");
     // A replayed answer is named relative to the caller's folder; the nodes run there too, but are told it whole.
-    let provider = match args.model.provider.strip_prefix("replay:") {
+    let spec = args.model.spec();
+    let provider = match spec.strip_prefix("replay:") {
         Some(file) => format!(
             "replay:{}",
             path(std::path::absolute(file).unwrap_or_else(|_| file.into()))
         ),
-        None => args.model.provider.clone(),
+        None => spec,
     };
     [
         ("site_dir", path(folder.join("site"))),

@@ -15,11 +15,16 @@ use sojourn_core::plan::{Plan, canonical};
 use sojourn_core::rover::Rover;
 use sojourn_core::site::Site;
 use sojourn_core::{Stamp, topics};
-use sojourn_planner::{ModelProvider, NodeParams, PlanOutcome, PlanRequest, plan, provider_from};
+use sojourn_planner::model::Watch;
+use sojourn_planner::{
+    Assistance, Briefing, ModelConfig, NodeParams, PlanOutcome, PlanRequest, Provider, plan,
+    provider_from,
+};
 use sojourn_ros::{Event, NodeKit, Publisher, header, msgs, run_node};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn main() -> ExitCode {
     run_node("planner", planner)
@@ -30,7 +35,10 @@ struct Ground {
     site: Site,
     rover: Rover,
     mission: Constraints,
-    provider: Option<Box<dyn ModelProvider>>,
+    provider: Option<Box<dyn Provider>>,
+    config: ModelConfig,
+    /// Set when the node stops: a conversation under way ends.
+    stop: AtomicBool,
     name: String,
     seed: u64,
 }
@@ -39,13 +47,16 @@ impl Ground {
     fn load(node: &str, params: &NodeParams) -> anyhow::Result<Self> {
         let at = |key: &'static str| format!("node {node}: parameter {key}");
         params.check().with_context(|| format!("node {node}"))?;
+        let config = ModelConfig::shipped()?.patient(params.model_timeout_s)?;
         Ok(Self {
             site: Site::load(Path::new(&params.site_dir)).with_context(|| at("site_dir"))?,
             rover: Rover::load(Path::new(&params.rover_file)).with_context(|| at("rover_file"))?,
             mission: Constraints::load(Path::new(&params.mission_file))
                 .with_context(|| at("mission_file"))?,
-            provider: provider_from(&params.provider, &params.model, params.model_timeout_s)
+            provider: provider_from(&params.provider, &params.model, &config)
                 .with_context(|| at("provider"))?,
+            config,
+            stop: AtomicBool::new(false),
             name: params.name.clone(),
             seed: params.seed,
         })
@@ -65,12 +76,25 @@ impl Ground {
             goal_m,
             seed: self.seed,
         };
+        let told = |line: &str| tracing::info!("{line}");
+        let watch = Watch {
+            cancel: &self.stop,
+            progress: &told,
+        };
+        let briefing = Briefing::default();
+        let assistance = self.provider.as_deref().map(|provider| Assistance {
+            provider,
+            config: &self.config,
+            briefing: &briefing,
+            watch: &watch,
+            twin: None,
+        });
         let outcome = plan(
             &request,
             &self.site,
             &self.rover,
             mission,
-            self.provider.as_deref(),
+            assistance.as_ref(),
         )?;
         let document = canonical("plan", &outcome.plan)?;
         Ok(Made {
@@ -165,7 +189,10 @@ async fn planner(mut kit: NodeKit<()>) -> anyhow::Result<()> {
                 node.done(Health::ok(state))?;
             }
             Event::ParametersChanged => {}
-            Event::Stop => return Ok(()),
+            Event::Stop => {
+                ground.stop.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
         }
     }
 }

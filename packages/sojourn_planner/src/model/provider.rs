@@ -1,21 +1,13 @@
-//! Who answers: nobody, a recording, or an endpoint.
+//! Who answers: an endpoint of the Messages API, an OpenAI-compatible server, a recording, or nobody.
 
-use super::http::HttpProvider;
+use super::anthropic::Anthropic;
+use super::config::ModelConfig;
+use super::openai::OpenAi;
+use super::record::Replay;
+use super::turn::{Reply, Request};
 use sojourn_core::CoreError;
-use sojourn_core::files;
-use std::path::{Path, PathBuf};
-
-/// Longest recording or answer that is read, bytes.
-pub(crate) const MAX_ANSWER_BYTES: u64 = 4 << 20;
-
-/// A request in the form of the Messages API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelRequest {
-    /// The JSON body.
-    pub body: String,
-    /// Its SHA-256, hex.
-    pub sha256: String,
-}
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Why no answer came.
 #[derive(Debug, thiserror::Error)]
@@ -48,119 +40,188 @@ pub enum ProviderError {
         /// The endpoint's words, shortened.
         message: String,
     },
-    /// The recording belongs to another request.
-    #[error("{}: was recorded for the request {recorded}, this request is {request}", path.display())]
-    OtherRequest {
-        /// The recording.
-        path: PathBuf,
-        /// Digest of the request it was recorded for.
-        recorded: String,
-        /// Digest of this request.
-        request: String,
+    /// The endpoint's answer is not what its protocol says.
+    #[error("{endpoint}: the answer cannot be read: {why}")]
+    Answer {
+        /// The endpoint.
+        endpoint: String,
+        /// What is wrong.
+        why: String,
     },
+    /// The recording holds no answer to this request.
+    #[error(
+        "{recording}: holds no answer to this request ({purpose}, {key}); it was recorded for other ground, another configuration or another version"
+    )]
+    NotRecorded {
+        /// The recording.
+        recording: String,
+        /// What the request is for.
+        purpose: &'static str,
+        /// Digest of the request.
+        key: String,
+    },
+    /// A person stopped it.
+    #[error("stopped by the operator")]
+    Cancelled,
+    /// A budget is spent.
+    #[error("{0}")]
+    Budget(String),
     /// The recording cannot be read.
     #[error(transparent)]
     Core(#[from] CoreError),
 }
 
+/// How much of the protocol a provider's models are trusted with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skill {
+    /// Coordinates, tools, whole plans.
+    Whole,
+    /// Classes of numbered cells and one of several drawn routes.
+    Reduced,
+}
+
+/// What the operator sees and may do while a model is asked.
+pub struct Watch<'a> {
+    /// Set to stop.
+    pub cancel: &'a AtomicBool,
+    /// Told of every request, tool and round, in one line.
+    pub progress: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Watch<'_> {
+    /// Whether it was stopped.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+}
+
 /// Something that answers requests.
-pub trait ModelProvider: Send + Sync {
+pub trait Provider: Send + Sync {
     /// Name for the plan: "replay:FILE", "http://…".
     fn name(&self) -> String;
 
     /// The model to ask for.
     fn model(&self) -> &str;
 
-    /// The answer's body as it came, JSON of the Messages API.
+    /// What its models are trusted with.
+    fn skill(&self) -> Skill;
+
+    /// The answer.
     ///
     /// # Errors
     /// [`ProviderError`] when none came.
-    fn answer(&self, request: &ModelRequest) -> Result<String, ProviderError>;
+    fn send(&self, request: &Request, watch: &Watch<'_>) -> Result<Reply, ProviderError>;
 }
 
-/// Answers from a file: either the body of an answer of the Messages API, or
-/// `{"request_sha256": "…", "response": {…}}`, which is used for that request only.
-#[derive(Clone, Debug)]
-pub struct Replay {
-    path: PathBuf,
-    model: String,
-}
-
-impl Replay {
-    /// A recording and the model's name for the request.
-    #[must_use]
-    pub fn new(path: &Path, model: &str) -> Self {
-        Self {
-            path: path.to_path_buf(),
-            model: model.to_string(),
-        }
+/// The host of a URL when it may be asked: this machine itself, or one of `allow` over TLS.
+pub(crate) fn allowed_host(url: &str, allow: &[String]) -> Result<String, ProviderError> {
+    let wrong = |why: String| ProviderError::Spec {
+        spec: super::plain(url, 120),
+        why,
+    };
+    let parsed = reqwest::Url::parse(url).map_err(|e| {
+        wrong(format!(
+            "is no URL ({e}), expected http://HOST:PORT or https://HOST"
+        ))
+    })?;
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(wrong("expected no user name or password in the URL".into()));
+    }
+    let host = parsed
+        .host_str()
+        .ok_or_else(|| wrong("names no host".into()))?
+        .to_string();
+    let loopback = host == "localhost" || host == "[::1]" || host.starts_with("127.");
+    match parsed.scheme() {
+        "http" | "https" if loopback => Ok(host),
+        "https" if allow.iter().any(|a| a.eq_ignore_ascii_case(&host)) => Ok(host),
+        "https" => Err(wrong(format!(
+            "the host \"{host}\" is not among allow_hosts of the model configuration ({})",
+            allow.join(", ")
+        ))),
+        "http" => Err(wrong(
+            "would go to another machine unencrypted, expected https or this machine itself".into(),
+        )),
+        other => Err(wrong(format!(
+            "has the scheme \"{other}\", expected http or https"
+        ))),
     }
 }
 
-impl ModelProvider for Replay {
-    fn name(&self) -> String {
-        // Without the folder: the same recording elsewhere makes the same plan.
-        let file = self.path.file_name().unwrap_or_default();
-        format!("replay:{}", file.to_string_lossy())
-    }
-
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn answer(&self, request: &ModelRequest) -> Result<String, ProviderError> {
-        let text = files::read_text(&self.path, MAX_ANSWER_BYTES)?;
-        let what = self.path.display().to_string();
-        let value: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|e| CoreError::format(what.clone(), format!("is not JSON: {e}")))?;
-        let Some(response) = value.get("response") else {
-            return Ok(text);
-        };
-        if let Some(recorded) = value.get("request_sha256").and_then(|v| v.as_str())
-            && recorded != request.sha256
-        {
-            return Err(ProviderError::OtherRequest {
-                path: self.path.clone(),
-                recorded: recorded.into(),
-                request: request.sha256.clone(),
-            });
-        }
-        Ok(response.to_string())
-    }
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.trim().is_empty())
 }
 
-/// The provider that a text describes: `none`, `replay:FILE` or `http://HOST[:PORT]`. The key for an endpoint is taken
-/// from the environment variable `ANTHROPIC_API_KEY` when it is set.
+/// The provider that a text describes: `none` or `geometric`, `anthropic`, `openai`, `anthropic:URL`, `openai:URL`,
+/// `URL` (of the Messages API) or `replay:FILE`. `model` may be `default`. Keys and base URLs come from the usual
+/// variables: `ANTHROPIC_API_KEY`, `ANTHROPIC_AUTH_TOKEN`, `ANTHROPIC_BASE_URL`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`.
 ///
 /// # Errors
 /// [`ProviderError::Spec`] that names the text and what was expected.
 pub fn provider_from(
     spec: &str,
     model: &str,
-    timeout_s: f64,
-) -> Result<Option<Box<dyn ModelProvider>>, ProviderError> {
+    config: &ModelConfig,
+) -> Result<Option<Box<dyn Provider>>, ProviderError> {
     let wrong = |why: &str| ProviderError::Spec {
-        spec: spec.to_string(),
+        spec: super::plain(spec, 120),
         why: why.to_string(),
     };
     let spec = spec.trim();
-    if spec == "none" {
-        return Ok(None);
-    }
-    if let Some(file) = spec.strip_prefix("replay:") {
-        let path = Path::new(file);
-        if !path.is_file() {
-            return Err(wrong("the recording is not there, expected a file"));
+    let (kind, rest) = match spec.split_once(':') {
+        _ if spec.starts_with("http://") || spec.starts_with("https://") => {
+            ("anthropic", Some(spec))
         }
-        return Ok(Some(Box::new(Replay::new(path, model))));
+        Some((kind, rest)) => (kind, Some(rest)),
+        None => (spec, None),
+    };
+    let e = &config.endpoints;
+    let named = |own: &str| if model == "default" { own } else { model }.to_string();
+    match (kind, rest) {
+        ("none" | "geometric", None) => Ok(None),
+        ("replay", Some(file)) => {
+            if !Path::new(file).is_file() {
+                return Err(wrong("the recording is not there, expected a file"));
+            }
+            Ok(Some(Box::new(Replay::open(Path::new(file))?)))
+        }
+        ("anthropic", url) => {
+            let url = url
+                .map(str::to_string)
+                .or_else(|| variable("ANTHROPIC_BASE_URL"))
+                .unwrap_or_else(|| e.anthropic_url.clone());
+            let (key, token) = (
+                variable("ANTHROPIC_API_KEY"),
+                variable("ANTHROPIC_AUTH_TOKEN"),
+            );
+            if key.is_some() && token.is_some() {
+                return Err(wrong(
+                    "ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN are both set, expected one of them",
+                ));
+            }
+            Ok(Some(Box::new(Anthropic::new(
+                &url,
+                &named(&e.anthropic_model),
+                key,
+                token,
+                config,
+            )?)))
+        }
+        ("openai", url) => {
+            let url = url
+                .map(str::to_string)
+                .or_else(|| variable("OPENAI_BASE_URL"))
+                .unwrap_or_else(|| e.openai_url.clone());
+            Ok(Some(Box::new(OpenAi::new(
+                &url,
+                &named(&e.openai_model),
+                variable("OPENAI_API_KEY"),
+                config,
+            )?)))
+        }
+        _ => Err(wrong(
+            "expected geometric (or none), anthropic, openai, anthropic:URL, openai:URL, URL or replay:FILE",
+        )),
     }
-    if spec.starts_with("http://") || spec.starts_with("https://") {
-        let key = std::env::var("ANTHROPIC_API_KEY")
-            .ok()
-            .filter(|k| !k.is_empty());
-        return Ok(Some(Box::new(HttpProvider::new(
-            spec, model, key, timeout_s,
-        )?)));
-    }
-    Err(wrong("expected none, replay:FILE or http://HOST:PORT"))
 }

@@ -1,7 +1,7 @@
 //! What a model sends back, as closed types, and what it was asked.
 
 use super::route::Ends;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sojourn_core::classes::TerrainClass;
 use sojourn_core::geometry::Xy;
 
@@ -49,7 +49,7 @@ pub enum Decision {
 }
 
 /// What a feature asks a rover to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Drive over it.
@@ -64,8 +64,49 @@ pub enum Action {
     Inspect,
 }
 
+impl Action {
+    /// The name in documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Drive => "drive",
+            Self::DriveSlow => "drive_slow",
+            Self::Skirt => "skirt",
+            Self::Avoid => "avoid",
+            Self::Inspect => "inspect",
+        }
+    }
+}
+
+/// Worth of a visit: an outcrop may be target and obstacle at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Science {
+    /// None.
+    None,
+    /// Low.
+    Low,
+    /// Medium.
+    Medium,
+    /// High.
+    High,
+}
+
+impl Science {
+    /// The name in documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
 /// How sure the model says it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// Hardly.
@@ -92,6 +133,8 @@ pub struct AnswerFeature {
     pub action: Action,
     /// How sure the model is.
     pub confidence: Confidence,
+    /// Worth of a visit.
+    pub science_value: Science,
     /// Views that show it.
     pub evidence_view_ids: Vec<String>,
     /// Words for people.

@@ -2,7 +2,8 @@
 
 use super::answer::{Answer, AnswerTask, Decision, Envelope, map_from_local};
 use super::ground::Ground;
-use super::verdict::{Code, Verdict, Violation};
+use super::route::Ends;
+use super::verdict::{Code, Measures, Verdict, Violation};
 use super::{Limits, features, geometry, output};
 use crate::error::PlanError;
 use crate::smooth::densify;
@@ -13,7 +14,11 @@ use std::collections::BTreeSet;
 /// Version of the answer's form.
 const VERSION: &str = "1";
 /// Keys whose texts are names of a closed list; services return them with other capitals at times.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 12] = [
+    "science_value",
+    "verdict",
+    "layer",
+    "preset",
     "decision",
     "terrain_class",
     "action",
@@ -59,7 +64,8 @@ pub fn check_envelope(e: &Envelope, limits: &Limits) -> Vec<Violation> {
         out.push(Violation::hard(Code::BudgetExceeded, what.clone()));
     }
     let least = limits.answer.least_prompt_share * e.prompt_tokens_estimated as f64;
-    if (e.prompt_tokens as f64) < least {
+    // Nothing counted is nothing known.
+    if e.prompt_tokens > 0 && (e.prompt_tokens as f64) < least {
         out.push(
             Violation::hard(
                 Code::PromptTokensLow,
@@ -203,7 +209,7 @@ pub(crate) fn parse(text: &str, limits: &Limits, out: &mut Vec<Violation>) -> Op
     (out.len() == before).then_some(answer)
 }
 
-fn fold_names(value: &mut Value) {
+pub(crate) fn fold_names(value: &mut Value) {
     match value {
         Value::Array(list) => list.iter_mut().for_each(fold_names),
         Value::Object(map) => {
@@ -292,7 +298,7 @@ fn identity(answer: &Answer, task: &AnswerTask, out: &mut Vec<Violation>) {
 fn claims(
     answer: &Answer,
     task: &AnswerTask,
-    measured: &super::Measures,
+    measured: &Measures,
     limits: &Limits,
     out: &mut Vec<Violation>,
 ) {
@@ -392,6 +398,36 @@ pub fn check_answer(
     )?;
     let accepted = verdict.ok.then_some(Accepted { answer, line });
     Ok((verdict, accepted))
+}
+
+/// The verdict on anchors alone, before they become an answer; without `ends` only the ground between them counts.
+///
+/// # Errors
+/// [`PlanError::Core`] when an input cannot be digested.
+pub(crate) fn check_line(
+    anchors: &[Xy],
+    ends: Option<&Ends>,
+    forbidden: &[(String, Vec<Xy>)],
+    ground: &Ground<'_>,
+) -> Result<(Vec<Violation>, Measures), PlanError> {
+    let (line, _) = legs(anchors, ground.limits.route.densify_m);
+    let own = Ends {
+        start_m: anchors.first().copied().unwrap_or([f64::NAN; 2]),
+        goal_m: anchors.last().copied().unwrap_or([f64::NAN; 2]),
+        goal_tolerance_m: 1.0,
+    };
+    let mut out = Vec::new();
+    for (name, polygon) in forbidden {
+        features::avoid(&line, polygon, name, &mut out);
+    }
+    let measures = match ends {
+        Some(ends) => geometry(&line, ends, !forbidden.is_empty(), ground, &mut out)?,
+        None => {
+            ground.check(&line, &mut out);
+            super::route::measures(ground, &line, &own, 0.0, None)
+        }
+    };
+    Ok((out, measures))
 }
 
 /// Whether all anchors lie on the map.

@@ -91,7 +91,7 @@ fn outline_fault(polygon: &[Xy], ground: &Ground<'_>) -> Option<String> {
     })
 }
 
-fn avoid(line: &[Xy], polygon: &[Xy], name: &str, out: &mut Vec<Violation>) {
+pub(crate) fn avoid(line: &[Xy], polygon: &[Xy], name: &str, out: &mut Vec<Violation>) {
     for (k, w) in line.windows(2).enumerate() {
         if distance_to_polygon_m(w[0], w[1], polygon) <= 0.0 {
             out.push(

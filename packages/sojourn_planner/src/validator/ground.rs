@@ -87,6 +87,13 @@ impl<'a> Ground<'a> {
         Ok(self.bare.get_or_init(|| bare))
     }
 
+    /// Distance from a point to ground that slope, roughness or missing data close, metres.
+    pub(crate) fn clearance_m(&self, p: Xy) -> Option<f64> {
+        let bare = self.bare().ok()?;
+        let i = bare.index(p)?;
+        bare.clearance_m.get(i).copied().map(f64::from)
+    }
+
     /// Height of the map's northern edge and its western edge, metres: the corner that image coordinates start from.
     pub(crate) fn north_west_m(&self) -> Xy {
         let ([x, y], [_, h]) = (self.elevation.origin_m(), self.elevation.size_m());

@@ -16,9 +16,10 @@ mod verdict;
 
 pub use answer::{
     Action, Anchor, Answer, AnswerFeature, AnswerTask, Claim, Confidence, Decision, Envelope,
-    Intent, Point, SeenView, Source, Task, local_from_map, map_from_local,
+    Intent, Point, Science, SeenView, Source, Task, local_from_map, map_from_local,
 };
 pub use check::{Accepted, check_answer, check_envelope};
+pub(crate) use check::{check_line, fold_names, parse_value};
 pub use ground::Ground;
 pub use limits::Limits;
 pub use route::Ends;

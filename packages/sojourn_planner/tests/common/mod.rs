@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod brute;
+pub mod fake;
 
 use sojourn_core::body::Body;
 use sojourn_core::constraints::Constraints;

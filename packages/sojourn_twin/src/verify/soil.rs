@@ -296,6 +296,9 @@ mod tests {
             source: "test".into(),
             added_cost: 0.0,
             forbids: false,
+            risk: None,
+            action: None,
+            science: None,
             note: String::new(),
         }
     }

@@ -137,6 +137,9 @@ fn label(class: TerrainClass) -> Feature {
         source: "test".into(),
         added_cost: 0.0,
         forbids: false,
+        risk: None,
+        action: None,
+        science: None,
         note: String::new(),
     }
 }

@@ -1,0 +1,436 @@
+//! The host's side of a conversation: the ground, the labels so far, the routes, the views that were shown.
+
+use super::label::{Label, outline_fault};
+use super::view::{self, GridLines, Layer, Overlays, Show, View, Wanted};
+use crate::error::PlanError;
+use crate::validator::{Ground, SeenView, local_from_map, map_from_local};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sojourn_core::CoreError;
+use sojourn_core::geometry::{Xy, distance_m, length_m};
+use std::path::Path;
+
+/// A record of an earlier drive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DriveRecord {
+    /// East, metres in `map`.
+    pub x_m: f64,
+    /// North, metres in `map`.
+    pub y_m: f64,
+    /// Slip that was measured, 0 to 1.
+    pub slip: Option<f64>,
+    /// Whether the drive was stopped there.
+    pub stopped: bool,
+    /// Date (ISO 8601).
+    pub date: String,
+    /// Somebody's words: data, not instructions.
+    pub note: String,
+}
+
+/// A file of what people learned about driving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Knowledge {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// What the model is told beside the map. All of it is data from outside.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Briefing {
+    /// Driving rules.
+    pub knowledge: Vec<Knowledge>,
+    /// Earlier drives.
+    pub history: Vec<DriveRecord>,
+    /// The operator's note.
+    pub note: String,
+}
+
+/// Most records and longest texts that are taken.
+const MAX_RECORDS: usize = 10_000;
+const MAX_KNOWLEDGE_BYTES: u64 = 64 << 10;
+
+impl Briefing {
+    /// Reads `*.md` of a folder (in order of name) and a JSON list of records, where given.
+    ///
+    /// # Errors
+    /// [`CoreError`] that names the file and what is wrong.
+    pub fn load(
+        knowledge: Option<&Path>,
+        history: Option<&Path>,
+        note: &str,
+    ) -> Result<Self, CoreError> {
+        let mut out = Self {
+            note: super::plain(note, 2000),
+            ..Self::default()
+        };
+        if let Some(dir) = knowledge {
+            let entries = std::fs::read_dir(dir).map_err(|e| CoreError::io(dir, "reading", e))?;
+            let mut files: Vec<_> = entries
+                .flatten()
+                .map(|e| e.path())
+                .filter(|p| p.extension().is_some_and(|e| e == "md"))
+                .collect();
+            files.sort();
+            for file in files {
+                out.knowledge.push(Knowledge {
+                    name: file
+                        .file_name()
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned(),
+                    text: sojourn_core::files::read_text(&file, MAX_KNOWLEDGE_BYTES)?,
+                });
+            }
+        }
+        if let Some(file) = history {
+            let what = file.display().to_string();
+            let text = sojourn_core::files::read_text(file, 16 << 20)?;
+            out.history = serde_json::from_str(&text).map_err(|e| {
+                CoreError::format(&what, format!("is no list of drive records: {e}"))
+            })?;
+            if out.history.len() > MAX_RECORDS {
+                return Err(CoreError::value(
+                    what,
+                    "records",
+                    out.history.len(),
+                    format!("at most {MAX_RECORDS}"),
+                ));
+            }
+            for (i, r) in out.history.iter().enumerate() {
+                let slip = r.slip.unwrap_or(0.0);
+                let sound = [r.x_m, r.y_m]
+                    .iter()
+                    .all(|v| v.is_finite() && v.abs() < 1e7);
+                if !(sound && (0.0..=1.0).contains(&slip)) {
+                    return Err(CoreError::value(
+                        what,
+                        format!("[{i}]"),
+                        format!("({}, {}), slip {slip}", r.x_m, r.y_m),
+                        "finite metres and a slip of 0 to 1",
+                    ));
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// A route that the model may choose.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Route {
+    pub id: String,
+    /// Corners, `map` metres, at most forty.
+    pub anchors: Vec<Xy>,
+    /// Waypoints after the start, as they would stand in the plan.
+    pub chain: Vec<Xy>,
+    /// Figures.
+    pub figures: Value,
+}
+
+/// The desk.
+pub(crate) struct Desk<'a> {
+    pub ground: &'a Ground<'a>,
+    pub ends: [Xy; 2],
+    pub briefing: &'a Briefing,
+    pub labels: Vec<Label>,
+    pub routes: Vec<Route>,
+    pub views: Vec<View>,
+}
+
+impl<'a> Desk<'a> {
+    pub fn new(ground: &'a Ground<'a>, ends: [Xy; 2], briefing: &'a Briefing) -> Self {
+        Self {
+            ground,
+            ends,
+            briefing,
+            labels: Vec::new(),
+            routes: Vec::new(),
+            views: Vec::new(),
+        }
+    }
+
+    /// To the conversation's frame, rounded to the centimetre.
+    pub fn local(&self, p: Xy) -> Value {
+        let [x, y] = local_from_map(p, self.ground.north_west_m());
+        json!({"x_m": (x * 100.0).round() / 100.0, "y_m": (y * 100.0).round() / 100.0})
+    }
+
+    pub fn map(&self, local: Xy) -> Xy {
+        map_from_local(local, self.ground.north_west_m())
+    }
+
+    /// South-west and north-east corner of the map.
+    pub fn extent(&self) -> [Xy; 2] {
+        let (o, s) = (
+            self.ground.elevation.origin_m(),
+            self.ground.elevation.size_m(),
+        );
+        [o, [o[0] + s[0], o[1] + s[1]]]
+    }
+
+    pub fn outline_fault(&self, polygon: &[Xy], within: [Xy; 2]) -> Option<String> {
+        let size = self.ground.elevation.size_m();
+        let most_m2 = self.ground.limits.answer.max_feature_share * size[0] * size[1];
+        outline_fault(polygon, within, most_m2)
+    }
+
+    pub fn overlays(&self, current: &[Xy]) -> Overlays {
+        Overlays {
+            ends: Some(self.ends),
+            features: self
+                .labels
+                .iter()
+                .map(|l| (l.id.clone(), l.polygon.clone(), l.risk))
+                .collect(),
+            routes: self
+                .routes
+                .iter()
+                .map(|r| (r.id.clone(), r.anchors.clone()))
+                .collect(),
+            current: current.to_vec(),
+            cells: Vec::new(),
+        }
+    }
+
+    /// Draws a view and keeps it; its index.
+    pub fn show(
+        &mut self,
+        layer: Layer,
+        centre_m: Xy,
+        span_m: f64,
+        grid: GridLines,
+        show: &[Show],
+        over: &Overlays,
+    ) -> Result<usize, PlanError> {
+        let id = format!("V{}", self.views.len() + 1);
+        let wanted = Wanted {
+            id: &id,
+            layer,
+            centre_m,
+            span_m,
+            grid,
+            show,
+        };
+        self.views.push(view::draw(self.ground, &wanted, over)?);
+        Ok(self.views.len() - 1)
+    }
+
+    /// What the model is told of a view.
+    pub fn caption(&self, view: &View) -> Value {
+        let corner = local_from_map(view.north_west_m, self.ground.north_west_m());
+        let cell_m = view.span_m / 8.0;
+        let steepest: Vec<Vec<Value>> = (0..8)
+            .map(|r| {
+                (0..8)
+                    .map(|c| {
+                        let p = [
+                            view.north_west_m[0] + (f64::from(c) + 0.5) * cell_m,
+                            view.north_west_m[1] - (f64::from(r) + 0.5) * cell_m,
+                        ];
+                        self.steepest(p, 0.5 * cell_m)
+                            .map_or(Value::Null, |s| json!((s * 10.0).round() / 10.0))
+                    })
+                    .collect()
+            })
+            .collect();
+        json!({
+            "view_id": view.id,
+            "origin_x_m": corner[0],
+            "origin_y_m": corner[1],
+            "span_m": view.span_m,
+            "px_per_m": view::SIDE_PX as f64 / view.span_m,
+            "unknown_share": (view.unknown * 1000.0).round() / 1000.0,
+            "max_slope_deg_8x8_rows_from_north": steepest,
+        })
+    }
+
+    fn steepest(&self, centre_m: Xy, half_m: f64) -> Option<f64> {
+        let mut out: Option<f64> = None;
+        for j in -3..=3 {
+            for i in -3..=3 {
+                let at = |k: i32| f64::from(k) / 3.0 * half_m;
+                if let Some(s) = self
+                    .ground
+                    .slope
+                    .nearest(centre_m[0] + at(i), centre_m[1] + at(j))
+                {
+                    out = Some(out.map_or(s, |o: f64| o.max(s)));
+                }
+            }
+        }
+        out
+    }
+
+    /// Views as the validator wants to know them.
+    pub fn seen(&self) -> Vec<SeenView> {
+        self.views
+            .iter()
+            .map(|v| SeenView {
+                id: v.id.clone(),
+                centre_m: v.centre_m(),
+                span_m: v.span_m,
+            })
+            .collect()
+    }
+
+    /// Middle and side of the view that shows start, goal and their surroundings.
+    pub fn overview(&self) -> (Xy, f64) {
+        let [a, b] = self.ends;
+        let [lo, hi] = self.extent();
+        let need_m = (0..2)
+            .map(|k| (a[k] - b[k]).abs())
+            .fold(0.0, f64::max)
+            .max(0.6 * distance_m(a, b))
+            * 1.5
+            + 20.0;
+        let whole_m = (hi[0] - lo[0]).max(hi[1] - lo[1]);
+        let span_m = [
+            125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0,
+        ]
+        .into_iter()
+        .find(|s| *s >= need_m.min(whole_m))
+        .unwrap_or(32_000.0);
+        let centre = [0, 1].map(|k| {
+            let middle = 0.5 * (a[k] + b[k]);
+            // Within the map as far as it goes.
+            let (least, most) = (lo[k] + 0.5 * span_m, hi[k] - 0.5 * span_m);
+            if least < most {
+                middle.clamp(least, most)
+            } else {
+                0.5 * (lo[k] + hi[k])
+            }
+        });
+        (centre, span_m)
+    }
+
+    /// Middles of close views: where earlier drives slipped or stopped, then along the routes, nothing twice.
+    pub fn close_views(&self, lines: &[Vec<Xy>], span_m: f64, most: usize) -> Vec<Xy> {
+        let mut out: Vec<Xy> = Vec::new();
+        let reach_m = 0.4 * span_m;
+        let mut add = |p: Xy| {
+            let covered = out
+                .iter()
+                .any(|c| (0..2).all(|k| (c[k] - p[k]).abs() <= reach_m));
+            if !covered && out.len() < most {
+                out.push(p);
+            }
+        };
+        for line in lines.iter().take(1) {
+            for r in &self.briefing.history {
+                let p = [r.x_m, r.y_m];
+                let near = crate::smooth::densify(line, 0.25 * span_m)
+                    .iter()
+                    .any(|q| distance_m(*q, p) < span_m);
+                if near && (r.stopped || r.slip.is_some_and(|s| s > 0.3)) {
+                    add(p);
+                }
+            }
+        }
+        for line in lines {
+            // The middle of each covered stretch rather than its end.
+            for p in crate::smooth::densify(line, 0.35 * span_m)
+                .into_iter()
+                .skip(1)
+            {
+                add(p);
+            }
+        }
+        out
+    }
+
+    /// Earlier drives near a place, nearest first.
+    pub fn history(&self, centre_m: Xy, radius_m: f64) -> Value {
+        let mut near: Vec<(f64, &DriveRecord)> = self
+            .briefing
+            .history
+            .iter()
+            .map(|r| (distance_m([r.x_m, r.y_m], centre_m), r))
+            .filter(|(d, _)| *d <= radius_m)
+            .collect();
+        near.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let records: Vec<Value> = near
+            .iter()
+            .take(50)
+            .map(|(d, r)| {
+                json!({
+                    "at": self.local([r.x_m, r.y_m]),
+                    "distance_m": d.round(),
+                    "slip": r.slip,
+                    "stopped": r.stopped,
+                    "date": super::plain(&r.date, 30),
+                    "note": super::plain(&r.note, 200),
+                })
+            })
+            .collect();
+        json!({"source": "drive history", "trusted": false, "records": records})
+    }
+
+    /// The labels for the model.
+    pub fn labels_json(&self) -> Value {
+        self.labels
+            .iter()
+            .map(|l| {
+                json!({
+                    "id": l.id,
+                    "terrain_class": l.class.name(),
+                    "outline": l.polygon.iter().map(|p| self.local(*p)).collect::<Vec<_>>(),
+                    "risk": l.risk,
+                    "action": l.action.name(),
+                    "seen_in": l.source,
+                })
+            })
+            .collect()
+    }
+
+    /// The routes for the model.
+    pub fn routes_json(&self, most: usize) -> Value {
+        self.routes
+            .iter()
+            .take(most)
+            .map(|r| {
+                json!({
+                    "id": r.id,
+                    "anchors": r.anchors.iter().map(|p| self.local(*p)).collect::<Vec<_>>(),
+                    "figures": r.figures,
+                })
+            })
+            .collect()
+    }
+}
+
+/// The corners of a line: points on the straight between their neighbours are left out.
+pub(crate) fn corners(line: &[Xy], off_m: f64) -> Vec<Xy> {
+    let mut out: Vec<Xy> = Vec::new();
+    let mut from = 0usize;
+    out.extend(line.first());
+    for i in 2..line.len() {
+        let bends = (from + 1..i).any(|k| {
+            sojourn_core::geometry::distance_to_segment_m(line[k], line[from], line[i]) > off_m
+        });
+        if bends {
+            out.push(line[i - 1]);
+            from = i - 1;
+        }
+    }
+    if line.len() > 1 {
+        out.extend(line.last());
+    }
+    out
+}
+
+/// Length in words that a model and a person read alike.
+pub(crate) fn round2(v: f64) -> f64 {
+    (v * 100.0).round() / 100.0
+}
+
+/// Length of a line from the start through a chain.
+pub(crate) fn whole_line(start: Xy, chain: &[Xy]) -> (Vec<Xy>, f64) {
+    let line: Vec<Xy> = std::iter::once(start)
+        .chain(chain.iter().copied())
+        .collect();
+    let m = length_m(&line);
+    (line, m)
+}

@@ -57,6 +57,8 @@ pub enum Input {
         /// The velocity.
         velocity: Velocity,
     },
+    /// How many publishers the ROS graph shows on `cmd_vel`.
+    Publishers(usize),
     /// A control period has passed: decide.
     Tick,
 }
@@ -78,6 +80,8 @@ pub struct Base {
     config: BaseConfig,
     rover: Rover,
     command: Option<(Stamp, Velocity)>,
+    /// Publishers of commands; one is right, none is a graph that has not told yet.
+    publishers: usize,
     /// Steering stays where it was when the rover stops.
     steer_rad: [f64; 6],
 }
@@ -93,6 +97,7 @@ impl Base {
             config,
             rover,
             command: None,
+            publishers: 0,
             steer_rad: [0.0; 6],
         })
     }
@@ -101,9 +106,17 @@ impl Base {
     pub fn step(&mut self, now: Stamp, input: Input) -> Option<Decision> {
         match input {
             Input::Command { stamp, velocity } => {
-                if self.command.is_none_or(|(old, _)| stamp >= old) {
+                // One from the future, kept, would shut out what comes now.
+                let ahead_s = stamp.since(now);
+                if ahead_s <= self.config.0.command_timeout_s
+                    && self.command.is_none_or(|(old, _)| stamp >= old)
+                {
                     self.command = Some((stamp, velocity));
                 }
+                None
+            }
+            Input::Publishers(count) => {
+                self.publishers = count;
                 None
             }
             Input::Tick => Some(self.tick(now)),
@@ -146,6 +159,13 @@ impl Base {
     }
 
     fn verdict(&self, now: Stamp) -> Result<Velocity, String> {
+        if self.publishers > 1 {
+            // Whose command is right cannot be known here: then none is followed.
+            return Err(format!(
+                "stopped: cmd_vel has {} publishers, expected 1",
+                self.publishers
+            ));
+        }
         let Some((stamp, v)) = self.command else {
             return Err("stopped: no cmd_vel heard yet".into());
         };
@@ -279,6 +299,25 @@ mod tests {
                 .reason
                 .contains("not finite")
         );
+    }
+
+    #[test]
+    fn two_masters_are_none() {
+        let mut b = base();
+        b.step(at(0), command(0, 0.03, 0.0));
+        b.step(at(0), Input::Publishers(2));
+        let d = b.step(at(0), Input::Tick).unwrap();
+        assert!(d.wheels.rim_mps == [0.0; 6] && d.reason.contains("2 publishers"));
+        b.step(at(1), Input::Publishers(1));
+        assert!(b.step(at(1), Input::Tick).unwrap().reason.is_empty());
+    }
+
+    #[test]
+    fn a_command_from_the_future_shuts_nothing_out() {
+        let mut b = base();
+        b.step(at(0), command(100_000, 0.04, 0.0));
+        b.step(at(0), command(0, 0.03, 0.0));
+        assert!(b.step(at(0), Input::Tick).unwrap().reason.is_empty());
     }
 
     proptest! {

@@ -48,6 +48,7 @@ async fn base(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
             },
         }))
     })?;
+    kit.watch_publishers(topics::CMD_VEL.name);
     let out = kit.publisher::<JointState>(&topics::WHEEL_COMMANDS)?;
 
     let newest = Arc::new(AtomicI64::new(0));
@@ -64,6 +65,8 @@ async fn base(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         match node.next().await? {
             Event::Tick(tick) => {
                 newest.store(tick.now.0, Ordering::SeqCst);
+                let count = node.publishers(topics::CMD_VEL.name).map_or(0, |p| p.len());
+                core.step(tick.now, Input::Publishers(count));
                 for input in tick.inputs {
                     core.step(tick.now, input);
                 }

@@ -1,5 +1,6 @@
 //! The long drives: 200 m and more on the generated world and on real terrain (`cargo xtask test --all`).
 
+#![cfg(feature = "all")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use serde_json::Value;

@@ -98,6 +98,7 @@ def make_plan(start, goal, rover_digest):
             "note": "none",
             "labels_accepted": 0,
             "labels_refused": [],
+            "rounds": 0,
         },
     }
 
@@ -142,12 +143,15 @@ class World(Node):
     def on_verify(self, request, response):
         plan = json.loads(request.plan_document)
         report = {
-            "schema_version": 1,
+            "schema_version": 2,
             "plan_digest": digest(plan),
             "site_digest": plan["site_digest"],
             "rover_digest": plan["rover_digest"],
+            "setup_digest": "7" * 64,
             "passed": self.passes,
+            "verdict": "pass" if self.passes else "reject",
             "reason": "fine" if self.passes else "tilt 27 deg after 5 m",
+            "first_failure": None,
             "values_checked": 1000,
             "distance_m": plan["distance_m"],
             "duration_s": 500.0,
@@ -155,7 +159,12 @@ class World(Node):
             "min_clearance_m": 0.5,
             "max_slip": 0.1,
             "channels": [],
+            "uncounted": [],
             "findings": [],
+            "warnings": [],
+            "monte_carlo": None,
+            "segments": [],
+            "points_of_no_return": [],
         }
         response.success = True
         response.report.passed, response.report.document = self.passes, canonical(report)

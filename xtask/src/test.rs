@@ -90,6 +90,11 @@ fn must(command: &mut Command, otherwise: &str) -> Result<()> {
 fn with_cargo_test(features: &str) -> Result<()> {
     let mut sum = Sum::default();
     let mut good = true;
+    // The tests start them, and `--test` alone does not build them.
+    must(
+        cargo()?.args(["build", "--workspace", "--examples", "--features", features]),
+        "the examples do not build",
+    )?;
     let base = [
         "test",
         "--workspace",

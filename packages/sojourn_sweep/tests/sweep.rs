@@ -115,11 +115,11 @@ fn whatever_breaks_nothing_becomes_unsafe_and_every_stop_has_its_reason() {
     {
         let row = sweep.row(spec, &mut ());
         println!("{}: {:?}: {}", row.fault, row.outcome, row.reason);
-        // The truth takes slip of single periods; the guard stops for the slip of its last metre. A wheel that is stuck
-        // brings single periods over the limit before that, and nothing else.
+        // Asked is none. A wheel that is stuck brings single periods of slip over the limit before the guard, which
+        // looks at its last metre, stops the rover: two, known and not to grow. Only the first event is told by name.
         let slips = row.fault == "stuck_wheel" && row.first_unsafe.starts_with("slip was");
         assert!(
-            row.unsafe_events == 0 || slips,
+            row.unsafe_events == 0 || (slips && row.unsafe_events <= 2),
             "{}: {}",
             row.fault,
             row.first_unsafe

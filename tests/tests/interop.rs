@@ -457,6 +457,51 @@ fn every_node_ends_with_code_0_on_sigterm() {
     }
 }
 
+/// The middleware must not be taken down under threads that still use it, whatever moment the signal chooses.
+#[test]
+fn a_node_told_to_stop_while_it_sets_up_ends_with_code_0() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = dir.path().join("site").display().to_string();
+    let said = dir.path().join("said");
+    run_json(
+        sojourn().args([
+            "world", "generate", "--seed", "3", "--soil", "demo", "--out", &site, "--json",
+        ]),
+        LIMIT,
+    )
+    .unwrap();
+    let domain = Domain::take().unwrap();
+    for step in 0..12 {
+        let mut command = std::process::Command::new(programs().join("simulator"));
+        command
+            .current_dir(root())
+            .args(["--ros-args", "--params-file"])
+            .arg(root().join("config/simulator.param.yaml"))
+            .args(alone("simulator", &site, ""))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&said).unwrap());
+        domain.apply(&mut command);
+        let mut running = Running::start(&mut command).unwrap();
+        // This line comes when the world is read and the node begins to make its publishers.
+        let end = Instant::now() + LIMIT;
+        while !std::fs::read_to_string(&said).unwrap().contains(" rocks") {
+            assert!(Instant::now() < end, "the simulator did not read its world");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(10 * step));
+        signal(running.pid(), "TERM").unwrap();
+        let status = running.wait(Duration::from_secs(5)).unwrap();
+        assert_eq!(
+            status.code(),
+            Some(0),
+            "{} ms after the world was read: {}",
+            10 * step,
+            std::fs::read_to_string(&said).unwrap()
+        );
+    }
+}
+
 #[test]
 fn a_node_refuses_a_wrong_parameter_file() {
     let dir = tempfile::tempdir().unwrap();

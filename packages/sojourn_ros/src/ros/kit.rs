@@ -620,7 +620,7 @@ fn spawn_spin<I: Send + 'static>(
             if !shared.finished.load(Ordering::SeqCst) {
                 tracing::error!("the thread that receives messages has died: {why}");
                 shared.run_hooks();
-                std::process::exit(1);
+                leave(1);
             }
         }
     };
@@ -651,6 +651,12 @@ fn follow_clock<I>(node: &mut r2r::Node, clock: &mut Option<ClockStream>, shared
     }
 }
 
+/// Ends the process while other threads still work with ROS. The destructors that an ordinary exit runs would take the
+/// middleware away under them, which ends in an abort; the hooks have run, and nothing else is buffered.
+fn leave(code: i32) -> ! {
+    signal_hook::low_level::exit(code)
+}
+
 fn watch_signals<I: Send + 'static>(shared: &Arc<Shared<I>>) -> Result<(), KitError> {
     use tokio::signal::unix::{SignalKind, signal};
     let shared = shared.clone();
@@ -678,7 +684,7 @@ fn watch_signals<I: Send + 'static>(shared: &Arc<Shared<I>>) -> Result<(), KitEr
         // Busy with something long, or still setting up.
         if !shared.finished.swap(true, Ordering::SeqCst) {
             shared.run_hooks();
-            std::process::exit(0);
+            leave(0);
         }
     };
     std::thread::Builder::new()

@@ -1,5 +1,6 @@
 //! Parameters of the node, as `config/perception.param.yaml` gives them, and their checked form.
 
+use crate::stereo::StereoParams;
 use serde::Deserialize;
 use sojourn_core::{CoreError, error::in_range, rover::Rover};
 use std::collections::BTreeMap;
@@ -71,6 +72,8 @@ pub struct Params {
     pub image_warn_s: f64,
     /// Error when the newest image is older than the rover's image period and this, seconds.
     pub image_error_s: f64,
+    /// How stereo pairs are matched.
+    pub stereo: StereoParams,
 }
 
 /// The grid's shape.
@@ -145,6 +148,7 @@ impl Config {
         ] {
             in_range(what, name, value, lo, hi)?;
         }
+        p.stereo.check(what)?;
         Ok(Self {
             grid: GridConfig {
                 cells: (grid.size_m / grid.resolution_m).round() as usize,

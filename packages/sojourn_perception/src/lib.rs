@@ -5,8 +5,7 @@
 //! with the rover, [`project`] takes one depth image to heights per cell, [`holes`] closes small gaps, [`pairing`] finds
 //! pose and camera of an image's stamp, [`config`] is the parameter file.
 //!
-//! Depth comes from the camera driver or the simulator for now. Stereo belongs into a module of its own here: from the
-//! rectified pair to the same [`DepthImage`], so that nothing after it changes.
+//! [`stereo`] takes a rectified pair to disparities with their uncertainty.
 
 pub mod config;
 mod core;
@@ -14,6 +13,7 @@ pub mod holes;
 pub mod map;
 pub mod pairing;
 pub mod project;
+pub mod stereo;
 
 pub use config::{Config, GridConfig, Params};
 pub use core::{Counts, DepthImage, Input, Output, Perception, Refusal};

@@ -1,0 +1,79 @@
+//! Why a pair of images cannot be used.
+
+use super::{GreyImage, StereoParams};
+
+/// Why a pair of images was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PairFault {
+    /// An image without pixels.
+    Empty,
+    /// Width times height is not the number of pixels, or the eyes or their calibration differ in size.
+    Size,
+    /// The eyes were not exposed at one time.
+    Stamps,
+    /// Nearly all of an image is black.
+    Black,
+    /// Nearly all of an image is white.
+    White,
+    /// The left image stands where the right one belongs.
+    Swapped,
+    /// Too few pixels found their like in the other eye.
+    Unmatched,
+    /// The matcher failed.
+    Matcher,
+}
+
+impl PairFault {
+    /// The reason in words.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Empty => "an image without pixels",
+            Self::Size => "a stereo pair whose sizes do not fit each other or camera_info",
+            Self::Stamps => "a stereo pair with different stamps",
+            Self::Black => "a black image: the lens is covered or it is night",
+            Self::White => "a white image: the sun blinds the camera",
+            Self::Swapped => "a stereo pair with left and right exchanged",
+            Self::Unmatched => "a stereo pair in which almost nothing matches",
+            Self::Matcher => "a stereo pair that the matcher failed on",
+        }
+    }
+}
+
+/// Level up to which a pixel is black, and from which it is white.
+const BLACK: u8 = 4;
+const WHITE: u8 = 251;
+
+/// Checks what can be seen without matching.
+///
+/// # Errors
+/// The first fault found.
+pub fn images(left: &GreyImage, right: &GreyImage, params: &StereoParams) -> Result<(), PairFault> {
+    for image in [left, right] {
+        if image.width == 0 || image.height == 0 {
+            return Err(PairFault::Empty);
+        }
+        if image.width.checked_mul(image.height) != Some(image.pixels.len()) {
+            return Err(PairFault::Size);
+        }
+    }
+    if (left.width, left.height) != (right.width, right.height) {
+        return Err(PairFault::Size);
+    }
+    if left.stamp != right.stamp {
+        return Err(PairFault::Stamps);
+    }
+    for image in [left, right] {
+        let share = |f: fn(u8) -> bool| {
+            let n = image.pixels.iter().filter(|p| f(**p)).count();
+            n as f64 / image.pixels.len() as f64
+        };
+        if share(|p| p <= BLACK) > params.blind_share {
+            return Err(PairFault::Black);
+        }
+        if share(|p| p >= WHITE) > params.blind_share {
+            return Err(PairFault::White);
+        }
+    }
+    Ok(())
+}

@@ -103,8 +103,8 @@ fn the_mars_yard_with_the_testbed_rover() {
     let dtm = dtm.display().to_string();
     arrived(
         &drive(&[
-            "--dtm", &dtm, "--body", "earth", "--rover", "testbed", "--start", "8,12", "--goal",
-            "36,20",
+            "--dtm", &dtm, "--body", "earth", "--rover", "testbed", "--start", "20,40", "--goal",
+            "36,16",
         ]),
         27.0,
     );

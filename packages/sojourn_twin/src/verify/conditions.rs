@@ -114,7 +114,8 @@ impl Conditions {
         let relief_seed = rng.random();
         let rms_at_2m_m = span(&mut rng, m.relief_rms_at_2m_m);
         let age_years = span(&mut rng, m.map_age_years);
-        let map_sigma_m = m.map_offset_sigma_m + m.map_offset_m_per_year * age_years;
+        let map_sigma_m = (resolution_m / m.map_offset_cells_m).min(1.0)
+            * (m.map_offset_sigma_m + m.map_offset_m_per_year * age_years);
         let sigma_m = mission.start_position_sigma_m;
         Self {
             relief: Some(Relief {
@@ -218,6 +219,19 @@ mod tests {
         );
         let [lo, hi] = s.monte_carlo.path_ratio;
         assert!(all.iter().all(|c| (lo..=hi).contains(&c.path_ratio)));
+    }
+
+    #[test]
+    fn a_fine_map_is_registered_better_in_proportion() {
+        let s = Settings::load(&config(SETTINGS_FILE)).unwrap();
+        let offset =
+            |cells_m| Conditions::draw(7, cells_m, &s.monte_carlo, &s.mission).map_offset_m;
+        let (yard, orbit, coarse) = (offset(0.1), offset(1.0), offset(20.0));
+        assert_ne!(orbit[0], 0.0);
+        assert!(
+            (yard[0] / orbit[0] - 0.1).abs() < 1e-12 && (yard[1] / orbit[1] - 0.1).abs() < 1e-12
+        );
+        assert_eq!(orbit, coarse);
     }
 
     #[test]

@@ -136,6 +136,9 @@ pub struct MonteCarloSettings {
     pub map_offset_sigma_m: f64,
     /// What a year of age adds to it, metres.
     pub map_offset_m_per_year: f64,
+    /// Size of cells from which on these two hold, metres; the registration of a finer map, such as a yard's from the
+    /// air, is better in proportion.
+    pub map_offset_cells_m: f64,
     /// Age of the map, years.
     pub map_age_years: Span,
     /// How far AutoNav leaves the line, metres.
@@ -183,6 +186,13 @@ impl MonteCarloSettings {
             self.map_offset_m_per_year,
             0.0,
             10.0,
+        )?;
+        in_range(
+            what,
+            &key("map_offset_cells_m"),
+            self.map_offset_cells_m,
+            0.01,
+            100.0,
         )?;
         in_range(
             what,

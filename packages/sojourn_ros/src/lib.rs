@@ -23,9 +23,10 @@ pub use tree::FrameTree;
 pub use ros::msgs;
 #[cfg(feature = "ros")]
 pub use ros::{
-    kit::{NodeKit, RawInput, TickMode, run_node},
+    kit::{NodeKit, RawInput, run_node},
     meta::{MsgMeta, header, stamp_from_msg, stamp_to_msg},
     publisher::{Publisher, qos_profile},
     run::{Event, RunningNode, Tick},
     simulator::Simulator,
+    ticks::TickMode,
 };

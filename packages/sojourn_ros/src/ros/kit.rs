@@ -3,50 +3,34 @@
 use crate::inbox::{Inbox, Keep};
 use crate::params::{ParamStore, ParamValue, build};
 use crate::ros::graph::GraphWatch;
-use crate::ros::meta::{MsgMeta, stamp_from_msg};
+use crate::ros::meta::MsgMeta;
 use crate::ros::publisher::{Counts, Publisher, is_counted, subscription_qos};
-use crate::ros::run::{Pending, RunningNode, Say, Shared, State, guard, heartbeat};
+use crate::ros::run::{RunningNode, Say, Shared, State, guard};
+use crate::ros::threads::{spawn_spin, watch_signals};
+use crate::ros::ticks::{TickMode, tick_parameters};
 use crate::ros::{context, logging, param_services};
 use crate::{KitError, ParamError, Refused};
 use futures::{FutureExt, Stream, StreamExt};
 use r2r::WrappedTypesupport;
-use r2r::sojourn_msgs::msg::{Heartbeat, Tick as TickMsg};
+use r2r::sojourn_msgs::msg::Heartbeat;
 use serde::de::DeserializeOwned;
 use sojourn_core::Stamp;
 use sojourn_core::health::Health;
 use sojourn_core::topics::{self, QosClass, Topic};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Longest sleep of the spin thread when no message comes.
-const SPIN_TIMEOUT: Duration = Duration::from_millis(20);
 /// Messages kept per topic until the node takes them.
 const QUEUE: usize = 400;
 /// The same for topics of [`QosClass::Sensor`], which may be images.
 const SENSOR_QUEUE: usize = 40;
-/// A node that has not ended this long after a signal is ended.
-const GRACE: Duration = Duration::from_millis(1600);
-/// Roll calls are answered at most this often.
-const ROLL_CALL_EVERY: Duration = Duration::from_millis(40);
 
 pub(crate) type Drainer = Box<dyn FnMut() + Send>;
 type Probe = (String, Box<dyn Fn() -> usize + Send>);
-
-/// Where a node's ticks come from: the parameter `tick.mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TickMode {
-    /// `sim`: the simulator's topic `sim_tick`.
-    Sim,
-    /// `wall`: a timer in the node's own time (`/clock` with `use_sim_time`, else the wall clock).
-    Wall,
-    /// `server`: this node is the simulator.
-    Server,
-}
 
 /// What a raw message means: see [`NodeKit::subscribe_raw`].
 #[derive(Debug)]
@@ -90,11 +74,11 @@ where
 
 /// A node that is being set up. `I` is what its core takes in.
 pub struct NodeKit<I: Send + 'static> {
-    node: r2r::Node,
+    pub(crate) node: r2r::Node,
     pub(crate) shared: Arc<Shared<I>>,
-    namespace: String,
+    pub(crate) namespace: String,
     pub(crate) period: Duration,
-    drainers: Vec<Drainer>,
+    pub(crate) drainers: Vec<Drainer>,
     pub(crate) probes: Vec<Probe>,
     pub(crate) heartbeat: r2r::Publisher<Heartbeat>,
     heartbeat_count: Arc<AtomicU64>,
@@ -453,106 +437,6 @@ impl<I: Send + 'static> NodeKit<I> {
             say: Say::default(),
         })
     }
-
-    fn follow_ticks(&mut self) -> Result<(), KitError> {
-        let topic = topics::SIM_TICK;
-        let resolved = resolve(&self.namespace, topic.name);
-        let mut stream = self
-            .node
-            .subscribe::<TickMsg>(topic.name, subscription_qos(topic.qos))
-            .map_err(|e| KitError::ros("subscribe to", &resolved, &e))?;
-        let shared = self.shared.clone();
-        let probes = std::mem::take(&mut self.probes);
-        let heartbeats = self.heartbeat.clone();
-        let mut subscriptions: Vec<String> = guard(&shared.state)
-            .inbox
-            .topics()
-            .map(str::to_string)
-            .collect();
-        subscriptions.push(resolved);
-        let mut answered: Option<Instant> = None;
-        self.drainers.push(Box::new(move || {
-            drain(&mut stream, |tick: TickMsg| {
-                if tick.tick > 0 {
-                    shared.on_tick(pending_from(tick));
-                    return;
-                }
-                if answered.is_some_and(|at| at.elapsed() < ROLL_CALL_EVERY)
-                    || !(tick.participants.is_empty() || tick.participants.contains(&shared.name))
-                {
-                    return;
-                }
-                answered = Some(Instant::now());
-                let mut answer = heartbeat(
-                    &shared.name,
-                    stamp_from_msg(&tick.stamp),
-                    0,
-                    &Health::default(),
-                    &shared.counts.snapshot(),
-                );
-                let wanted: BTreeMap<&String, &u64> =
-                    tick.topics.iter().zip(&tick.counts).collect();
-                answer.ready = !wanted.is_empty()
-                    && probes.iter().all(|(topic, found)| {
-                        wanted.get(topic).is_none_or(|n| found() as u64 >= **n)
-                    });
-                answer.subscriptions.clone_from(&subscriptions);
-                if let Err(e) = heartbeats.publish(&answer) {
-                    tracing::debug!("cannot answer the roll call: {e}");
-                }
-            });
-        }));
-        Ok(())
-    }
-}
-
-fn pending_from(tick: TickMsg) -> Pending {
-    Pending {
-        stamp: stamp_from_msg(&tick.stamp),
-        tick: tick.tick,
-        lockstep: tick.lockstep,
-        hold: tick.hold,
-        announced: tick.topics.into_iter().zip(tick.counts).collect(),
-    }
-}
-
-fn tick_parameters(
-    node: &str,
-    values: &BTreeMap<String, ParamValue>,
-) -> Result<(TickMode, Duration), KitError> {
-    let bad = |what: &str| KitError::from(ParamError(format!("node {node}: {what}")));
-    let mode = match values.get("tick.mode") {
-        Some(ParamValue::String(mode)) => match mode.as_str() {
-            "sim" => TickMode::Sim,
-            "wall" => TickMode::Wall,
-            "server" => TickMode::Server,
-            other => {
-                return Err(bad(&format!(
-                    "parameter `tick.mode` is {other:?}, expected sim, wall or server"
-                )));
-            }
-        },
-        Some(_) => return Err(bad("parameter `tick.mode` must be a string")),
-        None => {
-            return Err(bad(
-                "parameter `tick.mode` is missing (is --params-file given, with a section of this name?)",
-            ));
-        }
-    };
-    let period_s = match values.get("tick.period_s") {
-        Some(ParamValue::Double(v)) => *v,
-        Some(ParamValue::Integer(v)) => *v as f64,
-        Some(_) => return Err(bad("parameter `tick.period_s` must be a number")),
-        None => return Err(bad("parameter `tick.period_s` is missing")),
-    };
-    if !(0.001..=60.0).contains(&period_s) {
-        return Err(bad(&format!(
-            "parameter `tick.period_s` is {period_s}, expected 0.001 to 60 seconds"
-        )));
-    }
-    let period = Duration::try_from_secs_f64(period_s)
-        .map_err(|e| bad(&format!("parameter `tick.period_s`: {e}")))?;
-    Ok((mode, period))
 }
 
 /// Puts the namespace in front of a relative name.
@@ -589,107 +473,4 @@ impl Complaints {
             self.since = 0;
         }
     }
-}
-
-fn spawn_spin<I: Send + 'static>(
-    mut node: r2r::Node,
-    mut drainers: Vec<Drainer>,
-    shared: Arc<Shared<I>>,
-) -> Result<std::thread::JoinHandle<()>, KitError> {
-    let body = move || {
-        let mut clock = None;
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            while !shared.stop_spin.load(Ordering::SeqCst) {
-                node.spin_once(SPIN_TIMEOUT);
-                for work in &mut drainers {
-                    work();
-                }
-                if shared.mode == TickMode::Wall {
-                    follow_clock(&mut node, &mut clock, &shared);
-                }
-                shared.graph.refresh(&node);
-                shared.after_spin();
-            }
-        }));
-        if let Err(panic) = outcome {
-            let why = context::panic_text(panic.as_ref());
-            *guard(&shared.dead) = Some(why.clone());
-            shared.notify.notify_one();
-            // The main loop may be waiting for something else that will never come.
-            std::thread::sleep(GRACE);
-            if !shared.finished.load(Ordering::SeqCst) {
-                tracing::error!("the thread that receives messages has died: {why}");
-                shared.run_hooks();
-                leave(1);
-            }
-        }
-    };
-    std::thread::Builder::new()
-        .name("ros-spin".to_string())
-        .spawn(body)
-        .map_err(|e| KitError::ros("start", "the receiving thread", &e))
-}
-
-type ClockStream = Box<dyn Stream<Item = r2r::rosgraph_msgs::msg::Clock> + Unpin>;
-
-fn follow_clock<I>(node: &mut r2r::Node, clock: &mut Option<ClockStream>, shared: &Shared<I>) {
-    if !shared.sim_time.load(Ordering::SeqCst) {
-        *clock = None;
-        return;
-    }
-    if clock.is_none() {
-        let qos = r2r::QosProfile::default().best_effort().keep_last(1);
-        match node.subscribe(topics::CLOCK.name, qos) {
-            Ok(stream) => *clock = Some(Box::new(stream)),
-            Err(e) => tracing::error!("cannot subscribe to /clock: {e}"),
-        }
-    }
-    if let Some(stream) = clock {
-        drain(stream, |message| {
-            shared.on_clock(stamp_from_msg(&message.clock))
-        });
-    }
-}
-
-/// Ends the process while other threads still work with ROS. The destructors that an ordinary exit runs would take the
-/// middleware away under them, which ends in an abort; the hooks have run, and nothing else is buffered.
-fn leave(code: i32) -> ! {
-    signal_hook::low_level::exit(code)
-}
-
-fn watch_signals<I: Send + 'static>(shared: &Arc<Shared<I>>) -> Result<(), KitError> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let shared = shared.clone();
-    let oops = |e: &dyn std::fmt::Display| KitError::ros("watch", "signals", e);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| oops(&e))?;
-    let (mut interrupt, mut terminate) = {
-        let _entered = runtime.enter();
-        (
-            signal(SignalKind::interrupt()).map_err(|e| oops(&e))?,
-            signal(SignalKind::terminate()).map_err(|e| oops(&e))?,
-        )
-    };
-    let body = move || {
-        runtime.block_on(async {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        });
-        shared.stop.store(true, Ordering::SeqCst);
-        shared.notify.notify_one();
-        if shared.running.load(Ordering::SeqCst) {
-            std::thread::sleep(GRACE);
-        }
-        // Busy with something long, or still setting up.
-        if !shared.finished.swap(true, Ordering::SeqCst) {
-            shared.run_hooks();
-            leave(0);
-        }
-    };
-    std::thread::Builder::new()
-        .name("signals".to_string())
-        .spawn(body)
-        .map(|_| ())
-        .map_err(|e| oops(&e))
 }

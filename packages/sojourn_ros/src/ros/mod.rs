@@ -11,3 +11,5 @@ pub mod publisher;
 pub mod recording;
 pub mod run;
 pub mod simulator;
+mod threads;
+pub mod ticks;

@@ -5,16 +5,17 @@ use crate::inbox::{Announced, Inbox};
 use crate::lockstep::LockstepServer;
 use crate::params::ParamValue;
 use crate::ros::graph::GraphWatch;
-use crate::ros::kit::{TickMode, resolve};
+use crate::ros::kit::resolve;
 use crate::ros::logging;
-use crate::ros::meta::{header, stamp_to_msg};
+use crate::ros::meta::header;
 use crate::ros::param_services::Store;
 use crate::ros::publisher::Counts;
+use crate::ros::ticks::{TickMode, heartbeat};
 use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
 use r2r::sojourn_msgs::msg::Heartbeat;
 use serde::de::DeserializeOwned;
 use sojourn_core::Stamp;
-use sojourn_core::health::{Health, HealthLevel, NodeState};
+use sojourn_core::health::Health;
 use sojourn_core::topics;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -519,39 +520,5 @@ impl<I: Send + 'static> RunningNode<I> {
 impl<I: Send + 'static> Drop for RunningNode<I> {
     fn drop(&mut self) {
         self.shut_down();
-    }
-}
-
-/// A heartbeat message.
-pub(crate) fn heartbeat(
-    node: &str,
-    stamp: Stamp,
-    tick: u64,
-    health: &Health,
-    counts: &Announced,
-) -> Heartbeat {
-    Heartbeat {
-        header: r2r::std_msgs::msg::Header {
-            stamp: stamp_to_msg(stamp),
-            frame_id: String::new(),
-        },
-        node: node.to_string(),
-        state: match health.state {
-            NodeState::Starting => 0,
-            NodeState::Idle => 1,
-            NodeState::Active => 2,
-            NodeState::Fault => 3,
-        },
-        health: match health.level {
-            HealthLevel::Ok => 0,
-            HealthLevel::Warn => 1,
-            HealthLevel::Error => 2,
-        },
-        reason: health.reason.clone(),
-        tick,
-        topics: counts.keys().cloned().collect(),
-        counts: counts.values().copied().collect(),
-        subscriptions: Vec::new(),
-        ready: false,
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::KitError;
 use crate::lockstep::{Beat, ClockConfig, LockstepServer, Step, TickOut};
-use crate::ros::kit::{NodeKit, TickMode, drain};
+use crate::ros::kit::{NodeKit, drain};
 use crate::ros::meta::stamp_to_msg;
 use crate::ros::publisher::{Publisher, subscription_qos};
 use crate::ros::run::{Event, Pending, RunningNode, guard};
+use crate::ros::ticks::TickMode;
 use r2r::rosgraph_msgs::msg::Clock;
 use r2r::sojourn_msgs::msg::{Heartbeat, Tick as TickMsg};
 use sojourn_core::health::{Health, NodeState};

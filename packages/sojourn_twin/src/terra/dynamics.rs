@@ -16,6 +16,8 @@ use sojourn_core::{
 
 /// Most steps of the balance's search.
 const MAX_STEPS: usize = 40;
+/// Steps of the slower way to the balance at most.
+const MAX_RELAXING: usize = 200;
 /// The balance holds when the forces left over are this share of the weight.
 const BALANCED: f64 = 1e-4;
 /// Speeds below this share of the fastest rim's are smoothed over: ground that stands does not choose a direction.
@@ -253,11 +255,8 @@ impl Dynamics {
         };
         let (w, along) = (rim * dir, u * dir);
         let reference = w.max(along.abs()).max(STILL);
-        let slip = if along < 0.0 {
-            1.0
-        } else {
-            (w - along) / reference
-        };
+        // Pushed against its turning a wheel slips wholly; one that hardly turns comes to that without a jump.
+        let slip = ((w - along) / reference).min(1.0);
         let table = step.tables[i];
         let c = table.look_up_with_side(step.loads_n[i], slip, v / reference);
         let fx = dir * c.thrust_n - (c.resistance_n + step.walls_n[i]) * smooth(u);
@@ -354,7 +353,50 @@ impl Dynamics {
                 }
             }
         }
+        if size(f) < 1e-2 {
+            return (q, true);
+        }
+        self.relax(step, q, f)
+    }
+
+    /// Where Newton's method goes back and forth over an edge of the forces, as with a wheel on rock that hardly turns,
+    /// the rover is let move through time as the forces push it, in implicit steps that grow as it comes to rest
+    /// (pseudo-transient continuation: Kelley and Keyes 1998). Soil only ever takes energy, so that this leads to the
+    /// balance.
+    fn relax(&self, step: &Step, mut q: [f64; 3], mut f: [f64; 3]) -> ([f64; 3], bool) {
+        let size = |f: [f64; 3]| nalgebra::Vector3::from(f).norm();
+        let mut span = 0.1;
+        for _ in 0..MAX_RELAXING {
+            if size(f) < BALANCED {
+                break;
+            }
+            let slowed = nalgebra::Matrix3::identity() / span - self.jacobian(step, q, f, 1e-6);
+            let next = slowed
+                .lu()
+                .solve(&nalgebra::Vector3::from(f))
+                .map(|way| moved(q, way.into(), 1.0));
+            match next.map(|q| (q, self.left_over(step, q))) {
+                Some((next, left)) if size(left) < size(f) => {
+                    (q, f) = (next, left);
+                    span = (2.0 * span).min(1e6);
+                }
+                _ => span = (0.25 * span).max(1e-9),
+            }
+        }
         (q, size(f) < 1e-2)
+    }
+
+    fn jacobian(&self, step: &Step, q: [f64; 3], f: [f64; 3], h: f64) -> nalgebra::Matrix3<f64> {
+        let mut m = nalgebra::Matrix3::zeros();
+        for k in 0..3 {
+            let mut beside = q;
+            beside[k] += h;
+            let g = self.left_over(step, beside);
+            for r in 0..3 {
+                m[(r, k)] = (g[r] - f[r]) / h;
+            }
+        }
+        m
     }
 
     fn jacobian_inverse(
@@ -363,17 +405,9 @@ impl Dynamics {
         q: [f64; 3],
         f: [f64; 3],
     ) -> Option<nalgebra::Matrix3<f64>> {
-        const H: f64 = 1e-4;
-        let mut m = nalgebra::Matrix3::zeros();
-        for k in 0..3 {
-            let mut beside = q;
-            beside[k] += H;
-            let g = self.left_over(step, beside);
-            for r in 0..3 {
-                m[(r, k)] = (g[r] - f[r]) / H;
-            }
-        }
-        m.try_inverse().filter(|m| m.iter().all(|v| v.is_finite()))
+        self.jacobian(step, q, f, 1e-4)
+            .try_inverse()
+            .filter(|m| m.iter().all(|v| v.is_finite()))
     }
 }
 

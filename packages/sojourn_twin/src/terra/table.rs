@@ -4,7 +4,7 @@ use super::wheel::{Contact, Wall, contact_near};
 use sojourn_core::{rover::Wheel, soil::Soil};
 
 /// Nodes over the load.
-const LOADS: usize = 22;
+const LOADS: usize = 32;
 /// Nodes over the slip; the middle one is no slip.
 const SLIPS: usize = 45;
 /// Least and greatest load of the table, in static loads.
@@ -13,7 +13,14 @@ const LOAD_RANGE: [f64; 2] = [0.02, 4.0];
 /// Everything of a node, divided by the load where it is a force.
 type Node = [f64; 6];
 
-/// Contact of one kind of wheel on one soil. Both axes are square roots, so that small loads and small slips are fine.
+/// Slip of a node.
+fn slip_at(k: usize) -> f64 {
+    let u = 2.0 * k as f64 / (SLIPS - 1) as f64 - 1.0;
+    u * u.abs()
+}
+
+/// Contact of one kind of wheel on one soil. Nodes stand evenly in the square roots of load and slip, so
+/// that small loads and small slips are fine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WheelTable {
     nodes: Vec<Node>,
@@ -39,8 +46,7 @@ impl WheelTable {
             let load_n = root * root;
             let mut near_m = None;
             for k in 0..SLIPS {
-                let u = 2.0 * k as f64 / (SLIPS - 1) as f64 - 1.0;
-                let c = contact_near(soil, wheel, load_n, u.signum() * u * u, 0.0, near_m);
+                let c = contact_near(soil, wheel, load_n, slip_at(k), 0.0, near_m);
                 near_m = Some(c.sinkage_m);
                 nodes.push([
                     c.thrust_n / load_n,
@@ -77,7 +83,9 @@ impl WheelTable {
         let u = slip.abs().sqrt().copysign(slip);
         let b = 0.5 * (u + 1.0) * (SLIPS - 1) as f64;
         let (i, k) = ((a as usize).min(LOADS - 2), (b as usize).min(SLIPS - 2));
-        let (ta, tb) = (a - i as f64, b - k as f64);
+        // Between two nodes straight in the slip and not in its root, whose slope has no bound where there is no slip.
+        let (s0, s1) = (slip_at(k), slip_at(k + 1));
+        let (ta, tb) = (a - i as f64, ((slip - s0) / (s1 - s0)).clamp(0.0, 1.0));
         let at = i * SLIPS + k;
         let (n00, n01) = (&self.nodes[at], &self.nodes[at + 1]);
         let (n10, n11) = (&self.nodes[at + SLIPS], &self.nodes[at + SLIPS + 1]);

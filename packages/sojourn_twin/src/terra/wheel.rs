@@ -16,6 +16,8 @@ pub const STEPS: usize = 32;
 const ENTRY_MAX_RAD: f64 = 1.5;
 /// Slip closer to a locked wheel than this is not told apart from it.
 const LOCKED: f64 = 1e-3;
+/// Entry angles that are tried one after another where the deepest one does not carry the load.
+const SCAN: u32 = 32;
 /// Radius of the wheels that the soils' shear modulus is given for, metres: those of the rovers they were fitted to.
 const SHEAR_RADIUS_M: f64 = 0.2625;
 
@@ -107,7 +109,17 @@ fn in_soil(
     let (mut lo, mut f_lo) = (0.0, -load_n);
     let (mut hi, (mut f_hi, mut best)) = (ENTRY_MAX_RAD, excess(ENTRY_MAX_RAD));
     if f_hi <= 0.0 {
-        return best;
+        // Soil that a dragged wheel shears pulls it down, the more the deeper it stands: what it carries is greatest
+        // short of the deepest entry, and the shallowest entry that carries the load is where it comes to rest.
+        let enough = (1..SCAN).find_map(|k| {
+            let entry = ENTRY_MAX_RAD * f64::from(k) / f64::from(SCAN);
+            let (f, contact) = excess(entry);
+            (f > 0.0).then_some((entry, f, contact))
+        });
+        let Some(found) = enough else {
+            return best;
+        };
+        (hi, f_hi, best) = found;
     }
     // A narrow bracket around what is known first, then regula falsi by the Illinois rule.
     let near = near_m.map(|z| (1.0 - z / wheel.radius_m).clamp(-1.0, 1.0).acos());

@@ -120,6 +120,19 @@ impl Attitude {
         self.odom_from_base.renormalize();
     }
 
+    /// A measurement has shown that heading (radians) and yaw bias (rad/s) are off by this much; the bias is known with the
+    /// variance `bias_var` now.
+    pub fn correct(&mut self, yaw_rad: f64, bias_radps: f64, bias_var: f64) {
+        if !(yaw_rad.is_finite() && bias_radps.is_finite() && bias_var >= 0.0) {
+            return;
+        }
+        let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), yaw_rad);
+        self.odom_from_base = turn * self.odom_from_base;
+        self.odom_from_base.renormalize();
+        self.bias_radps.z += bias_radps;
+        self.bias_var.z = self.bias_var.z.min(bias_var);
+    }
+
     /// Pulls the level towards the specific force. Returns whether it was near enough to gravity to be used.
     pub fn level(&mut self, accel_mps2: Vector3<f64>, dt_s: f64, config: &Config) -> bool {
         let g = config.gravity_mps2;

@@ -1,5 +1,6 @@
 //! Parameters of the node, as `config/localization.param.yaml` gives them, and their checked form.
 
+use crate::{visual::FusionParams, vo::VoParams};
 use serde::Deserialize;
 use sojourn_core::{CoreError, body::Body, error::in_range, rover::Rover};
 
@@ -51,6 +52,12 @@ pub struct Params {
     pub lateral_sigma: f64,
     /// Way over which slip stays alike, metres.
     pub slip_correlation_m: f64,
+    /// How far the body rises and sinks over the unevenness of a metre, metres; it grows with the root of the way.
+    pub heave_sigma_m: f64,
+    /// Stereo pairs in the estimate.
+    pub visual: FusionParams,
+    /// How motion is seen in them.
+    pub visual_odometry: VoParams,
 }
 
 /// Checked parameters, joined with what the files of rover and body say.
@@ -89,9 +96,12 @@ impl Config {
             ("slip_sigma_share", p.slip_sigma_share, 0.0, 2.0),
             ("lateral_sigma", p.lateral_sigma, 0.0, 1.0),
             ("slip_correlation_m", p.slip_correlation_m, 0.01, 1e6),
+            ("heave_sigma_m", p.heave_sigma_m, 0.0, 1.0),
         ] {
             in_range("parameters of localization", name, value, lo, hi)?;
         }
+        p.visual.check()?;
+        p.visual_odometry.check()?;
         body.check("body")?;
         Ok(Self {
             gravity_mps2: body.gravity_mps2,
@@ -102,7 +112,30 @@ impl Config {
     /// Standard deviation of the slip where the rover's file expects `expected`, 0 to 1.
     #[must_use]
     pub fn slip_sigma(&self, expected: f64) -> f64 {
+        if self.params.visual.enabled {
+            return self.params.visual.slip_sigma;
+        }
         self.params.slip_sigma + self.params.slip_sigma_share * expected
+    }
+
+    /// Standard deviation of the sideways creep, metres per metre.
+    #[must_use]
+    pub fn creep_sigma(&self) -> f64 {
+        if self.params.visual.enabled {
+            self.params.visual.lateral_sigma
+        } else {
+            self.params.lateral_sigma
+        }
+    }
+
+    /// Way over which slip stays alike, metres.
+    #[must_use]
+    pub fn correlation_m(&self) -> f64 {
+        if self.params.visual.enabled {
+            self.params.visual.slip_correlation_m
+        } else {
+            self.params.slip_correlation_m
+        }
     }
 
     /// Expected slip and sideways creep (metres to the left per metre driven) at an attitude, for a driving direction.

@@ -4,11 +4,13 @@ use crate::{
     attitude::{Attitude, Levelling},
     config::Config,
     dead_reckoning::{DeadReckoning, Way},
+    visual::{Reckoned, Sighting, Visual},
+    vo::{Seen, StereoPair},
 };
 use nalgebra::{Isometry3, UnitQuaternion, Vector3};
 use sojourn_core::{
     Stamp,
-    frames::{BaseLink, Map, Odom, Transform},
+    frames::{BaseLink, Map, Odom, Pose2, Transform},
     health::{Health, NodeState},
     kinematics::{Velocity, WheelMotion, velocity_from},
     rover::Rover,
@@ -51,12 +53,16 @@ pub struct WheelSample {
 }
 
 /// What the node is told.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// A sample of the IMU.
     Imu(Stamp, ImuSample),
     /// What the wheels do.
     Wheels(Stamp, WheelSample),
+    /// A rectified stereo pair.
+    Pair(Stamp, Box<StereoPair>),
+    /// Somebody knows where the rover is: where it stands in `map` now.
+    InitialPose(Pose2),
     /// Time for an estimate.
     Tick,
 }
@@ -70,6 +76,8 @@ pub enum Refusal {
     OutOfOrder,
     /// The stamp lies ahead.
     Future,
+    /// The stamp lies so far back that what was believed then is forgotten.
+    TooOld,
 }
 
 impl Refusal {
@@ -80,6 +88,7 @@ impl Refusal {
             Self::NotFinite => "a value that is not a plausible number",
             Self::OutOfOrder => "a stamp that is not newer than the last",
             Self::Future => "a stamp in the future",
+            Self::TooOld => "a stamp too far back",
         }
     }
 }
@@ -95,6 +104,12 @@ pub struct Counts {
     pub refused: BTreeMap<Refusal, u64>,
     /// Gaps in the data that were bridged.
     pub gaps: u64,
+    /// Stereo pairs that were looked at.
+    pub pairs: u64,
+    /// Of them those that gave a motion.
+    pub motions: u64,
+    /// Motions that the filter refused.
+    pub outliers: u64,
 }
 
 /// Where the rover is believed to be.
@@ -121,6 +136,8 @@ pub struct Estimate {
 pub struct Output {
     /// The estimate, once there is one.
     pub estimate: Option<Estimate>,
+    /// What the stereo pairs since the last tick told, oldest first.
+    pub sightings: Vec<Sighting>,
     /// For heartbeat and diagnostics.
     pub health: Option<Health>,
 }
@@ -134,6 +151,9 @@ struct State {
     rate_radps: Vector3<f64>,
     velocity_mps: [f64; 2],
     velocity_sigma_mps: f64,
+    // Ways of the wheels: signs left out, and forward positive.
+    way_m: f64,
+    rolled_m: f64,
 }
 
 /// The node without ROS.
@@ -152,13 +172,23 @@ pub struct Localization {
     gap_at: Option<(Stamp, &'static str)>,
     refused_since_tick: Option<(u64, Refusal)>,
     counts: Counts,
+    visual: Visual,
+    map_from_odom: Transform<Map, Odom>,
 }
 
 impl Localization {
     /// A node that knows nothing yet.
     #[must_use]
     pub fn new(config: Config, rover: &Rover) -> Self {
+        let p = &config.params;
         Self {
+            visual: Visual::new(p.visual, p.visual_odometry.clone()),
+            map_from_odom: Transform::from_xyz_rpy(
+                [p.initial_x_m, p.initial_y_m, p.initial_z_m],
+                0.0,
+                0.0,
+                0.0,
+            ),
             config,
             rover: rover.clone(),
             levelling: Levelling::default(),
@@ -194,6 +224,8 @@ impl Localization {
         let result = match input {
             Input::Imu(stamp, sample) => self.on_imu(now, stamp, &sample),
             Input::Wheels(stamp, wheels) => self.on_wheels(now, stamp, &wheels),
+            Input::Pair(stamp, pair) => self.on_pair(now, stamp, pair),
+            Input::InitialPose(pose) => self.on_initial_pose(pose),
             Input::Tick => return self.on_tick(now),
         };
         if let Err(why) = result {
@@ -288,12 +320,15 @@ impl Localization {
                 reckoning: DeadReckoning::new(
                     p.initial_yaw_sigma_rad.powi(2),
                     attitude.yaw_bias_var(),
+                    p.visual.scale_sigma,
                 ),
                 at_wheels: attitude.odom_from_base(),
                 attitude,
                 rate_radps: Vector3::zeros(),
                 velocity_mps: [0.0; 2],
                 velocity_sigma_mps: 0.0,
+                way_m: 0.0,
+                rolled_m: 0.0,
             });
             self.level_at = Some(stamp);
         }
@@ -355,6 +390,7 @@ impl Localization {
                 self.config
                     .expected_slip(&self.rover, roll_rad, pitch_rad, wheels_m);
             let slip_sigma = self.config.slip_sigma(slip);
+            let creep_sigma = self.config.creep_sigma();
             state.reckoning.moved(
                 halfway,
                 &Way {
@@ -363,24 +399,130 @@ impl Localization {
                     left_m: (wheels_m * (1.0 - slip)).abs() * creep,
                     wheels_m,
                     slip_sigma,
-                    creep_sigma: p.lateral_sigma,
+                    creep_sigma,
                     level_sigma_rad: p.level_sigma_rad,
-                    correlation_m: p.slip_correlation_m,
+                    correlation_m: self.config.correlation_m(),
+                    heave_sigma_m: p.heave_sigma_m,
                 },
+            );
+            let [more_slip, more_creep] = state.reckoning.excess();
+            let (slip, creep) = (
+                slip + slip_sigma * more_slip,
+                creep + creep_sigma * more_creep,
             );
             state.velocity_mps = [
                 velocity.speed_mps * (1.0 - slip),
                 (velocity.speed_mps * (1.0 - slip)).abs() * creep,
             ];
-            state.velocity_sigma_mps = velocity.speed_mps.abs() * slip_sigma;
+            state.velocity_sigma_mps =
+                velocity.speed_mps.abs() * slip_sigma * state.reckoning.slip_share();
+            state.way_m += wheels_m.abs();
+            state.rolled_m += wheels_m;
         }
         state.at_wheels = now_at;
+        self.visual.remember(Reckoned {
+            stamp,
+            rotation: now_at,
+            wheels_only_m: state.reckoning.wheels_only_m(),
+            position_m: state.reckoning.position_m(),
+            way_m: state.way_m,
+            rolled_m: state.rolled_m,
+        });
         Ok(())
+    }
+
+    fn on_pair(&mut self, now: Stamp, stamp: Stamp, pair: Box<StereoPair>) -> Result<(), Refusal> {
+        if !self.config.params.visual.enabled || self.state.is_none() {
+            return Ok(());
+        }
+        self.check_stamp(now, stamp, self.visual.last_pair())?;
+        let mounted = pair.base_link_from_navcam.to_homogeneous();
+        if !(mounted.iter().all(|v| v.is_finite()) && pair.camera.baseline_m > 0.0) {
+            return Err(Refusal::NotFinite);
+        }
+        if self.visual.add(stamp, pair) {
+            Ok(())
+        } else {
+            Err(Refusal::TooOld)
+        }
+    }
+
+    /// `map → odom` such that the rover stands where it is said to stand; the height stays.
+    fn on_initial_pose(&mut self, pose: Pose2) -> Result<(), Refusal> {
+        if !(pose.x_m.abs() <= MAX_TRAVEL_M
+            && pose.y_m.abs() <= MAX_TRAVEL_M
+            && pose.yaw_rad.is_finite())
+        {
+            return Err(Refusal::NotFinite);
+        }
+        let here = self
+            .estimate()
+            .map_or_else(Pose2::default, |e| e.odom_from_base_link.planar());
+        let turn_rad = pose.yaw_rad - here.yaw_rad;
+        let (s, c) = turn_rad.sin_cos();
+        let z_m = self.map_from_odom.iso.translation.z;
+        let x_m = pose.x_m - (c * here.x_m - s * here.y_m);
+        let y_m = pose.y_m - (s * here.x_m + c * here.y_m);
+        self.map_from_odom = Transform::from_xyz_rpy([x_m, y_m, z_m], 0.0, 0.0, turn_rad);
+        Ok(())
+    }
+
+    /// Looks at the pairs whose stamp the wheels have reached.
+    fn look(&mut self) -> Vec<Sighting> {
+        let mut out = Vec::new();
+        let Some(state) = &mut self.state else {
+            return out;
+        };
+        let p = &self.config.params;
+        while let Some(looked) = self.visual.look() {
+            self.counts.pairs += 1;
+            // Where the filter believes it was then: what has been driven since is what wheels and gyro say.
+            let since = state.reckoning.wheels_only_m() - looked.at.wheels_only_m;
+            let mut there = Isometry3::from_parts(
+                (state.reckoning.position_m() - since).into(),
+                looked.at.rotation,
+            );
+            let mut fused = None;
+            if let Seen::Moved { motion, .. } = &looked.seen {
+                self.counts.motions += 1;
+                let before = state.reckoning.position_m();
+                let mut covariance = motion.covariance;
+                for axis in 3..6 {
+                    covariance[(axis, axis)] += p.visual.turn_sigma_rad.powi(2);
+                }
+                let verdict = state.reckoning.see(
+                    &there,
+                    &motion.key_from_now,
+                    &covariance,
+                    p.level_sigma_rad,
+                    p.visual.gate,
+                );
+                fused = Some(verdict.map(|c| {
+                    state
+                        .attitude
+                        .correct(c.yaw_rad, c.bias_radps, state.reckoning.yaw_bias_var());
+                    state.at_wheels = state.attitude.odom_from_base();
+                    there.translation.vector += state.reckoning.position_m() - before;
+                    let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), c.yaw_rad);
+                    there.rotation = turn * there.rotation;
+                    c.distance2
+                }));
+                if matches!(fused, Some(Err(_))) {
+                    self.counts.outliers += 1;
+                }
+            }
+            if self.visual.becomes_key(&looked.seen) {
+                state.reckoning.take_key(there);
+            }
+            out.push(self.visual.conclude(looked, fused));
+        }
+        out
     }
 
     fn on_tick(&mut self, now: Stamp) -> Output {
         self.first_tick.get_or_insert(now);
         let out = Output {
+            sightings: self.look(),
             estimate: self.estimate(),
             health: Some(self.health(now)),
         };
@@ -404,12 +546,7 @@ impl Localization {
             velocity_mps: state.velocity_mps,
             velocity_sigma_mps: state.velocity_sigma_mps,
             rate_radps: state.rate_radps,
-            map_from_odom: Transform::from_xyz_rpy(
-                [p.initial_x_m, p.initial_y_m, p.initial_z_m],
-                0.0,
-                0.0,
-                0.0,
-            ),
+            map_from_odom: self.map_from_odom,
         })
     }
 
@@ -461,6 +598,9 @@ impl Localization {
             let reason = format!(
                 "a gap in the {name} was bridged; the pose may have lost the rover's way in it"
             );
+            return Health::warn(NodeState::Active, reason);
+        }
+        if let Some(reason) = self.visual.warning() {
             return Health::warn(NodeState::Active, reason);
         }
         if self

@@ -1,11 +1,13 @@
 //! Position from way and attitude, with a covariance that grows as slip and heading make it grow.
 //!
-//! The covariance is that of seven errors: x, y, z, yaw, the gyro's yaw bias, and two that are carried along because
-//! slip is alike from one metre to the next: the slip error and the creep error in units of their standard deviation
-//! (first-order Gauss–Markov over the way driven). So the error grows with the distance at first and with its root
-//! beyond the correlation length, not with the root alone as independent errors would have it.
+//! An extended Kalman filter of the errors of x, y, z, yaw, the gyro's yaw bias, and three that are carried along: the
+//! slip error and the creep error in units of their standard deviation, because slip is alike from one metre to the next
+//! (first-order Gauss–Markov over the way driven), and the scale of visual odometry, which stays. So the error grows with
+//! the distance at first and with its root beyond the correlation length, not with the root alone as independent errors
+//! would have it. Visual odometry measures from a key pair to now: the pose at the key pair is a state of its own, cloned
+//! when that pair was taken (stochastic cloning, Roumeliotis and Burdick 2002).
 
-use nalgebra::{SMatrix, UnitQuaternion, Vector3};
+use nalgebra::{Isometry3, Matrix6, SMatrix, SVector, UnitQuaternion, Vector3};
 
 const X: usize = 0;
 const Y: usize = 1;
@@ -14,17 +16,38 @@ const YAW: usize = 3;
 const BIAS: usize = 4;
 const SLIP: usize = 5;
 const CREEP: usize = 6;
+const SCALE: usize = 7;
+/// First of the four of the key pair's pose: x, y, z, yaw.
+const KEY: usize = 8;
+/// Number of errors.
+const N: usize = 12;
 /// Variances never grow beyond this, so that they stay numbers whatever comes in.
 const MAX_VARIANCE: f64 = 1e12;
 
-/// Covariance of x, y, z, yaw, gyro bias, slip, creep.
-pub type Covariance = SMatrix<f64, 7, 7>;
+/// Covariance of x, y, z, yaw, gyro bias, slip, creep, the scale of visual odometry, and x, y, z, yaw at the key pair.
+pub type Covariance = SMatrix<f64, N, N>;
 
 /// Position in `odom` and covariance.
 #[derive(Clone, Debug)]
 pub struct DeadReckoning {
     position_m: Vector3<f64>,
+    /// The same by wheels and gyro alone.
+    wheels_only_m: Vector3<f64>,
+    /// Slip and creep beyond what is expected, in units of their standard deviation.
+    excess: [f64; 2],
+    key: Option<Isometry3<f64>>,
     covariance: Covariance,
+}
+
+/// What a measurement does to what this filter does not hold itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Correction {
+    /// To be added to the heading, radians.
+    pub yaw_rad: f64,
+    /// To be added to the gyro's yaw bias, rad/s.
+    pub bias_radps: f64,
+    /// Squared Mahalanobis distance of the measurement, four degrees of freedom.
+    pub distance2: f64,
 }
 
 /// A short way between two wheel states.
@@ -44,19 +67,26 @@ pub struct Way {
     pub level_sigma_rad: f64,
     /// Way over which slip stays alike, metres.
     pub correlation_m: f64,
+    /// How far the body rises and sinks beside its own direction over the unevenness of a metre, metres; it grows with
+    /// the root of the way.
+    pub heave_sigma_m: f64,
 }
 
 impl DeadReckoning {
     /// At the origin of `odom`, with the variances of heading and gyro bias.
     #[must_use]
-    pub fn new(yaw_var: f64, bias_var: f64) -> Self {
+    pub fn new(yaw_var: f64, bias_var: f64, scale_sigma: f64) -> Self {
         let mut covariance = Covariance::zeros();
         covariance[(YAW, YAW)] = yaw_var;
         covariance[(BIAS, BIAS)] = bias_var;
         covariance[(SLIP, SLIP)] = 1.0;
         covariance[(CREEP, CREEP)] = 1.0;
+        covariance[(SCALE, SCALE)] = scale_sigma * scale_sigma;
         Self {
             position_m: Vector3::zeros(),
+            wheels_only_m: Vector3::zeros(),
+            excess: [0.0; 2],
+            key: None,
             covariance,
         }
     }
@@ -65,6 +95,128 @@ impl DeadReckoning {
     #[must_use]
     pub fn position_m(&self) -> Vector3<f64> {
         self.position_m
+    }
+
+    /// The same as wheels and gyro alone would have it: it never jumps.
+    #[must_use]
+    pub fn wheels_only_m(&self) -> Vector3<f64> {
+        self.wheels_only_m
+    }
+
+    /// Slip and creep beyond what is expected, in units of their standard deviation, as measurements have shown them.
+    #[must_use]
+    pub fn excess(&self) -> [f64; 2] {
+        self.excess
+    }
+
+    /// Standard deviation of the slip beyond what is expected, in units of its prior one.
+    #[must_use]
+    pub fn slip_share(&self) -> f64 {
+        self.covariance[(SLIP, SLIP)].max(0.0).sqrt()
+    }
+
+    /// The pose at the key pair as it is believed now.
+    #[must_use]
+    pub fn key(&self) -> Option<&Isometry3<f64>> {
+        self.key.as_ref()
+    }
+
+    /// Variance of the gyro's yaw bias, (rad/s)².
+    #[must_use]
+    pub fn yaw_bias_var(&self) -> f64 {
+        self.covariance[(BIAS, BIAS)]
+    }
+
+    /// The pose now, or a moment ago, becomes the key pair's.
+    pub fn take_key(&mut self, pose: Isometry3<f64>) {
+        self.key = Some(pose);
+        for (k, from) in [X, Y, Z, YAW].into_iter().enumerate() {
+            let row = self.covariance.row(from).into_owned();
+            self.covariance.set_row(KEY + k, &row);
+        }
+        for (k, from) in [X, Y, Z, YAW].into_iter().enumerate() {
+            let column = self.covariance.column(from).into_owned();
+            self.covariance.set_column(KEY + k, &column);
+        }
+        self.bounded();
+    }
+
+    /// There is no key pair any more.
+    pub fn drop_key(&mut self) {
+        self.key = None;
+    }
+
+    /// Visual odometry has measured the motion since the key pair; `now` is the pose it was measured at, `level_sigma_rad`
+    /// the standard deviation of roll and pitch at the key pair. A measurement whose squared Mahalanobis distance lies
+    /// beyond `gate` changes nothing: then the distance comes back as the error.
+    ///
+    /// # Errors
+    /// The squared distance of a measurement beyond the gate; infinite without a key pair or for numbers that are none.
+    pub fn see(
+        &mut self,
+        now: &Isometry3<f64>,
+        key_from_now: &Isometry3<f64>,
+        covariance: &Matrix6<f64>,
+        level_sigma_rad: f64,
+        gate: f64,
+    ) -> Result<Correction, f64> {
+        let key = self.key.ok_or(f64::INFINITY)?;
+        let moved = key.rotation * key_from_now.translation.vector;
+        let believed = now.translation.vector - key.translation.vector;
+        let turn = |q: UnitQuaternion<f64>| {
+            let ahead = q * Vector3::x();
+            ahead.y.atan2(ahead.x)
+        };
+        let yaw = turn(key.rotation * key_from_now.rotation) - turn(now.rotation);
+        let r = moved - believed;
+        let residual = SVector::<f64, 4>::new(r.x, r.y, r.z, sojourn_core::frames::wrap_rad(yaw));
+        let mut h = SMatrix::<f64, 4, N>::zeros();
+        for axis in 0..4 {
+            h[(axis, axis)] = 1.0;
+            h[(axis, KEY + axis)] = -1.0;
+        }
+        // A key pair turned too little turns the whole measured motion too little.
+        h[(0, KEY + 3)] = moved.y;
+        h[(1, KEY + 3)] = -moved.x;
+        for axis in 0..3 {
+            h[(axis, SCALE)] = -moved[axis];
+        }
+        let turned = key.rotation.to_rotation_matrix();
+        let mut both = Matrix6::zeros();
+        both.fixed_view_mut::<3, 3>(0, 0).copy_from(turned.matrix());
+        both.fixed_view_mut::<3, 3>(3, 3).copy_from(turned.matrix());
+        let noise = both * covariance * both.transpose();
+        let kept = [0, 1, 2, 5];
+        let mut s = h * self.covariance * h.transpose();
+        for (i, &a) in kept.iter().enumerate() {
+            for (j, &b) in kept.iter().enumerate() {
+                s[(i, j)] += noise[(a, b)];
+            }
+        }
+        // Roll and pitch of the key pair are known no better than the level: up and down.
+        s[(2, 2)] += (level_sigma_rad * moved.xy().norm()).powi(2);
+        let inverse = s.try_inverse().ok_or(f64::INFINITY)?;
+        let distance2 = residual.dot(&(inverse * residual));
+        if !(distance2 <= gate) {
+            return Err(distance2);
+        }
+        let gain = self.covariance * h.transpose() * inverse;
+        let change = gain * residual;
+        self.covariance -= gain * s * gain.transpose();
+        self.bounded();
+        self.position_m += Vector3::new(change[X], change[Y], change[Z]);
+        self.excess[0] += change[SLIP];
+        self.excess[1] += change[CREEP];
+        if let Some(key) = &mut self.key {
+            key.translation.vector += Vector3::new(change[KEY], change[KEY + 1], change[KEY + 2]);
+            let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), change[KEY + 3]);
+            key.rotation = turn * key.rotation;
+        }
+        Ok(Correction {
+            yaw_rad: change[YAW],
+            bias_radps: change[BIAS],
+            distance2,
+        })
     }
 
     /// The covariance.
@@ -118,11 +270,16 @@ impl DeadReckoning {
     pub fn moved(&mut self, odom_from_base: UnitQuaternion<f64>, way: &Way) {
         let ahead = odom_from_base * Vector3::x();
         let left = odom_from_base * Vector3::y();
-        let step = ahead * way.forward_m + left * way.left_m;
-        if !step.iter().all(|v| v.is_finite()) {
+        let plain = ahead * way.forward_m + left * way.left_m;
+        let step = plain
+            + way.wheels_m
+                * (left * (way.creep_sigma * self.excess[1])
+                    - ahead * (way.slip_sigma * self.excess[0]));
+        if !(step.iter().all(|v| v.is_finite()) && plain.iter().all(|v| v.is_finite())) {
             return;
         }
         self.position_m += step;
+        self.wheels_only_m += plain;
         let mut f = Covariance::identity();
         f[(X, YAW)] = -step.y;
         f[(Y, YAW)] = step.x;
@@ -133,12 +290,14 @@ impl DeadReckoning {
         let kept = (-way.wheels_m.abs() / way.correlation_m).exp();
         f[(SLIP, SLIP)] = kept;
         f[(CREEP, CREEP)] = kept;
+        self.excess = self.excess.map(|x| x * kept);
         self.propagate(&f);
         self.covariance[(SLIP, SLIP)] += 1.0 - kept * kept;
         self.covariance[(CREEP, CREEP)] += 1.0 - kept * kept;
         // Each new stretch of ground meets the wheels with another pitch than the IMU's level says.
         let z_sigma_m = way.forward_m * way.level_sigma_rad;
-        self.covariance[(Z, Z)] += z_sigma_m * z_sigma_m;
+        let heave_var = way.heave_sigma_m * way.heave_sigma_m * way.wheels_m.abs();
+        self.covariance[(Z, Z)] += z_sigma_m * z_sigma_m + heave_var;
         self.bounded();
     }
 
@@ -169,13 +328,14 @@ mod tests {
             creep_sigma: 0.02,
             level_sigma_rad: 0.003,
             correlation_m: 20.0,
+            heave_sigma_m: 0.0,
         }
     }
 
     #[test]
     fn uncertainty_grows_like_the_way_before_the_correlation_length_and_slower_beyond() {
         let sigma_after = |metres: usize| {
-            let mut d = DeadReckoning::new(0.0, 0.0);
+            let mut d = DeadReckoning::new(0.0, 0.0, 0.0);
             for _ in 0..metres * 10 {
                 d.moved(UnitQuaternion::identity(), &way(0.1));
             }
@@ -191,7 +351,7 @@ mod tests {
 
     #[test]
     fn an_uncertain_heading_moves_sideways() {
-        let mut d = DeadReckoning::new(0.01f64.powi(2), 0.0);
+        let mut d = DeadReckoning::new(0.01f64.powi(2), 0.0, 0.0);
         for _ in 0..1000 {
             d.moved(
                 UnitQuaternion::identity(),
@@ -207,7 +367,7 @@ mod tests {
 
     #[test]
     fn standing_still_takes_the_bias_out_of_the_heading() {
-        let mut d = DeadReckoning::new(0.0, 1e-4);
+        let mut d = DeadReckoning::new(0.0, 1e-4, 0.0);
         for _ in 0..100 {
             d.turned(0.1, 0.0);
         }

@@ -9,6 +9,8 @@ pub mod attitude;
 pub mod config;
 mod core;
 pub mod dead_reckoning;
+pub mod visual;
+pub mod vo;
 
 pub use config::{Config, Params};
 pub use core::{Counts, Estimate, ImuSample, Input, Localization, Output, Refusal, WheelSample};

@@ -212,10 +212,10 @@ fn run(inputs: &[(f64, f64, Input)]) -> Vec<Output> {
     for (dt, late, input) in inputs {
         now_s += dt;
         let stamp = at(now_s - late);
-        let input = match *input {
-            Input::Imu(_, s) => Input::Imu(stamp, s),
-            Input::Wheels(_, w) => Input::Wheels(stamp, w),
-            other => other,
+        let input = match input {
+            Input::Imu(_, s) => Input::Imu(stamp, *s),
+            Input::Wheels(_, w) => Input::Wheels(stamp, *w),
+            other => other.clone(),
         };
         outputs.push(node.step(at(now_s), input));
     }

@@ -7,6 +7,7 @@ pub mod closed_loop;
 pub mod config;
 pub mod error;
 pub mod journal;
+pub mod odometry_trial;
 pub mod plan;
 pub mod report;
 pub mod row;
@@ -17,3 +18,9 @@ pub mod table;
 pub mod workers;
 
 pub use error::SweepError;
+
+/// Processor time that this thread has used, seconds.
+pub(crate) fn cpu_s() -> f64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    t.tv_sec as f64 + 1e-9 * t.tv_nsec as f64
+}

@@ -28,12 +28,15 @@ pub fn mars() -> Body {
     Body::load(&root().join("config/bodies/mars.yaml")).unwrap()
 }
 
+/// The shipped parameters, for a rover without cameras.
 pub fn params() -> Params {
-    load_node_params(
+    let mut params: Params = load_node_params(
         &root().join("config/localization.param.yaml"),
         "localization",
     )
-    .unwrap()
+    .unwrap();
+    params.visual.enabled = false;
+    params
 }
 
 pub fn node(params: Params, rover: &Rover) -> Localization {

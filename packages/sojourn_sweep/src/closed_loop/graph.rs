@@ -367,13 +367,13 @@ impl Graph {
             let stamp = grid.stamp;
             self.nav.step(now, Input::Terrain { stamp, layers });
         }
-        let begin_s = super::cpu_s();
+        let begin_s = crate::cpu_s();
         let Some(d) = self.nav.step(now, Input::Tick) else {
             return;
         };
         if d.planning != self.account.planning {
             self.account.planning = d.planning;
-            self.account.cycle_ms.push((super::cpu_s() - begin_s) * 1e3);
+            self.account.cycle_ms.push((crate::cpu_s() - begin_s) * 1e3);
             self.account.counts.cycles += 1;
             if !d.candidates.iter().any(|c| c.chosen) {
                 self.account.counts.cycles_without_path += 1;

@@ -189,7 +189,7 @@ impl Observer for () {
 /// [`SweepError`] when the scenario cannot begin: a parameter out of range, a start where the rover cannot stand, a plan
 /// that the executive refuses.
 pub fn run(scenario: &Scenario, observer: &mut dyn Observer) -> Result<RunResult, SweepError> {
-    let (begin, begin_cpu_s) = (Instant::now(), cpu_s());
+    let (begin, begin_cpu_s) = (Instant::now(), crate::cpu_s());
     let mut graph = Graph::new(scenario)?;
     let period_s = scenario.rover.cadence.control_period_s;
     let ticks = (scenario.limit_s / period_s).ceil() as u64;
@@ -226,13 +226,7 @@ pub fn run(scenario: &Scenario, observer: &mut dyn Observer) -> Result<RunResult
         score,
         counts,
         cycle_ms,
-        cpu_s: cpu_s() - begin_cpu_s,
+        cpu_s: crate::cpu_s() - begin_cpu_s,
         wall_s: begin.elapsed().as_secs_f64(),
     })
-}
-
-/// Processor time that this thread has used, seconds.
-fn cpu_s() -> f64 {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    t.tv_sec as f64 + 1e-9 * t.tv_nsec as f64
 }

@@ -1,0 +1,235 @@
+//! Visual odometry over a textured plane with boxes on it, drawn ray by ray: small images, exact truth.
+
+use super::*;
+use nalgebra::{Isometry3, Rotation3, Translation3, UnitQuaternion};
+use sojourn_core::camera::Pinhole;
+
+/// A number from 0 to 1 for a cell of a lattice.
+fn chance(x: i64, y: i64, seed: u64) -> f64 {
+    let mut h = (x as u64)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add((y as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f))
+        .wrapping_add(seed);
+    h = (h ^ (h >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    h = (h ^ (h >> 32)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (h >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Smooth noise of wavelength one.
+fn smooth(x: f64, y: f64, seed: u64) -> f64 {
+    let (i, j) = (x.floor(), y.floor());
+    let ease = |t: f64| t * t * (3.0 - 2.0 * t);
+    let (a, b) = (ease(x - i), ease(y - j));
+    let (i, j) = (i as i64, j as i64);
+    let mix = |p: f64, q: f64, t: f64| p + t * (q - p);
+    mix(
+        mix(chance(i, j, seed), chance(i + 1, j, seed), a),
+        mix(chance(i, j + 1, seed), chance(i + 1, j + 1, seed), a),
+        b,
+    )
+}
+
+/// A place to drive on: `tone` is the contrast of the ground.
+#[derive(Clone, Copy)]
+struct Ground {
+    seed: u64,
+    tone: f64,
+}
+
+impl Ground {
+    /// Brightness of a place seen by pixels of a size, metres: what is finer than the pixel is left out.
+    fn brightness(&self, x: f64, y: f64, pixel_m: f64) -> f64 {
+        let mut sum = 0.0;
+        let mut wave_m = 0.64;
+        for octave in 0..6 {
+            let keep = (wave_m / pixel_m - 1.0).clamp(0.0, 1.0);
+            sum += keep * (smooth(x / wave_m, y / wave_m, self.seed + octave) - 0.5);
+            wave_m *= 0.5;
+        }
+        128.0 + self.tone * sum
+    }
+
+    fn image(&self, camera: &Pinhole, world_from_camera: &Isometry3<f64>, noise: u64) -> GrayImage {
+        let eye = world_from_camera.translation.vector;
+        let mut data = Vec::new();
+        for v in 0..camera.height {
+            for u in 0..camera.width {
+                let ray = world_from_camera.rotation * camera.ray(u as f64, v as f64);
+                let level = if ray.z < -0.02 {
+                    let t = -eye.z / ray.z;
+                    let at = eye + ray * t;
+                    let pixel_m = t / camera.fx / (-ray.z / ray.norm()).sqrt();
+                    self.brightness(at.x, at.y, pixel_m)
+                } else {
+                    60.0
+                };
+                let grain =
+                    chance(u as i64, v as i64, noise) + chance(v as i64, u as i64, !noise) - 1.0;
+                data.push((level + 1.5 * grain).clamp(0.0, 255.0) as u8);
+            }
+        }
+        GrayImage::new(camera.width, camera.height, data).unwrap()
+    }
+
+    fn pair(&self, world_from_base: &Isometry3<f64>, number: u64) -> StereoPair {
+        let (camera, base_link_from_navcam) = rig();
+        let left = world_from_base * base_link_from_navcam;
+        let right = left * Isometry3::translation(camera.baseline_m, 0.0, 0.0);
+        StereoPair {
+            left: self.image(&camera.pinhole, &left, 2 * number),
+            right: self.image(&camera.pinhole, &right, 2 * number + 1),
+            camera,
+            base_link_from_navcam,
+        }
+    }
+}
+
+fn rig() -> (StereoCamera, Isometry3<f64>) {
+    let camera = StereoCamera {
+        pinhole: Pinhole::from_fov(320, 240, 96f64.to_radians(), 73f64.to_radians()),
+        baseline_m: 0.424,
+    };
+    let look = Rotation3::from_euler_angles(0.0, 28f64.to_radians(), 0.0);
+    let flu_from_optical = Rotation3::from_matrix_unchecked(nalgebra::Matrix3::new(
+        0.0, 0.0, 1.0, -1.0, 0.0, 0.0, 0.0, -1.0, 0.0,
+    ));
+    let mast = Isometry3::from_parts(
+        Translation3::new(0.95, 0.212, 2.0),
+        UnitQuaternion::from_rotation_matrix(&(look * flu_from_optical)),
+    );
+    (camera, mast)
+}
+
+fn at(x: f64, y: f64, yaw: f64) -> Isometry3<f64> {
+    Isometry3::from_parts(
+        Translation3::new(x, y, 0.0),
+        UnitQuaternion::from_euler_angles(0.0, 0.0, yaw),
+    )
+}
+
+fn params() -> VoParams {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../config/localization.param.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let all: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+    let mut p: VoParams =
+        serde_yaml::from_value(all["/localization"]["ros__parameters"]["visual_odometry"].clone())
+            .unwrap();
+    // A quarter of the pixels.
+    p.cell_px = 16;
+    p
+}
+
+fn guess(pose: Isometry3<f64>, wheel_way_m: f64) -> Guess {
+    Guess {
+        reckoned_from_base_link: pose,
+        wheel_way_m,
+    }
+}
+
+const SAND: Ground = Ground {
+    seed: 3,
+    tone: 160.0,
+};
+
+/// A step whose wheels slip: what is seen, and the truth.
+fn step(ground: Ground, slip: f64, wheels_m: f64, yaw: f64) -> (Seen, Isometry3<f64>) {
+    let mut vo = VisualOdometry::new(params());
+    let (a, b) = (
+        at(0.0, 0.0, 0.3),
+        at(0.0, 0.0, 0.3) * at(wheels_m * (1.0 - slip), 0.01, yaw),
+    );
+    assert_eq!(vo.step(&ground.pair(&a, 0), &guess(a, 0.0)), Seen::First);
+    let believed = a * at(wheels_m, 0.0, yaw);
+    let seen = vo.step(&ground.pair(&b, 1), &guess(believed, wheels_m));
+    (seen, a.inverse() * b)
+}
+
+#[test]
+fn steps_are_measured_to_millimetres_whatever_the_slip() {
+    for (slip, wheels_m, yaw) in [
+        (0.0, 0.5, 0.0),
+        (0.4, 0.5, 0.0),
+        (0.95, 0.5, 0.0),
+        (0.2, 0.3, 0.15),
+        (0.0, 0.0, 0.0),
+        (0.1, 0.9, -0.1),
+    ] {
+        let (seen, truth) = step(SAND, slip, wheels_m, yaw);
+        let Seen::Moved { motion, .. } = seen else {
+            panic!("slip {slip}, way {wheels_m}, turn {yaw}: {seen:?}");
+        };
+        let error = truth.inverse() * motion.key_from_now;
+        let (off_m, off_rad) = (error.translation.vector.norm(), error.rotation.angle());
+        println!(
+            "slip {slip}: off {off_m:.4} m, {off_rad:.5} rad, {} of {}",
+            motion.inliers, motion.matches
+        );
+        assert!(
+            off_m < 0.01 && off_rad < 0.003,
+            "slip {slip}: {off_m} m {off_rad} rad"
+        );
+    }
+}
+
+#[test]
+fn featureless_sand_and_black_images_are_no_measurement() {
+    let flat = Ground { seed: 3, tone: 0.0 };
+    let mut vo = VisualOdometry::new(params());
+    let pose = at(0.0, 0.0, 0.0);
+    for number in 0..2 {
+        let seen = vo.step(&flat.pair(&pose, number), &guess(pose, 0.0));
+        assert!(
+            matches!(
+                seen,
+                Seen::Failed {
+                    why: Failure::NoContrast(_) | Failure::TooFewFeatures(_),
+                    new_key: false
+                }
+            ),
+            "{seen:?}"
+        );
+    }
+    let mut dark = SAND.pair(&pose, 0);
+    dark.right = GrayImage::new(320, 240, vec![0; 320 * 240]).unwrap();
+    let seen = vo.step(&dark, &guess(pose, 0.0));
+    assert!(
+        matches!(
+            seen,
+            Seen::Failed {
+                why: Failure::NoContrast(_),
+                ..
+            }
+        ),
+        "{seen:?}"
+    );
+    dark.right = GrayImage::new(100, 100, vec![0; 10_000]).unwrap();
+    let seen = vo.step(&dark, &guess(pose, 0.0));
+    assert!(
+        matches!(
+            seen,
+            Seen::Failed {
+                why: Failure::WrongSize,
+                ..
+            }
+        ),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn another_place_is_no_measurement() {
+    let mut vo = VisualOdometry::new(params());
+    let pose = at(0.0, 0.0, 0.0);
+    vo.step(&SAND.pair(&pose, 0), &guess(pose, 0.0));
+    let elsewhere = at(40.0, 10.0, 1.0);
+    let seen = vo.step(&SAND.pair(&elsewhere, 1), &guess(at(0.5, 0.0, 0.0), 0.5));
+    assert!(matches!(seen, Seen::Failed { .. }), "{seen:?}");
+}
+
+#[test]
+fn the_same_pairs_give_the_same_bits() {
+    let (a, _) = step(SAND, 0.3, 0.5, 0.05);
+    let (b, _) = step(SAND, 0.3, 0.5, 0.05);
+    assert_eq!(a, b);
+}

@@ -1,0 +1,480 @@
+//! Localization on trial: the simulator drives a rover along a winding way over generated ground, localization gets what
+//! its sensors read, and both are compared. No AutoNav, no ROS: the way is driven by truth, so that every trial is as long
+//! as asked.
+
+use crate::{SweepError, closed_loop::Settings, cpu_s};
+use nalgebra::{Isometry3, Matrix3, Vector3};
+use serde::Serialize;
+use sojourn_core::{
+    Stamp,
+    body::Body,
+    frames::{Pose2, wrap_rad},
+    kinematics::{Velocity, WheelMotion},
+    rover::Rover,
+};
+use sojourn_localization::{
+    Config, Estimate, ImuSample, Input, Localization, Params, WheelSample,
+    visual::Sighting,
+    vo::{GrayImage, Seen, StereoCamera, StereoPair},
+};
+use sojourn_twin::{
+    generate::{Shape, plain},
+    noise,
+    sim::{
+        ImageEvent, SimConfig, SimOutput, Simulator,
+        faults::{Fault, FaultSchedule, Scheduled, When},
+    },
+    world::{World, WorldParams},
+};
+
+/// Channel of what is drawn from a trial's seed.
+const CHANNEL: u64 = 0x5e_e5;
+/// How far the way winds to each side, metres, and over which length.
+const WIND_M: f64 = 4.0;
+const WIND_LENGTH_M: f64 = 60.0;
+/// Ground beside the way without rocks, metres: AutoNav drives around them.
+const FREE_M: f64 = 1.7;
+/// Ground around the way, metres.
+const MARGIN_M: f64 = 45.0;
+/// Stretches of a slip of their own: every so many metres, for so many seconds.
+const BURST_EVERY_M: f64 = 15.0;
+const BURST_S: f64 = 120.0;
+/// Seconds at rest before the drive.
+const REST_S: f64 = 3.0;
+/// A motion is wrong when it is off by more than this, metres, and by more than this share of the way.
+const WRONG_M: f64 = 0.02;
+const WRONG_SHARE: f64 = 0.05;
+/// 95 % of chi² with three degrees of freedom lie between these.
+const BAND: [f64; 2] = [0.2158, 9.3484];
+
+/// What a trial is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Trial {
+    /// Everything is drawn from it.
+    pub seed: u64,
+    /// Way along the line, metres.
+    pub distance_m: f64,
+    /// Golombek's k, 0 to 1.
+    pub cfa: f64,
+    /// Mean of the share of the way that is lost beside the soil's slip, 0 to 1; it changes along the way.
+    pub extra_slip: f64,
+    /// Tilt of the ground, degrees.
+    pub slope_deg: f64,
+    /// Where the sun stands: degrees over the horizon.
+    pub sun_deg: f64,
+}
+
+/// An error at the end of a trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Drift {
+    /// Distance from the truth, metres.
+    pub error_m: f64,
+    /// And as a share of the way.
+    pub share: f64,
+    /// Heading error, degrees.
+    pub heading_deg: f64,
+}
+
+/// What a trial gave.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TrialResult {
+    /// True way, metres.
+    pub distance_m: f64,
+    /// Mean true slip.
+    pub slip: f64,
+    /// Stereo visual odometry alone.
+    pub visual: Drift,
+    /// Wheels, gyro and gravity alone.
+    pub wheels: Drift,
+    /// All of it: what the node publishes.
+    pub fused: Drift,
+    /// Pairs that could have given a motion.
+    pub pairs: u64,
+    /// Of them those that did.
+    pub motions: u64,
+    /// Of the motions those that were off by more than 2 cm and 5 % of the way.
+    pub wrong: u64,
+    /// Motions that the filter refused.
+    pub outliers: u64,
+    /// Squared Mahalanobis distances of the motions from the estimate, four degrees of freedom.
+    pub distances2: Vec<f64>,
+    /// Residuals of the motions per degree of freedom.
+    pub residuals: Vec<f64>,
+    /// Why the others gave none.
+    pub failures: Vec<String>,
+    /// Errors of slip, measured less true.
+    pub slip_errors: Vec<f64>,
+    /// Of seconds with an estimate, those whose error (x, y, heading) lay in the 95 % band of the covariance.
+    pub in_band: u64,
+    /// And those above it.
+    pub above_band: u64,
+    /// Seconds with an estimate.
+    pub seconds: u64,
+    /// Processor time of each pair, milliseconds.
+    pub pair_ms: Vec<f64>,
+}
+
+/// Sees every pair of a trial, with the true pose of `base_link`: for other methods on the same images.
+pub trait PairObserver {
+    /// A pair.
+    fn pair(&mut self, stamp: Stamp, pair: &StereoPair, map_from_base_link: &Isometry3<f64>);
+}
+
+/// Runs a trial; `progress` hears the way so far.
+///
+/// # Errors
+/// [`SweepError`] when world, rover or parameters do not allow it.
+pub fn run(
+    trial: &Trial,
+    settings: &Settings,
+    rover: &Rover,
+    body: &Body,
+    observer: &mut dyn PairObserver,
+    progress: &mut dyn FnMut(f64),
+) -> Result<TrialResult, SweepError> {
+    let way = Way::new(trial);
+    let world = world(trial, &way, body)?;
+    let start = way.pose(0.0);
+    let s = &settings.simulator;
+    let config = SimConfig {
+        extra_slip: 0.0,
+        faults: bursts(trial),
+        pan_images: 1,
+        image_turn_rad: s.image_turn_deg.to_radians(),
+        render_range_m: s.render_range_m,
+        depth_noise: false,
+        right_images: true,
+        sensor: s.sensor,
+        imu_drift: s.imu_drift,
+        sun_sigma_rad: s.sun_sigma_rad,
+        ..SimConfig::demo(trial.seed, start, None)
+    };
+    let mut sim = Simulator::new(world, rover.clone(), body, config)?;
+    let ground_m = sim.ground_m().unwrap_or(0.0);
+    let node = |visual: bool| -> Result<Localization, SweepError> {
+        let mut p: Params = settings.localization.clone();
+        (p.initial_x_m, p.initial_y_m) = (start.x_m, start.y_m);
+        (p.initial_z_m, p.initial_yaw_rad) = (ground_m, start.yaw_rad);
+        // The start is known: what is on trial is what grows from there.
+        p.initial_yaw_sigma_rad = 0.0;
+        p.visual.enabled = visual;
+        Ok(Localization::new(Config::new(p, body)?, rover))
+    };
+    let mut judge = Judge::default();
+    let (mut fused, mut wheels) = (node(true)?, node(false)?);
+    let period_s = rover.cadence.control_period_s;
+    let most = (20.0 * trial.distance_m / (rover.drive.cruise_mps * period_s)) as u64;
+    for tick in 0..most {
+        let now = Stamp::from_secs(period_s * (tick + 1) as f64);
+        let rest = (tick as f64) * period_s < REST_S;
+        let command = if rest {
+            Velocity::STOP
+        } else {
+            way.command(judge.pose(start), rover)
+        };
+        let out = sim.step(now, command);
+        feed(&mut wheels, &out, rover, now);
+        feed(&mut fused, &out, rover, now);
+        judge.truth(&out);
+        if let Some(image) = &out.image
+            && let Some(pair) = pair(image, rover)
+        {
+            observer.pair(now, &pair, &out.truth.map_from_base_link.iso);
+            fused.step(now, Input::Pair(image.stamp, Box::new(pair)));
+        }
+        let begin_s = cpu_s();
+        let told = fused.step(now, Input::Tick);
+        let took_s = cpu_s() - begin_s;
+        for sighting in &told.sightings {
+            judge.sighting(sighting, took_s, rover);
+        }
+        let plain = wheels.step(now, Input::Tick);
+        if tick % 10 == 9 {
+            judge.second(told.estimate.as_ref(), plain.estimate.as_ref());
+            progress(out.truth.distance_m.min(trial.distance_m));
+        }
+        if out.truth.distance_m >= trial.distance_m {
+            break;
+        }
+        if let Some(why) = out.blocked {
+            judge
+                .result
+                .failures
+                .push(format!("the rover could not go on: {why}"));
+            break;
+        }
+    }
+    judge.result.outliers = fused.counts().outliers;
+    Ok(judge.result)
+}
+
+/// The way: a straight line with waves.
+struct Way {
+    origin: Pose2,
+    length_m: f64,
+}
+
+impl Way {
+    fn new(trial: &Trial) -> Self {
+        let yaw_rad = std::f64::consts::TAU * noise::unit(noise::hash(trial.seed, CHANNEL, 0, 0));
+        let half_m = 0.5 * side_m(trial);
+        let middle = Pose2::new(half_m, half_m, wrap_rad(yaw_rad));
+        let [x, y] = middle.point(-0.5 * trial.distance_m, 0.0);
+        Self {
+            origin: Pose2::new(x, y, middle.yaw_rad),
+            length_m: trial.distance_m,
+        }
+    }
+
+    fn aside(along_m: f64) -> (f64, f64) {
+        let k = std::f64::consts::TAU / WIND_LENGTH_M;
+        (
+            WIND_M * (k * along_m).sin(),
+            WIND_M * k * (k * along_m).cos(),
+        )
+    }
+
+    fn pose(&self, along_m: f64) -> Pose2 {
+        let (aside_m, slope) = Self::aside(along_m);
+        let [x, y] = self.origin.point(along_m, aside_m);
+        Pose2::new(x, y, wrap_rad(self.origin.yaw_rad + slope.atan()))
+    }
+
+    /// Towards a place two metres on.
+    fn command(&self, pose: Pose2, rover: &Rover) -> Velocity {
+        let (s, c) = self.origin.yaw_rad.sin_cos();
+        let along_m = c * (pose.x_m - self.origin.x_m) + s * (pose.y_m - self.origin.y_m);
+        let ahead = self.pose(along_m + 2.0);
+        let bearing = (ahead.y_m - pose.y_m).atan2(ahead.x_m - pose.x_m);
+        let off_rad = wrap_rad(bearing - pose.yaw_rad);
+        let speed_mps = rover.drive.cruise_mps;
+        let most = speed_mps / rover.drive.min_turn_radius_m.max(0.5);
+        Velocity {
+            speed_mps,
+            turn_radps: (speed_mps * off_rad).clamp(-most, most),
+        }
+    }
+}
+
+fn side_m(trial: &Trial) -> f64 {
+    (trial.distance_m + 2.0 * (MARGIN_M + WIND_M)).ceil() + 4.0
+}
+
+fn world(trial: &Trial, way: &Way, body: &Body) -> Result<World, SweepError> {
+    let side_m = side_m(trial);
+    let regional = Shape {
+        size_m: [side_m, side_m],
+        resolution_m: 1.0,
+        slope_deg: trial.slope_deg,
+        relief_rms_deg: 3.0,
+        relief_longest_m: 96.0,
+    };
+    let site = plain(trial.seed, body, &regional)?;
+    let mut clear_m = Vec::new();
+    let mut along_m = -4.0;
+    while along_m < way.length_m + 6.0 {
+        let p = way.pose(along_m);
+        clear_m.push([p.x_m, p.y_m, FREE_M]);
+        along_m += 1.0;
+    }
+    let ends = [0.0, 0.25, 0.5, 0.75, 1.0].map(|t| {
+        let p = way.pose(t * way.length_m);
+        [p.x_m, p.y_m]
+    });
+    let start = ends[0];
+    let region_m = WorldParams::region_around(&ends, MARGIN_M - 2.0);
+    let azimuth = std::f64::consts::TAU * noise::unit(noise::hash(trial.seed, CHANNEL, 1, 0));
+    Ok(World::from_site(
+        &site,
+        &WorldParams {
+            rock_cfa: trial.cfa,
+            clear_m,
+            sun_azimuth_rad: wrap_rad(azimuth),
+            sun_elevation_rad: trial.sun_deg.to_radians(),
+            ..WorldParams::demo(trial.seed, region_m, start)
+        },
+    )?)
+}
+
+/// Slip that changes along the way: each stretch has its own, between none and twice the mean.
+fn bursts(trial: &Trial) -> FaultSchedule {
+    let count = (trial.distance_m / BURST_EVERY_M).ceil() as i64;
+    let of = |slip: f64, when: When, lasts_s: Option<f64>| Scheduled {
+        when,
+        lasts_s,
+        fault: Fault::SlipBurst { slip },
+    };
+    let mut faults = vec![of(0.5 * trial.extra_slip, When::DistanceM(0.0), None)];
+    for k in 0..count {
+        let share = noise::unit(noise::hash(trial.seed, CHANNEL, 2, k));
+        let when = When::DistanceM(BURST_EVERY_M * k as f64 + 1.0);
+        faults.push(of(share * trial.extra_slip, when, Some(BURST_S)));
+    }
+    FaultSchedule { faults }
+}
+
+fn feed(node: &mut Localization, out: &SimOutput, rover: &Rover, now: Stamp) {
+    for s in &out.imu {
+        let sample = ImuSample {
+            gyro_radps: Vector3::from(s.gyro_radps),
+            accel_mps2: Vector3::from(s.accel_mps2),
+        };
+        node.step(now, Input::Imu(s.stamp, sample));
+    }
+    let r = rover.wheel.radius_m;
+    let sample = WheelSample {
+        motion: WheelMotion {
+            rim_mps: out.wheels.velocity_radps.map(|w| w * r),
+            steer_rad: out.wheels.steer_rad,
+        },
+        travel_m: out.wheels.position_rad.map(|a| a * r),
+    };
+    node.step(now, Input::Wheels(now, sample));
+}
+
+/// The stereo pair of an image event of a rectified rig.
+#[must_use]
+pub fn pair(image: &ImageEvent, rover: &Rover) -> Option<StereoPair> {
+    let f = &image.frame;
+    Some(StereoPair {
+        left: GrayImage::new(f.width, f.height, f.left.clone())?,
+        right: GrayImage::new(f.width, f.height, f.right.clone())?,
+        camera: StereoCamera {
+            pinhole: rover.navcam_pinhole(),
+            baseline_m: rover.navcam.baseline_m,
+        },
+        base_link_from_navcam: image.base_link_from_navcam.iso,
+    })
+}
+
+/// Compares with the truth.
+#[derive(Default)]
+struct Judge {
+    result: TrialResult,
+    truth: Option<Isometry3<f64>>,
+    origin: Option<Isometry3<f64>>,
+    rolled_m: f64,
+    /// Truth and way of the wheels at the last pairs, newest last.
+    passed: Vec<(Stamp, Isometry3<f64>, f64)>,
+    key: Option<Isometry3<f64>>,
+    slip_from: Option<(Isometry3<f64>, f64)>,
+    plane: Option<Pose2>,
+}
+
+impl Judge {
+    fn pose(&self, start: Pose2) -> Pose2 {
+        self.plane.unwrap_or(start)
+    }
+
+    fn truth(&mut self, out: &SimOutput) {
+        let pose = out.truth.map_from_base_link.iso;
+        self.origin.get_or_insert(pose);
+        self.truth = Some(pose);
+        self.plane = Some(out.truth.pose);
+        self.rolled_m = out.wheels.position_rad.iter().sum::<f64>() / 6.0;
+        self.result.distance_m = out.truth.distance_m;
+        if let Some(image) = &out.image {
+            self.passed.push((image.stamp, pose, self.rolled_m));
+        }
+    }
+
+    fn sighting(&mut self, s: &Sighting, took_s: f64, rover: &Rover) {
+        let Some(k) = self.passed.iter().position(|p| p.0 == s.stamp) else {
+            return;
+        };
+        let (_, truth, rolled) = self.passed[k];
+        self.passed.drain(..k);
+        let r = rover.wheel.radius_m;
+        if !matches!(s.seen, Seen::First) {
+            self.result.pairs += 1;
+            self.result.pair_ms.push(1e3 * took_s);
+        }
+        match &s.seen {
+            Seen::First => {}
+            Seen::Failed { why, .. } => self.result.failures.push(why.describe()),
+            Seen::Moved { motion, .. } => {
+                self.result.motions += 1;
+                self.result.residuals.push(motion.residual);
+                if let Some(Ok(d2) | Err(d2)) = s.fused {
+                    self.result.distances2.push(d2);
+                }
+                if let Some(key) = self.key {
+                    let moved = key.inverse() * truth;
+                    let off_m =
+                        (moved.translation.vector - motion.key_from_now.translation.vector).norm();
+                    if off_m > WRONG_M.max(WRONG_SHARE * moved.translation.vector.norm()) {
+                        self.result.wrong += 1;
+                    }
+                }
+            }
+        }
+        let keyed = matches!(
+            s.seen,
+            Seen::First | Seen::Moved { new_key: true, .. } | Seen::Failed { new_key: true, .. }
+        );
+        if keyed {
+            self.key = Some(truth);
+        }
+        if let (Some(slip), Some((from, rolled_from))) = (s.slip, self.slip_from) {
+            let moved = from.inverse() * truth;
+            let half_rad = 0.5 * moved.rotation.euler_angles().2;
+            let t = moved.translation.vector;
+            let along_m = t.x * half_rad.cos() + t.y * half_rad.sin();
+            let wheels_m = (rolled - rolled_from) * r;
+            if wheels_m.abs() > 0.05 {
+                self.result
+                    .slip_errors
+                    .push(slip.slip - (1.0 - along_m / wheels_m));
+            }
+        }
+        if s.slip.is_some() || self.slip_from.is_none() || matches!(s.seen, Seen::Failed { .. }) {
+            self.slip_from = Some((truth, rolled));
+        }
+        self.result.visual = self.drift(&truth, &s.visual_pose);
+        self.result.slip = 1.0 - self.result.distance_m / (self.rolled_m * r).max(0.01);
+    }
+
+    fn second(&mut self, fused: Option<&Estimate>, wheels: Option<&Estimate>) {
+        let Some(truth) = self.truth else { return };
+        if let Some(e) = fused {
+            self.result.fused = self.drift(&truth, &e.odom_from_base_link.iso);
+            if self.result.distance_m > 1.0
+                && let Some(nees) = self.nees(&truth, e)
+            {
+                self.result.seconds += 1;
+                self.result.in_band += u64::from((BAND[0]..=BAND[1]).contains(&nees));
+                self.result.above_band += u64::from(nees > BAND[1]);
+            }
+        }
+        if let Some(e) = wheels {
+            self.result.wheels = self.drift(&truth, &e.odom_from_base_link.iso);
+        }
+    }
+
+    /// `odom` begins where the rover stood, its axes parallel to `map`.
+    fn drift(&self, truth: &Isometry3<f64>, believed: &Isometry3<f64>) -> Drift {
+        let origin = self
+            .origin
+            .unwrap_or_else(Isometry3::identity)
+            .translation
+            .vector;
+        let error_m = (truth.translation.vector - origin - believed.translation.vector).norm();
+        let yaw = |p: &Isometry3<f64>| p.rotation.euler_angles().2;
+        Drift {
+            error_m,
+            share: error_m / self.result.distance_m.max(1.0),
+            heading_deg: wrap_rad(yaw(believed) - yaw(truth)).to_degrees(),
+        }
+    }
+
+    fn nees(&self, truth: &Isometry3<f64>, e: &Estimate) -> Option<f64> {
+        let origin = self.origin?.translation.vector;
+        let believed = &e.odom_from_base_link.iso;
+        let d = truth.translation.vector - origin - believed.translation.vector;
+        let yaw = |p: &Isometry3<f64>| p.rotation.euler_angles().2;
+        let error = Vector3::new(d.x, d.y, wrap_rad(yaw(truth) - yaw(believed)));
+        let of = [0, 1, 5];
+        let p = Matrix3::from_fn(|i, j| e.pose_covariance[of[i] * 6 + of[j]]);
+        Some(error.dot(&(p.try_inverse()? * error)))
+    }
+}

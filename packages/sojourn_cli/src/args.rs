@@ -86,6 +86,9 @@ pub enum Command {
     /// Measures parts of the suite against truth and beside other simulators.
     #[command(subcommand)]
     Eval(crate::commands::eval::EvalCommand),
+    /// Trains the networks that come with Sojourn.
+    #[command(subcommand)]
+    Train(crate::commands::train::TrainCommand),
     /// Writes the documents that are made from the code.
     #[command(hide = true)]
     Documents(DocumentsArgs),

@@ -8,6 +8,7 @@ pub mod dataset_pictures;
 pub mod demo;
 pub mod doctor;
 pub mod ground;
+pub mod labelled;
 pub mod launch;
 pub mod peer;
 pub mod pixels;

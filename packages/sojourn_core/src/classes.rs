@@ -110,9 +110,154 @@ impl TerrainClass {
     }
 }
 
+/// What a rover's own camera tells apart, pixel by pixel. The order is that of the codes in AI4Mars masks, then unknown.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum SurfaceClass {
+    /// Firm or loose soil with pebbles.
+    Soil,
+    /// Flat rock, also broken into plates.
+    Bedrock,
+    /// Sand: smooth drifts, ripples, dunes.
+    Sand,
+    /// A rock too tall to drive over.
+    BigRock,
+    /// Not told: sky, the rover itself, doubt, an image unlike those learnt from.
+    Unknown,
+}
+
+/// One row of [`SURFACES`]: the same ground in the three vocabularies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SurfaceTraits {
+    /// The class of the image.
+    pub surface: SurfaceClass,
+    /// The name in documents, as in the columns of an AI4Mars manifest.
+    pub name: &'static str,
+    /// The code in AI4Mars masks (Swan et al. 2021); none for unknown, which a mask writes as
+    /// [`AI4MARS_UNLABELLED`].
+    pub ai4mars_code: Option<u8>,
+    /// The class that mission, planner and grid know it as. Its soil stands in `config/soils.yaml` under the same
+    /// class: [`crate::soil::SoilTable::soil`].
+    pub terrain: TerrainClass,
+}
+
+/// The code of unlabelled pixels in AI4Mars masks.
+pub const AI4MARS_UNLABELLED: u8 = 255;
+
+/// One row of [`SURFACES`].
+const fn surface(
+    surface: SurfaceClass,
+    name: &'static str,
+    ai4mars_code: Option<u8>,
+    terrain: TerrainClass,
+) -> SurfaceTraits {
+    SurfaceTraits {
+        surface,
+        name,
+        ai4mars_code,
+        terrain,
+    }
+}
+
+/// AI4Mars classes as mission classes and soils, in the order of [`SurfaceClass`].
+///
+/// Sand becomes `sand_ripples`, the weakest soil in the table: a flat drift cannot be told from a megaripple's flank by
+/// class alone, and the worse one counts. Soil becomes `smooth_regolith`, big rock `boulder_field`.
+pub const SURFACES: [SurfaceTraits; 5] = [
+    surface(
+        SurfaceClass::Soil,
+        "soil",
+        Some(0),
+        TerrainClass::SmoothRegolith,
+    ),
+    surface(
+        SurfaceClass::Bedrock,
+        "bedrock",
+        Some(1),
+        TerrainClass::Bedrock,
+    ),
+    surface(
+        SurfaceClass::Sand,
+        "sand",
+        Some(2),
+        TerrainClass::SandRipples,
+    ),
+    surface(
+        SurfaceClass::BigRock,
+        "big_rock",
+        Some(3),
+        TerrainClass::BoulderField,
+    ),
+    surface(
+        SurfaceClass::Unknown,
+        "unknown",
+        None,
+        TerrainClass::Unknown,
+    ),
+];
+
+impl SurfaceClass {
+    /// Its row in [`SURFACES`].
+    #[must_use]
+    pub fn traits(self) -> SurfaceTraits {
+        SURFACES[self as usize]
+    }
+
+    /// From the code in an AI4Mars mask; none for unlabelled and for codes that AI4Mars does not have.
+    #[must_use]
+    pub fn from_ai4mars(code: u8) -> Option<Self> {
+        SURFACES
+            .iter()
+            .find(|s| s.ai4mars_code == Some(code))
+            .map(|s| s.surface)
+    }
+
+    /// From the name in documents.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        SURFACES
+            .iter()
+            .find(|s| s.name.eq_ignore_ascii_case(name))
+            .map(|s| s.surface)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_surface_has_a_soil_and_sand_has_the_weakest() {
+        let soils = crate::soil::SoilTable::shipped().unwrap();
+        for (code, s) in SURFACES.iter().enumerate() {
+            assert_eq!(s.surface as usize, code);
+            assert_eq!(s.surface.traits(), *s);
+            assert_eq!(SurfaceClass::from_name(s.name), Some(s.surface));
+            assert_eq!(
+                serde_json::to_value(s.surface).unwrap(),
+                serde_json::json!(s.name)
+            );
+            match s.ai4mars_code {
+                Some(c) => {
+                    assert_eq!(SurfaceClass::from_ai4mars(c), Some(s.surface));
+                    assert!(soils.soil(s.terrain).is_some(), "{}", s.name);
+                }
+                None => assert_eq!(s.surface, SurfaceClass::Unknown),
+            }
+        }
+        let weakness = |s: SurfaceClass| soils.weakness(s.traits().terrain).unwrap();
+        for other in [
+            SurfaceClass::Soil,
+            SurfaceClass::Bedrock,
+            SurfaceClass::BigRock,
+        ] {
+            assert!(weakness(SurfaceClass::Sand) > weakness(other));
+        }
+        assert_eq!(SurfaceClass::from_ai4mars(AI4MARS_UNLABELLED), None);
+        assert_eq!(SurfaceClass::from_ai4mars(4), None);
+    }
 
     #[test]
     fn the_table_follows_the_enum_and_only_adds_cost() {

@@ -6,7 +6,9 @@
 //! pose and camera of an image's stamp, [`config`] is the parameter file.
 //!
 //! [`stereo`] takes a rectified pair to disparities with their uncertainty.
+//! [`classes`] tells soil, bedrock, sand and big rock apart in an image.
 
+pub mod classes;
 pub mod config;
 mod core;
 pub mod holes;

@@ -7,6 +7,7 @@ use super::eval_drives::{DrivesArgs, drives};
 use super::eval_localization::{LocalizationArgs, localization};
 use super::eval_planner::{PlannerArgs, planner};
 use super::eval_slip::{SlipArgs, slip};
+use super::eval_terrain::{TerrainArgs, terrain};
 use super::eval_twin::{TwinArgs, twin};
 use crate::cli_error::CliResult;
 use clap::Subcommand;
@@ -66,6 +67,13 @@ pub enum EvalCommand {
         after_help = "Examples:\n  sojourn eval slip --chart docs/slip_slope.png\n  sojourn eval slip --rover leo --body earth --json"
     )]
     Slip(SlipArgs),
+    /// Terrain classes in rover images (soil, bedrock, sand, big rock) against labels.
+    #[command(
+        after_help = "Examples:\n  sojourn eval terrain --data ai4mars_msl_256 --split gold_dev --json\n  \
+            sojourn eval terrain --data ai4mars_msl_256 --split gold_dev --picture classes.png\n\n\
+            Masks hold 0 soil, 1 bedrock, 2 sand, 3 big rock, 255 unlabelled; images are grey, their sides multiples of 32."
+    )]
+    Terrain(TerrainArgs),
 }
 
 /// Measures.
@@ -81,5 +89,6 @@ pub fn eval(command: &EvalCommand) -> CliResult {
         EvalCommand::Localization(args) => localization(args),
         EvalCommand::Planner(args) => planner(args),
         EvalCommand::Slip(args) => slip(args),
+        EvalCommand::Terrain(args) => terrain(args),
     }
 }

@@ -11,6 +11,7 @@ pub mod eval_drives;
 pub mod eval_localization;
 pub mod eval_planner;
 pub mod eval_slip;
+pub mod eval_terrain;
 pub mod eval_twin;
 pub mod export_sdf;
 pub mod gate;
@@ -18,6 +19,7 @@ pub mod launch;
 pub mod plan;
 pub mod rehearse;
 pub mod sweep;
+pub mod train;
 pub mod verify;
 pub mod world;
 

@@ -1,0 +1,237 @@
+"""Makes the shipped weights from a checkpoint: folds, calibrates on the held-out places, writes safetensors.
+
+Also writes a small made-up picture with the network's answer, so that the inference in Rust can be held against this one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+import data
+from net import BLOCKS, CLASSES, Conv, TerrainNet
+
+EDGE = 3
+"""Pixels of the quarter-size mask next to an unlabelled pixel or another class: outlines drawn by hand are not used
+for calibration. Twelve pixels of the image."""
+
+
+FEATURES_OF = 4
+"""One training image in so many tells what pooled features are like."""
+
+
+def folded(net: TerrainNet) -> dict[str, torch.Tensor]:
+    """Every convolution with its normalization inside, under the names that the Rust side expects."""
+    out: dict[str, torch.Tensor] = {}
+
+    def put(name: str, conv: Conv) -> None:
+        out[f"{name}.weight"], out[f"{name}.bias"] = conv.folded()
+
+    put("stem", net.stem)
+    for level, count in enumerate(BLOCKS):
+        put(f"down.{level}", net.down[level])
+        for k in range(count):
+            put(f"block.{level}.{k}.a", net.blocks[level][k].a)
+            put(f"block.{level}.{k}.b", net.blocks[level][k].b)
+        put(f"lateral.{level}", net.lateral[level])
+    for k in range(2):
+        put(f"smooth.{k}", net.smooth[k])
+    out["whole.weight"], out["whole.bias"] = net.whole.weight.detach()[:, :, None, None], net.whole.bias.detach()
+    out["head.weight"], out["head.bias"] = net.head.weight.detach(), net.head.bias.detach()
+    return {k: v.float().contiguous().half() for k, v in out.items()}
+
+
+class Folded(torch.nn.Module):
+    """The network from its folded weights, in the very order of the Rust side."""
+
+    def __init__(self, weights: dict[str, torch.Tensor]) -> None:
+        super().__init__()
+        self.w = {k: v.float() for k, v in weights.items()}
+
+    def conv(self, name: str, x: torch.Tensor, stride: int = 1) -> torch.Tensor:
+        weight = self.w[f"{name}.weight"]
+        return F.conv2d(x, weight, self.w[f"{name}.bias"], stride, padding=weight.shape[-1] // 2)
+
+    def forward(self, grey: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits at a quarter of the size, and the pooled features."""
+        x = F.relu(self.conv("stem", data.standardized(grey), 2))
+        levels = []
+        for level, count in enumerate(BLOCKS):
+            x = F.relu(self.conv(f"down.{level}", x, 2))
+            for k in range(count):
+                a = F.relu(self.conv(f"block.{level}.{k}.a", x))
+                x = F.relu(x + self.conv(f"block.{level}.{k}.b", a))
+            levels.append(x)
+        pooled = x.mean(dim=(2, 3), keepdim=True)
+        y = F.relu(self.conv("lateral.3", levels[3]) + self.conv("whole", pooled))
+        for level in (2, 1, 0):
+            up = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
+            y = F.relu(self.conv(f"lateral.{level}", levels[level]) + up)
+            if level > 0:
+                y = F.relu(self.conv(f"smooth.{2 - level}", y))
+        return self.conv("head", y), pooled[:, :, 0, 0]
+
+
+def both_ways(net: Folded, grey: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean of the picture's and its mirror image's answer."""
+    a, pa = net(grey)
+    b, pb = net(grey.flip(3))
+    return (a + b.flip(3)) / 2, (pa + pb) / 2
+
+
+def answers(net: Folded, images: data.Images) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and pooled features of all images."""
+    logits, pooled = [], []
+    with torch.no_grad():
+        for k in range(0, len(images.ids), 32):
+            a, p = both_ways(net, torch.from_numpy(images.grey[k : k + 32]).float()[:, None])
+            logits.append(a)
+            pooled.append(p)
+    return torch.cat(logits), torch.cat(pooled)
+
+
+def inner(mask: np.ndarray) -> np.ndarray:
+    """The mask at a quarter of the size without the pixels near an edge of a label."""
+    small = mask[:, 2::4, 2::4]
+    t = torch.from_numpy(small).float()[:, None]
+    same = -F.max_pool2d(-t, 2 * EDGE + 1, 1, EDGE) == F.max_pool2d(t, 2 * EDGE + 1, 1, EDGE)
+    return np.where(same[:, 0].numpy(), small, data.UNLABELLED)
+
+
+def calibrated(logits: torch.Tensor, truth: torch.Tensor) -> tuple[float, torch.Tensor]:
+    """One temperature and one offset a class by least cross-entropy (Guo et al. 2017; offsets as vector scaling)."""
+    log_scale = torch.zeros(1, requires_grad=True)
+    offset = torch.zeros(CLASSES, requires_grad=True)
+    best = torch.optim.LBFGS([log_scale, offset], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        best.zero_grad()
+        value = F.cross_entropy(logits * log_scale.exp() + offset, truth)
+        value.backward()
+        return value
+
+    best.step(loss)
+    return float(log_scale.detach().exp()), (offset - offset.mean()).detach()
+
+
+def error_of_confidence(p: torch.Tensor, truth: torch.Tensor, bins: int = 15) -> float:
+    """Expected calibration error: mean distance of confidence and accuracy over equal bins of confidence."""
+    confidence, said = p.max(1)
+    right = (said == truth).float()
+    which = (confidence * bins).long().clamp(0, bins - 1)
+    total = 0.0
+    for b in range(bins):
+        here = which == b
+        if here.any():
+            total += float((confidence[here].mean() - right[here].mean()).abs() * here.float().mean())
+    return total
+
+
+def rare_enough(p: torch.Tensor, truth: torch.Tensor, most_missed: float, most_false: float) -> float:
+    """How much dearer it is to miss sand: the least factor on its probability with which at most `most_missed` of the
+    held-out sand is called soil or bedrock, as long as no more than `most_false` of soil and bedrock is called sand."""
+    factor = 1.0
+    for k in range(0, 31):
+        tried = 1.05**k
+        said = (p * torch.tensor([1.0, 1.0, tried, 1.0])).argmax(1)
+        false = float((said[truth < 2] == 2).float().mean())
+        if k > 0 and false > most_false:
+            break
+        factor = tried
+        missed = float((said[truth == 2] < 2).float().mean())
+        if missed <= most_missed:
+            break
+    return factor
+
+
+def unlike(train: torch.Tensor, held: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Mean and inverse covariance (shrunk by a tenth towards its diagonal) of pooled features, and the squared
+    Mahalanobis distance that one held-out image in a hundred exceeds (Lee et al. 2018, without classes)."""
+    mean = train.mean(0)
+    centred = (train - mean).double()
+    cov = centred.T @ centred / (len(train) - 1)
+    cov = 0.9 * cov + 0.1 * torch.diag(torch.diag(cov)) + 1e-6 * torch.eye(len(cov), dtype=torch.float64)
+    inverse = torch.linalg.inv(cov)
+    away = (held - mean).double()
+    distance = ((away @ inverse) * away).sum(1)
+    return mean, inverse.float().contiguous(), float(torch.quantile(distance, 0.99))
+
+
+def made_up(height: int, width: int) -> np.ndarray:
+    """A picture from integers alone, the same in both languages."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.int64)
+    return ((x * x * 3 + y * 7 + (x * y) % 61 + ((x // 9) % 2) * 80) % 251).astype(np.uint8)
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--data", type=Path, required=True)
+    p.add_argument("--checkpoint", type=Path, required=True)
+    p.add_argument("--out", type=Path, required=True, help="weights (.safetensors)")
+    p.add_argument("--reference", type=Path, help="made-up picture's answer (.safetensors)")
+    p.add_argument("--threads", type=int, default=1)
+    o = p.parse_args()
+    torch.set_num_threads(o.threads)
+    saved = torch.load(o.checkpoint, map_location="cpu")
+    said = saved["options"]
+    seed, share = int(said["seed"]), float(said["held_out"])
+    net = TerrainNet()
+    net.load_state_dict(saved["mean"])
+    net.eval()
+    weights = folded(net)
+    plain = Folded(weights)
+
+    ids = data.read_manifest(o.data, "crowd")
+    held = data.read(o.data, [i for i in ids if data.is_held_out(i, seed, share)])
+    trained = [i for i in ids if not data.is_held_out(i, seed, share)]
+    train = data.read(o.data, trained[::FEATURES_OF])
+    logits, pooled = answers(plain, held)
+    _, pooled_train = answers(plain, train)
+
+    truth = torch.from_numpy(inner(held.mask)).long()
+    known = truth != data.UNLABELLED
+    z = logits.permute(0, 2, 3, 1)[known]
+    truth = truth[known]
+    scale, offset = calibrated(z, truth)
+    prob = F.softmax(z * scale + offset, dim=1)
+    factor = rare_enough(prob, truth, most_missed=0.03, most_false=0.04)
+    mean, inverse, farthest = unlike(pooled_train, pooled)
+
+    weights["calibration"] = torch.tensor([scale, *offset.tolist()])
+    weights["decision"] = torch.tensor([1.0, 1.0, factor, 1.0])
+    weights["pooled.mean"] = mean
+    weights["pooled.inverse_covariance"] = inverse
+    weights["pooled.farthest"] = torch.tensor([farthest])
+    decided = (prob * weights["decision"]).argmax(1)
+    card = {
+        "epochs": saved["epoch"] + 1,
+        "seed": seed,
+        "held_out_images": len(held.ids),
+        "trained_on_images": len(trained),
+        "held_out_accuracy": round(float((decided == truth).float().mean()), 4),
+        "held_out_missed_sand": round(float((decided[truth == 2] < 2).float().mean()), 4),
+        "held_out_missed_big_rock": round(float((decided[truth == 3] != 3).float().mean()), 4),
+        "held_out_ece": round(error_of_confidence(prob, truth), 4),
+        "scale": round(scale, 4),
+        "sand_factor": round(factor, 4),
+        "torch": torch.__version__,
+    }
+    part = o.out.with_suffix(".part")
+    save_file(weights, part, metadata={"format": "sojourn terrain 1", "card": json.dumps(card)})
+    part.replace(o.out)
+    print(json.dumps(card, indent=2))
+    if o.reference:
+        grey = made_up(64, 96)
+        with torch.no_grad():
+            logits, pooled = both_ways(plain, torch.from_numpy(grey).float()[None, None])
+        save_file({"grey": torch.from_numpy(grey), "logits": logits[0], "pooled": pooled[0]}, o.reference)
+
+
+if __name__ == "__main__":
+    main()

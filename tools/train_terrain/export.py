@@ -22,6 +22,9 @@ EDGE = 3
 for calibration. Twelve pixels of the image."""
 
 
+FORMAT = "sojourn terrain 1"
+"""The key of the file's metadata; its value is the card."""
+
 FEATURES_OF = 4
 """One training image in so many tells what pooled features are like."""
 
@@ -133,21 +136,42 @@ def error_of_confidence(p: torch.Tensor, truth: torch.Tensor, bins: int = 15) ->
     return total
 
 
-def rare_enough(p: torch.Tensor, truth: torch.Tensor, most_missed: float, most_false: float) -> float:
+def sand_factor(p: torch.Tensor, truth: torch.Tensor, most_missed: float, most_false: float) -> float:
     """How much dearer it is to miss sand: the least factor on its probability with which at most `most_missed` of the
     held-out sand is called soil or bedrock, as long as no more than `most_false` of soil and bedrock is called sand."""
     factor = 1.0
-    for k in range(0, 31):
+    for k in range(31):
         tried = 1.05**k
         said = (p * torch.tensor([1.0, 1.0, tried, 1.0])).argmax(1)
-        false = float((said[truth < 2] == 2).float().mean())
-        if k > 0 and false > most_false:
+        if k > 0 and float((said[truth < 2] == 2).float().mean()) > most_false:
             break
         factor = tried
-        missed = float((said[truth == 2] < 2).float().mean())
-        if missed <= most_missed:
+        if float((said[truth == 2] < 2).float().mean()) <= most_missed:
             break
     return factor
+
+
+def rock_factor(p: torch.Tensor, truth: torch.Tensor, sand: float, of_best: float) -> float:
+    """The greatest factor on big rock's probability with which its IoU is still `of_best` of the best one."""
+    rock = truth == 3
+    if not rock.any():
+        return 1.0
+    ious = {}
+    for k in range(13):
+        said = (p * torch.tensor([1.0, 1.0, sand, 2.0 ** (k / 3)])).argmax(1) == 3
+        ious[2.0 ** (k / 3)] = float((said & rock).sum() / (said | rock).sum())
+    return max(f for f, iou in ious.items() if iou >= of_best * max(ious.values()))
+
+
+def figures(p: torch.Tensor, truth: torch.Tensor, decision: torch.Tensor) -> dict[str, float]:
+    """What goes into the card."""
+    said = (p * decision).argmax(1)
+    return {
+        "accuracy": round(float((said == truth).float().mean()), 4),
+        "missed_sand": round(float((said[truth == 2] < 2).float().mean()), 4),
+        "missed_big_rock": round(float((said[truth == 3] != 3).float().mean()), 4),
+        "ece": round(error_of_confidence(p, truth), 4),
+    }
 
 
 def unlike(train: torch.Tensor, held: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
@@ -194,36 +218,39 @@ def main() -> None:
     logits, pooled = answers(plain, held)
     _, pooled_train = answers(plain, train)
 
-    truth = torch.from_numpy(inner(held.mask)).long()
-    known = truth != data.UNLABELLED
-    z = logits.permute(0, 2, 3, 1)[known]
-    truth = truth[known]
+    def labelled(mask: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        truth = torch.from_numpy(np.ascontiguousarray(mask)).long()
+        known = truth != data.UNLABELLED
+        return logits.permute(0, 2, 3, 1)[known], truth[known]
+
+    z, truth = labelled(inner(held.mask))
     scale, offset = calibrated(z, truth)
     prob = F.softmax(z * scale + offset, dim=1)
-    factor = rare_enough(prob, truth, most_missed=0.03, most_false=0.04)
+    all_z, all_truth = labelled(held.mask[:, 2::4, 2::4])
+    all_prob = F.softmax(all_z * scale + offset, dim=1)
+    sand = sand_factor(prob, truth, most_missed=0.03, most_false=0.015)
+    rock = rock_factor(all_prob, all_truth, sand, of_best=0.9)
     mean, inverse, farthest = unlike(pooled_train, pooled)
 
     weights["calibration"] = torch.tensor([scale, *offset.tolist()])
-    weights["decision"] = torch.tensor([1.0, 1.0, factor, 1.0])
+    weights["decision"] = torch.tensor([1.0, 1.0, sand, rock])
     weights["pooled.mean"] = mean
     weights["pooled.inverse_covariance"] = inverse
     weights["pooled.farthest"] = torch.tensor([farthest])
-    decided = (prob * weights["decision"]).argmax(1)
     card = {
         "epochs": saved["epoch"] + 1,
         "seed": seed,
         "held_out_images": len(held.ids),
         "trained_on_images": len(trained),
-        "held_out_accuracy": round(float((decided == truth).float().mean()), 4),
-        "held_out_missed_sand": round(float((decided[truth == 2] < 2).float().mean()), 4),
-        "held_out_missed_big_rock": round(float((decided[truth == 3] != 3).float().mean()), 4),
-        "held_out_ece": round(error_of_confidence(prob, truth), 4),
+        "held_out": figures(all_prob, all_truth, weights["decision"]),
+        "held_out_without_outlines": figures(prob, truth, weights["decision"]),
         "scale": round(scale, 4),
-        "sand_factor": round(factor, 4),
+        "sand_factor": round(sand, 4),
+        "rock_factor": round(rock, 4),
         "torch": torch.__version__,
     }
     part = o.out.with_suffix(".part")
-    save_file(weights, part, metadata={"format": "sojourn terrain 1", "card": json.dumps(card)})
+    save_file(weights, part, metadata={FORMAT: json.dumps(card)})
     part.replace(o.out)
     print(json.dumps(card, indent=2))
     if o.reference:

@@ -30,7 +30,7 @@ def options() -> argparse.Namespace:
     p.add_argument("--data", type=Path, required=True, help="folder with manifest.csv, images/, masks/")
     p.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--epochs", type=int, default=30)
+    p.add_argument("--epochs", type=int, default=24, help="in all, those done already included")
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--side", type=int, default=128, help="pixels of a crop, a multiple of 32")
     p.add_argument("--rate", type=float, default=2e-3, help="greatest learning rate")

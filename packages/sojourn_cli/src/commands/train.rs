@@ -34,9 +34,12 @@ pub struct TrainTerrainArgs {
     /// Where checkpoints and terrain.safetensors go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// How often as many crops are seen as there are training images.
+    /// How often as many crops of 128 pixels are seen as there are training images.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub epochs: u32,
+    /// Afterwards the same with crops of 192 pixels, which show more of what is around.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub wide_epochs: u32,
     /// Of the held-out part, the first weights and the order of images.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..1_000_000))]
     pub seed: u32,

@@ -116,7 +116,7 @@ impl Classifier {
             mean: tensors.numbers("pooled.mean", &[POOLED])?,
             inverse_covariance: tensors.numbers("pooled.inverse_covariance", &[POOLED, POOLED])?,
             farthest: tensors.numbers("pooled.farthest", &[1])?[0],
-            card: tensors.card().unwrap_or("{}").to_owned(),
+            card: tensors.card().to_owned(),
         })
     }
 

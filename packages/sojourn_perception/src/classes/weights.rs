@@ -3,7 +3,7 @@
 use super::layers::Convolution;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-/// The `format` in a weights file's metadata that this version reads.
+/// The key in a weights file's metadata that this version reads; its value is the card, JSON.
 pub const FORMAT: &str = "sojourn terrain 1";
 
 /// Why weights cannot be used.
@@ -13,10 +13,10 @@ pub enum WeightsError {
     #[error("weights: not a safetensors file: {0}")]
     NotSafetensors(String),
     /// Made for something else.
-    #[error("weights: format {found:?}, expected {FORMAT:?}")]
+    #[error("weights: metadata {found:?}, expected {FORMAT:?}")]
     Format {
-        /// What its metadata say.
-        found: String,
+        /// The keys of its metadata.
+        found: Vec<String>,
     },
     /// A tensor is missing.
     #[error("weights: no tensor {0:?}")]
@@ -44,7 +44,7 @@ pub enum WeightsError {
 /// The tensors of a file.
 pub struct Tensors<'a> {
     tensors: SafeTensors<'a>,
-    card: Option<String>,
+    card: String,
 }
 
 impl<'a> Tensors<'a> {
@@ -56,20 +56,21 @@ impl<'a> Tensors<'a> {
         let bad = |e: safetensors::SafeTensorError| WeightsError::NotSafetensors(e.to_string());
         let (_, head) = SafeTensors::read_metadata(bytes).map_err(bad)?;
         let facts = head.metadata().clone().unwrap_or_default();
-        let found = facts.get("format").cloned().unwrap_or_default();
-        if found != FORMAT {
+        let Some(card) = facts.get(FORMAT).cloned() else {
+            let mut found: Vec<String> = facts.into_keys().collect();
+            found.sort();
             return Err(WeightsError::Format { found });
-        }
+        };
         Ok(Self {
             tensors: SafeTensors::deserialize(bytes).map_err(bad)?,
-            card: facts.get("card").cloned(),
+            card,
         })
     }
 
     /// What the export wrote about the training, as JSON.
     #[must_use]
-    pub fn card(&self) -> Option<&str> {
-        self.card.as_deref()
+    pub fn card(&self) -> &str {
+        &self.card
     }
 
     /// One tensor of exactly this shape.

@@ -20,6 +20,20 @@ pub struct GridParams {
     pub resolution_m: f64,
 }
 
+/// What counts as a rock.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RockParams {
+    /// Side of the square that the ground around a cell is taken from, metres; no rock is wider.
+    pub ground_m: f64,
+    /// What rises more than this over the ground is not ground, metres.
+    pub foot_m: f64,
+    /// Least height of a rock's top over the ground, metres.
+    pub height_min_m: f64,
+    /// Most diameters per height of a rock; what is flatter is a rise of the ground.
+    pub slender: f64,
+}
+
 /// The keys of the parameter file.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +56,8 @@ pub struct Params {
     pub step_sigma_m: f64,
     /// Share of that excess that is added to the mean height: 0 is the mean, about 1.7 the top.
     pub step_lean: f64,
+    /// Steepest slope, rise over run, by which the displacement of points adds to a cell's variance; 0 adds nothing.
+    pub steep_max: f64,
     /// An observation older than this is replaced by a newer one, seconds.
     pub replace_after_s: f64,
     /// An observation from before this much driving is replaced by a newer one, metres.
@@ -72,6 +88,8 @@ pub struct Params {
     pub image_warn_s: f64,
     /// Error when the newest image is older than the rover's image period and this, seconds.
     pub image_error_s: f64,
+    /// What counts as a rock.
+    pub rocks: RockParams,
     /// How stereo pairs are matched.
     pub stereo: StereoParams,
 }
@@ -130,6 +148,7 @@ impl Config {
             ("min_neighbours", p.min_neighbours as f64, 0.0, 8.0),
             ("step_sigma_m", p.step_sigma_m, 0.0, 10.0),
             ("step_lean", p.step_lean, 0.0, 3.0),
+            ("steep_max", p.steep_max, 0.0, 10.0),
             ("replace_after_s", p.replace_after_s, 0.0, 1e6),
             ("replace_after_m", p.replace_after_m, 0.0, 1e3),
             ("replace_range_factor", p.replace_range_factor, 0.0, 100.0),
@@ -145,6 +164,15 @@ impl Config {
             ("future_s", p.future_s, 0.0, 10.0),
             ("image_warn_s", p.image_warn_s, 0.05, 3600.0),
             ("image_error_s", p.image_error_s, p.image_warn_s, 3600.0),
+            ("rocks.ground_m", p.rocks.ground_m, 0.2, 20.0),
+            ("rocks.foot_m", p.rocks.foot_m, 0.001, 1.0),
+            (
+                "rocks.height_min_m",
+                p.rocks.height_min_m,
+                p.rocks.foot_m,
+                5.0,
+            ),
+            ("rocks.slender", p.rocks.slender, 0.5, 100.0),
         ] {
             in_range(what, name, value, lo, hi)?;
         }

@@ -34,6 +34,23 @@ pub struct DepthImage {
     /// Depth along the optical axis, metres, row by row from the top; not-a-number, infinite or not positive where
     /// there is none.
     pub depth_m: Vec<f32>,
+    /// How sure it is.
+    pub noise: DepthNoise,
+}
+
+/// How sure a depth image is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum DepthNoise {
+    /// As the rover's file says of its camera, every pixel on its own.
+    #[default]
+    Rover,
+    /// As matching has found.
+    Matched {
+        /// Standard deviation of the disparity, pixels, for each pixel of the image.
+        sigma_px: Vec<f32>,
+        /// How many neighbouring pixels share one error.
+        together: f64,
+    },
 }
 
 /// What the node is told.
@@ -248,6 +265,9 @@ impl Perception {
             Some(0) => Some(Refusal::Empty),
             Some(n) if n > MAX_PIXELS => Some(Refusal::TooLarge),
             Some(n) if n != image.depth_m.len() => Some(Refusal::Size),
+            Some(n) if matches!(&image.noise, DepthNoise::Matched { sigma_px, .. } if sigma_px.len() != n) => {
+                Some(Refusal::Size)
+            }
             None => Some(Refusal::TooLarge),
             _ if image.stamp.since(now) > self.config.params.future_s => Some(Refusal::Future),
             _ => None,
@@ -321,8 +341,9 @@ impl Perception {
         let odom_from_navcam = at.odom_from_base_link * base_link_from_navcam;
         let (projector, map) = (&mut self.projector, &mut self.map);
         let usable = projector.sum(
-            &image.depth_m,
+            image,
             &camera,
+            &self.navcam,
             &odom_from_navcam.iso,
             map,
             &self.config,
@@ -332,7 +353,7 @@ impl Perception {
         }
         let seen = self
             .projector
-            .observations(&odom_from_navcam.iso, camera.fx, &self.map, &self.navcam)
+            .observations(&odom_from_navcam.iso, &self.map)
             .collect::<Vec<_>>();
         self.map.merge(
             seen.into_iter(),

@@ -15,8 +15,9 @@ pub mod holes;
 pub mod map;
 pub mod pairing;
 pub mod project;
+pub mod rocks;
 pub mod stereo;
 
 pub use config::{Config, GridConfig, Params};
-pub use core::{Counts, DepthImage, Input, Output, Perception, Refusal};
+pub use core::{Counts, DepthImage, DepthNoise, Input, Output, Perception, Refusal};
 pub use map::TerrainGrid;

@@ -33,6 +33,7 @@ struct Cell {
     height_m: f64,
     variance_m2: f64,
     step_m2: f64,
+    along_m2: f64,
     count: u32,
     seen: Stamp,
     // How far the rover had driven when it was seen, and from which distance.
@@ -44,6 +45,7 @@ const UNKNOWN: Cell = Cell {
     height_m: f64::NAN,
     variance_m2: f64::NAN,
     step_m2: 0.0,
+    along_m2: 0.0,
     count: 0,
     seen: Stamp(0),
     travel_m: 0.0,
@@ -222,6 +224,7 @@ impl RollingMap {
                     height_m: o.mean_m,
                     variance_m2: o.variance_m2,
                     step_m2: o.step_m2,
+                    along_m2: o.along_m2,
                     count: o.count,
                     seen,
                     travel_m,
@@ -234,6 +237,7 @@ impl RollingMap {
                 cell.variance_m2 = cell.variance_m2 * (1.0 - share)
                     + o.variance_m2 * share
                     + share * (1.0 - share) * step * step;
+                cell.along_m2 = cell.along_m2 * (1.0 - share).powi(2) + o.along_m2 * share * share;
                 cell.step_m2 = cell.step_m2 * (1.0 - share) + o.step_m2 * share;
                 cell.height_m += share * step;
                 cell.count = cell.count.saturating_add(o.count);
@@ -280,6 +284,7 @@ impl RollingMap {
                         height_m: at.z + dz,
                         variance_m2: sigma_m * sigma_m,
                         step_m2: 0.0,
+                        along_m2: 0.0,
                         count: 0,
                         seen,
                         travel_m,
@@ -315,6 +320,7 @@ impl RollingMap {
                 age[i] = stamp.since(cell.seen).max(0.0) as f32;
             }
         }
+        self.add_displacement(p.steep_max, &elevation, &mut variance);
         holes::close(n, self.res_m, p, &mut elevation, &mut variance, &mut age);
         let raster = |data| Raster::new(n, n, self.res_m, self.origin_m(), data);
         Ok(TerrainGrid {
@@ -324,6 +330,39 @@ impl RollingMap {
             count: raster(count)?,
             age: raster(age)?,
         })
+    }
+
+    /// On steep ground a point that lies off by `dx` is off in height by slope times `dx`: points are off along the line of
+    /// sight, and few points are off the middle of their cell.
+    fn add_displacement(&self, steep_max: f64, elevation: &[f32], variance: &mut [f32]) {
+        let n = self.side();
+        for row in 0..n {
+            for col in 0..n {
+                let i = row * n + col;
+                let cell = &self.cells[self.index(col, row)];
+                if elevation[i].is_nan() || cell.count == 0 {
+                    continue;
+                }
+                let around = [
+                    (col > 0).then(|| i - 1),
+                    (col + 1 < n).then_some(i + 1),
+                    i.checked_sub(n),
+                    (row + 1 < n).then_some(i + n),
+                ];
+                let (mut sum, mut known) = (0.0, 0.0);
+                for j in around.into_iter().flatten() {
+                    let rise_m = f64::from(elevation[j] - elevation[i]);
+                    if rise_m.is_finite() {
+                        sum += (rise_m / self.res_m).powi(2);
+                        known += 1.0;
+                    }
+                }
+                let slope2 = (sum / f64::max(known, 1.0)).min(steep_max * steep_max);
+                let off_m2 =
+                    cell.along_m2 + self.res_m * self.res_m / (12.0 * f64::from(cell.count));
+                variance[i] += (slope2 * off_m2) as f32;
+            }
+        }
     }
 
     fn is_alone(&self, cell: &Cell, col: usize, row: usize, config: &Config) -> bool {

@@ -1,6 +1,10 @@
 //! One depth image to heights per cell of the map's window.
 
-use crate::{config::Config, map::RollingMap};
+use crate::{
+    config::Config,
+    core::{DepthImage, DepthNoise},
+    map::RollingMap,
+};
 use nalgebra::{Isometry3, Vector3};
 use sojourn_core::{camera::Pinhole, rover::Navcam};
 
@@ -21,13 +25,20 @@ pub struct Observation {
     pub step_m2: f64,
     /// Horizontal distance from the camera to the cell, metres.
     pub range_m: f64,
+    /// Variance of where along the line of sight the points lie on average, horizontally, m².
+    pub along_m2: f64,
 }
+
+/// Least height of the camera over a point that its line of sight is taken to fall by, metres.
+const LEAST_DROP_M: f64 = 0.3;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     count: u32,
     sum_m: f64,
     sum_m2: f64,
+    // Sum of the variances of the points' heights.
+    noise_m2: f64,
 }
 
 /// Room for the sums of one image, kept from image to image.
@@ -36,15 +47,17 @@ pub struct Projector {
     sums: Vec<Sums>,
     touched: Vec<usize>,
     across: Vec<Vector3<f64>>,
+    together: f64,
 }
 
 impl Projector {
-    /// Brings every usable pixel into `odom` and sums heights per cell. `depth_m` is row by row from the top, depth
-    /// along the optical axis. Returns the number of pixels that had a usable depth, inside the window or not.
+    /// Brings every usable pixel into `odom` and sums heights per cell. Returns the number of pixels that had a usable
+    /// depth, inside the window or not.
     pub fn sum(
         &mut self,
-        depth_m: &[f32],
+        image: &DepthImage,
         camera: &Pinhole,
+        navcam: &Navcam,
         odom_from_camera: &Isometry3<f64>,
         map: &RollingMap,
         config: &Config,
@@ -80,14 +93,27 @@ impl Projector {
             config.range_max_m,
             map.side() as f64,
         );
+        // sigma_Z = Z² sigma_d / (f B), and the height takes its share of it.
+        let per_px = 1.0 / (camera.fx * navcam.baseline_m);
+        let everywhere = per_px * navcam.disparity_sigma_px;
+        let sigmas: &[f32] = match &image.noise {
+            DepthNoise::Rover => &[],
+            DepthNoise::Matched { sigma_px, .. } => sigma_px,
+        };
+        self.together = match image.noise {
+            DepthNoise::Rover => 1.0,
+            DepthNoise::Matched { together, .. } => together.max(1.0),
+        };
         let mut usable = 0;
-        for (v, line) in depth_m
+        for (v, line) in image
+            .depth_m
             .chunks_exact(camera.width)
             .enumerate()
             .step_by(stride)
         {
             let base = to_cells(ahead + down * camera.ray(0.0, v as f64).y);
-            for (&z, across) in line.iter().step_by(stride).zip(&self.across) {
+            let row_sigmas = sigmas.get(v * camera.width..).unwrap_or_default();
+            for (k, (&z, across)) in line.iter().step_by(stride).zip(&self.across).enumerate() {
                 let z = f64::from(z);
                 // false for not-a-number
                 if !(z >= near && z <= far) {
@@ -106,6 +132,10 @@ impl Projector {
                     s.count += 1;
                     s.sum_m += p.z;
                     s.sum_m2 += p.z * p.z;
+                    let sigma = row_sigmas
+                        .get(k * stride)
+                        .map_or(everywhere, |px| per_px * f64::from(*px));
+                    s.noise_m2 += (p.z * z * sigma).powi(2);
                 }
             }
         }
@@ -116,14 +146,11 @@ impl Projector {
     pub fn observations<'a>(
         &'a self,
         odom_from_camera: &Isometry3<f64>,
-        focal_px: f64,
         map: &RollingMap,
-        navcam: &Navcam,
     ) -> impl Iterator<Item = Observation> + 'a {
         let (n, res_m, [ox, oy]) = (map.side(), map.resolution_m(), map.origin_m());
         let t = odom_from_camera.translation.vector;
-        // sigma_Z = Z² sigma_d / (f B), and the height takes its share of it.
-        let noise_per_m2 = navcam.disparity_sigma_px / (focal_px * navcam.baseline_m);
+        let together = self.together.max(1.0);
         self.touched.iter().filter_map(move |&i| {
             let s = self.sums.get(i)?;
             let count = f64::from(s.count);
@@ -137,15 +164,18 @@ impl Projector {
             let x = ox + (col as f64 + 0.5) * res_m - t.x;
             let y = oy + (row as f64 + 0.5) * res_m - t.y;
             let range_m = x.hypot(y);
-            let sigma_m = noise_per_m2 * mean_m.abs() * range_m.hypot(mean_m);
+            let noise_m2 = s.noise_m2 / count;
+            let independent = (count / together).max(1.0);
             Some(Observation {
                 col,
                 row,
                 count: s.count,
                 mean_m: mean_m + t.z,
-                variance_m2: spread_m2 + sigma_m * sigma_m / count,
-                step_m2: (spread_m2 - sigma_m * sigma_m).max(0.0),
+                variance_m2: spread_m2 + noise_m2 / independent,
+                step_m2: (spread_m2 - noise_m2).max(0.0),
                 range_m,
+                along_m2: noise_m2 / independent
+                    * (range_m / mean_m.abs().max(LEAST_DROP_M)).powi(2),
             })
         })
     }

@@ -11,7 +11,7 @@ use sojourn_core::{
     frames::{BaseLink, Odom, Transform},
     health::{HealthLevel, NodeState},
 };
-use sojourn_perception::{Config, DepthImage, Input, Perception, Refusal};
+use sojourn_perception::{Config, DepthImage, DepthNoise, Input, Perception, Refusal};
 
 fn at(t_s: f64) -> Stamp {
     Stamp::from_secs(t_s)
@@ -23,6 +23,7 @@ fn image(t_s: f64, width: usize, height: usize, value: f32) -> Input {
         width,
         height,
         depth_m: vec![value; width * height],
+        noise: DepthNoise::Rover,
     })
 }
 
@@ -53,6 +54,7 @@ fn wrong_images_are_counted_by_reason() {
             width: 320,
             height: 240,
             depth_m: vec![1.0; 7],
+            noise: DepthNoise::Rover,
         }),
     );
     node.step(
@@ -62,6 +64,7 @@ fn wrong_images_are_counted_by_reason() {
             width: usize::MAX,
             height: 2,
             depth_m: vec![],
+            noise: DepthNoise::Rover,
         }),
     );
     node.step(at(1.0), image(1.0, 16, 16, 1.0));
@@ -240,7 +243,7 @@ fn any_input() -> impl Strategy<Value = (f64, Input)> {
             width: 8, height: 6, fx: f, fy: 4.0, cx: c, cy: 3.0,
         })),
         4 => (stamp, prop::collection::vec(prop_oneof![Just(1.0f32), prop::num::f32::ANY], 48..49))
-            .prop_map(|(t, depth_m)| Input::Depth(DepthImage { stamp: at(t), width: 8, height: 6, depth_m })),
+            .prop_map(|(t, depth_m)| Input::Depth(DepthImage { stamp: at(t), width: 8, height: 6, depth_m, noise: DepthNoise::Rover })),
         4 => Just(Input::Tick),
     ];
     (0.9..3.0f64, input)

@@ -251,6 +251,7 @@ fn flat_ground_without_noise_is_flat_up_to_the_edge() {
             width: 320,
             height: 240,
             depth_m,
+            noise: sojourn_perception::DepthNoise::Rover,
         }),
     ] {
         node.step(stamp, input);

@@ -8,6 +8,8 @@ pub mod config;
 pub mod error;
 pub mod journal;
 pub mod odometry_trial;
+#[cfg(feature = "opencv")]
+pub mod perception_eval;
 pub mod plan;
 pub mod report;
 pub mod row;

@@ -5,6 +5,7 @@ use super::eval_clearance::{ClearanceArgs, clearance};
 use super::eval_corpus::{CorpusArgs, corpus};
 use super::eval_drives::{DrivesArgs, drives};
 use super::eval_localization::{LocalizationArgs, localization};
+use super::eval_perception::{PerceptionArgs, perception};
 use super::eval_planner::{PlannerArgs, planner};
 use super::eval_slip::{SlipArgs, slip};
 use super::eval_terrain::{TerrainArgs, terrain};
@@ -55,6 +56,14 @@ pub enum EvalCommand {
             nearly all of it goes into the images."
     )]
     Localization(LocalizationArgs),
+    /// Stereo, terrain grid and rocks against truth, on the simulator's images of generated worlds.
+    #[command(
+        after_help = "Examples:\n  sojourn eval perception --seeds 10\n  sojourn eval perception --seeds 50 --json > perception.json\n\n\
+            Truth of a cell is the mean of the ground's heights in its squares of 5 cm; every cell with pixels counts, also where\n\
+            matching went wrong. A rock is found when a reported one overlaps it; a reported one is right when it overlaps a true\n\
+            rock of at least half its height. Times are wall times: other work on the machine shows in them."
+    )]
+    Perception(PerceptionArgs),
     /// The planner's labels and routes against truth, for any provider.
     #[command(
         after_help = "Examples:\n  sojourn eval planner --scenes 1..51 --provider geometric --json\n  \
@@ -87,6 +96,7 @@ pub fn eval(command: &EvalCommand) -> CliResult {
         EvalCommand::Twin(args) => twin(args),
         EvalCommand::Drives(args) => drives(args),
         EvalCommand::Localization(args) => localization(args),
+        EvalCommand::Perception(args) => perception(args),
         EvalCommand::Planner(args) => planner(args),
         EvalCommand::Slip(args) => slip(args),
         EvalCommand::Terrain(args) => terrain(args),

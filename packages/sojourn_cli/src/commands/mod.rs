@@ -9,6 +9,7 @@ pub mod eval_clearance;
 pub mod eval_corpus;
 pub mod eval_drives;
 pub mod eval_localization;
+pub mod eval_perception;
 pub mod eval_planner;
 pub mod eval_slip;
 pub mod eval_terrain;

@@ -7,7 +7,7 @@ use r2r::sensor_msgs::msg::{CameraInfo, Image};
 use sojourn_core::frames::{Frame, Odom, Transform};
 use sojourn_core::rover::Rover;
 use sojourn_core::topics::{self, grid_layers};
-use sojourn_perception::{Config, DepthImage, Input, Params, Perception, TerrainGrid};
+use sojourn_perception::{Config, DepthImage, DepthNoise, Input, Params, Perception, TerrainGrid};
 use sojourn_ros::ros::msgs;
 use sojourn_ros::{Event, NodeKit, run_node};
 use std::path::Path;
@@ -30,6 +30,7 @@ async fn perception(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
             width,
             height,
             depth_m,
+            noise: DepthNoise::Rover,
         })))
     })?;
     kit.subscribe(&topics::LEFT_INFO, |m: CameraInfo| {

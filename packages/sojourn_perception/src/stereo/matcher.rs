@@ -131,8 +131,9 @@ impl Engine {
             params.left_right_px,
             31,
             params.unique_percent,
-            params.speckle_px,
-            params.speckle_step_px,
+            // Patches are judged after the texture is.
+            0,
+            0,
             StereoSGBM_MODE_SGBM_3WAY,
         )
         .map_err(|_| PairFault::Matcher)?;

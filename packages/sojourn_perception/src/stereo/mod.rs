@@ -16,6 +16,7 @@ pub use check::PairFault;
 #[cfg(feature = "opencv")]
 pub use matcher::Matcher;
 
+use crate::core::{DepthImage, DepthNoise};
 use serde::Deserialize;
 use sojourn_core::{CoreError, Stamp, camera::Pinhole, error::in_range};
 
@@ -66,9 +67,9 @@ pub struct StereoParams {
     /// Most by which matching from the right may differ from matching from the left, pixels.
     pub left_right_px: i32,
     /// Patches of fewer pixels than this are dropped.
-    pub speckle_px: i32,
+    pub speckle_px: usize,
     /// Neighbours whose disparities differ by more belong to different patches, pixels.
-    pub speckle_step_px: i32,
+    pub speckle_step_px: f64,
     /// Half the side of the square that a disparity is refined over, pixels.
     pub refine_px: usize,
     /// How often it is refined; 0 leaves what matching found.
@@ -77,6 +78,8 @@ pub struct StereoParams {
     pub refine_most_px: f64,
     /// Root mean square of the horizontal gradient below which ground has too little texture, levels per pixel.
     pub texture_min: f64,
+    /// Share of the square around a pixel that has to have its disparity within a pixel.
+    pub support_min: f64,
     /// Standard deviation of a pixel's brightness that the camera adds, levels.
     pub noise_levels: f64,
     /// Standard deviation of a disparity that stays however much texture there is, pixels.
@@ -107,17 +110,13 @@ impl StereoParams {
             ),
             ("unique_percent", f64::from(self.unique_percent), 0.0, 100.0),
             ("left_right_px", f64::from(self.left_right_px), 0.0, 16.0),
-            ("speckle_px", f64::from(self.speckle_px), 0.0, 1e5),
-            (
-                "speckle_step_px",
-                f64::from(self.speckle_step_px),
-                1.0,
-                64.0,
-            ),
+            ("speckle_px", self.speckle_px as f64, 0.0, 1e5),
+            ("speckle_step_px", self.speckle_step_px, 0.1, 64.0),
             ("refine_px", self.refine_px as f64, 1.0, 15.0),
             ("refine_rounds", self.refine_rounds as f64, 0.0, 5.0),
             ("refine_most_px", self.refine_most_px, 0.05, 4.0),
             ("texture_min", self.texture_min, 0.0, 100.0),
+            ("support_min", self.support_min, 0.0, 1.0),
             ("noise_levels", self.noise_levels, 0.0, 50.0),
             ("sigma_floor_px", self.sigma_floor_px, 0.001, 4.0),
             ("valid_min", self.valid_min, 0.0, 1.0),
@@ -159,13 +158,25 @@ impl Disparity {
         valid as f64 / self.pixels.len().max(1) as f64
     }
 
-    /// Depth along the left optical axis, metres.
+    /// The depth image of the left eye.
     #[must_use]
-    pub fn depth_m(&self, pair: &RectifiedPair) -> Vec<f32> {
+    pub fn into_depth(
+        self,
+        stamp: Stamp,
+        pair: &RectifiedPair,
+        params: &StereoParams,
+    ) -> DepthImage {
         let fb = pair.focal_baseline_m() as f32;
-        self.pixels
-            .iter()
-            .map(|&d| if d > 0.0 { fb / d } else { f32::NAN })
-            .collect()
+        let depth = |&d: &f32| if d > 0.0 { fb / d } else { f32::NAN };
+        DepthImage {
+            stamp,
+            width: self.width,
+            height: self.height,
+            depth_m: self.pixels.iter().map(depth).collect(),
+            noise: DepthNoise::Matched {
+                sigma_px: self.sigma_px,
+                together: ((2 * params.refine_px + 1) as f64).powi(2),
+            },
+        }
     }
 }

@@ -17,6 +17,8 @@ pub struct Refiner {
     smooth: Vec<f32>,
     sums: Vec<[f32; 5]>,
     rows: Vec<[f32; 5]>,
+    patch: Vec<usize>,
+    visited: Vec<bool>,
 }
 
 impl Refiner {
@@ -50,6 +52,8 @@ impl Refiner {
                     *sigma = f32::NAN;
                 }
             }
+            self.drop_unsupported(width, &mut found, &mut sigma_px, params);
+            self.drop_speckles(width, &mut found, &mut sigma_px, params);
         }
         Disparity {
             width,
@@ -88,6 +92,89 @@ impl Refiner {
             }
         }
         std::mem::swap(&mut self.smooth, found);
+    }
+
+    /// Drops pixels that too few neighbours share the surface of: above the horizon and beside a rock's outline the square
+    /// holds the texture of other ground, and what matching found for the pixel itself is an extrapolation.
+    fn drop_unsupported(
+        &mut self,
+        width: usize,
+        found: &mut Vec<f32>,
+        sigma_px: &mut [f32],
+        params: &StereoParams,
+    ) {
+        let (reach, height) = (params.refine_px, found.len() / width);
+        self.smooth.clear();
+        self.smooth.extend_from_slice(found);
+        for v in 0..height {
+            // Every other pixel of the square is looked at.
+            let rows = v.saturating_sub(reach)..(v + reach + 1).min(height);
+            for u in 0..width {
+                let i = v * width + u;
+                let own = found[i];
+                if own.is_nan() {
+                    continue;
+                }
+                let cols = u.saturating_sub(reach)..(u + reach + 1).min(width);
+                let (mut same, mut all) = (0u32, 0u32);
+                for row in rows.clone().step_by(2) {
+                    let line = &found[row * width + cols.start..row * width + cols.end];
+                    for d in line.iter().step_by(2) {
+                        all += 1;
+                        same += u32::from((d - own).abs() < SAME_SURFACE_PX);
+                    }
+                }
+                if f64::from(same) < params.support_min * f64::from(all) {
+                    self.smooth[i] = f32::NAN;
+                    sigma_px[i] = f32::NAN;
+                }
+            }
+        }
+        std::mem::swap(&mut self.smooth, found);
+    }
+
+    /// Drops patches of too few pixels: what hangs together with nothing is a wrong match, mostly of sky.
+    fn drop_speckles(
+        &mut self,
+        width: usize,
+        found: &mut [f32],
+        sigma_px: &mut [f32],
+        params: &StereoParams,
+    ) {
+        let step = params.speckle_step_px as f32;
+        self.visited.clear();
+        self.visited.extend(found.iter().map(|d| d.is_nan()));
+        for start in 0..found.len() {
+            if self.visited[start] {
+                continue;
+            }
+            self.visited[start] = true;
+            self.patch.clear();
+            self.patch.push(start);
+            let mut next = 0;
+            while let Some(&i) = self.patch.get(next) {
+                next += 1;
+                let u = i % width;
+                let around = [
+                    (u > 0).then(|| i - 1),
+                    (u + 1 < width).then_some(i + 1),
+                    i.checked_sub(width),
+                    (i + width < found.len()).then_some(i + width),
+                ];
+                for j in around.into_iter().flatten() {
+                    if !self.visited[j] && (found[j] - found[i]).abs() <= step {
+                        self.visited[j] = true;
+                        self.patch.push(j);
+                    }
+                }
+            }
+            if self.patch.len() < params.speckle_px {
+                for i in &self.patch {
+                    found[*i] = f32::NAN;
+                    sigma_px[*i] = f32::NAN;
+                }
+            }
+        }
     }
 
     /// Sums over the square around each pixel: number, g, r, g², g·r.

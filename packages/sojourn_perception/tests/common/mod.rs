@@ -11,7 +11,7 @@ use sojourn_core::{
     params::load_node_params,
     rover::Rover,
 };
-use sojourn_perception::{Config, DepthImage, Input, Output, Params, Perception};
+use sojourn_perception::{Config, DepthImage, DepthNoise, Input, Output, Params, Perception};
 use std::path::Path;
 
 pub fn root() -> std::path::PathBuf {
@@ -111,6 +111,7 @@ pub fn look(node: &mut Perception, rover: &Rover, look: &Look, ground: &dyn Fn(f
             width: camera.width,
             height: camera.height,
             depth_m,
+            noise: DepthNoise::Rover,
         }),
     ] {
         assert_eq!(node.step(stamp, input), Output::default());

@@ -285,6 +285,7 @@ impl Eye {
             variance_m2: spread_m2 + sigma_m * sigma_m * (1.0 + 1.0 / count),
             step_m2: spread_m2,
             range_m,
+            along_m2: sigma_m * sigma_m / count * (range_m / rise_m).powi(2),
         })
     }
 

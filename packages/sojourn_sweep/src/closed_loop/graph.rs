@@ -29,7 +29,7 @@ use sojourn_localization::{Estimate, Localization};
 use sojourn_mission::executive::{
     self, AutonavState, Config as ExecutiveConfig, DriveState, Executive, GoalOut,
 };
-use sojourn_perception::{DepthImage, Perception, TerrainGrid};
+use sojourn_perception::{DepthImage, DepthNoise, Perception, TerrainGrid};
 use sojourn_twin::sim::{
     ImageEvent, SimConfig, SimOutput, Simulator, Truth, cadence::ImageCadence, imu::ImuSample,
     score::Score,
@@ -276,6 +276,7 @@ impl Graph {
                             width: image.frame.width,
                             height: image.frame.height,
                             depth_m: image.frame.depth_m.clone(),
+                            noise: DepthNoise::Rover,
                         }),
                     );
                 }

@@ -1,0 +1,115 @@
+//! `sojourn eval perception`
+
+use super::{say, say_json};
+use crate::cli_error::CliResult;
+use crate::ground;
+use crate::launch::places::Places;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use sojourn_sweep::perception_eval::{Figures, Ring, Subject, evaluate};
+use sojourn_twin::recipe::Recipe;
+
+/// `sojourn eval perception`
+#[derive(Debug, Args)]
+pub struct PerceptionArgs {
+    /// Worlds, from seeds 1 to this; three views in each.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub seeds: u64,
+    /// The rover whose cameras look: a name in config/rovers or a file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
+    pub rover: String,
+    /// The kind of world; its rocks are set to CFA 5, 7.5 and 10 %.
+    #[arg(long, value_name = "NAME", default_value = "mixed")]
+    pub world: String,
+    /// Prints JSON: grid_rmse_6m_m, grid_rmse_10m_m, within_2sigma, rock_recall, rock_precision, rate_hz, latency_p99_ms,
+    /// and under "figures" what they were made from.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Measures.
+///
+/// # Errors
+/// One sentence that names the file or key that is wrong.
+pub fn perception(args: &PerceptionArgs) -> CliResult {
+    let places = Places::find();
+    let (rover, _) = ground::rover(&places, &args.rover)?;
+    let body = ground::body(&places, "mars")?;
+    let recipe = Recipe::load(&places.shared(&format!("config/worlds/{}.yaml", args.world))?)?;
+    let file = places.shared("config/perception.param.yaml")?;
+    let params = sojourn_core::params::load_node_params(&file, "perception")?;
+    let subject = Subject {
+        rover,
+        body,
+        recipe,
+        params,
+    };
+    let bar = ProgressBar::new(args.seeds);
+    if let Ok(style) =
+        ProgressStyle::with_template("{elapsed:>4} worlds [{bar:40}] {pos} of {len}, {eta} left")
+    {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.tick();
+    let figures = evaluate(&subject, args.seeds, |done| bar.set_position(done))?;
+    bar.finish_and_clear();
+    let rate_hz = if figures.frame_s > 0.0 {
+        1.0 / figures.frame_s
+    } else {
+        0.0
+    };
+    if args.json {
+        return say_json(&json!({
+            "grid_rmse_6m_m": figures.ring_6m.rmse_m,
+            "grid_rmse_10m_m": figures.ring_10m.rmse_m,
+            "within_2sigma": figures.ring_10m.within_2sigma,
+            "rock_recall": figures.rock_recall,
+            "rock_precision": figures.rock_precision,
+            "rate_hz": rate_hz,
+            "latency_p99_ms": 1e3 * figures.frame_p99_s,
+            "figures": figures,
+        }));
+    }
+    tell(&figures, rate_hz);
+    Ok(())
+}
+
+fn tell(f: &Figures, rate_hz: f64) {
+    say(&format!(
+        "{} pairs matched, {} refused; {:.1} % of the cells within 10 m that two pixels show are known",
+        f.frames,
+        f.refused,
+        100.0 * f.coverage
+    ));
+    for (name, r) in [("6 m", f.ring_6m), ("10 m", f.ring_10m)] {
+        let Ring {
+            rmse_m,
+            median_m,
+            bias_m,
+            within_2sigma,
+            ..
+        } = r;
+        say(&format!(
+            "within {name:>4}: RMSE {:.1} cm, median {:.1} cm, bias {:+.1} cm, {:.1} % within 2 sigma ({} cells)",
+            100.0 * rmse_m,
+            100.0 * median_m,
+            100.0 * bias_m,
+            100.0 * within_2sigma,
+            r.cells
+        ));
+    }
+    say(&format!(
+        "rocks of 25 cm and more within 6 m, half visible or more: {:.1} % of {} found; of {} reported {:.1} % are rocks; heights {:+.1} cm",
+        100.0 * f.rock_recall,
+        f.rocks,
+        f.reported,
+        100.0 * f.rock_precision,
+        100.0 * f.rock_height_bias_m
+    ));
+    say(&format!(
+        "from pair to grid: {rate_hz:.1} Hz, 99 % within {:.0} ms; {:.0} ms of processor time",
+        1e3 * f.frame_p99_s,
+        1e3 * f.frame_cpu_s
+    ));
+}

@@ -11,6 +11,8 @@ use opencv::{
 const PER_PX: f32 = 16.0;
 /// By what an image is made smaller before the eyes are compared the other way round.
 const SMALL: usize = 4;
+/// Patches of fewer pixels do not count then.
+const SMALL_SPECKLE_PX: i32 = 100;
 /// Eyes are exchanged when this many times more pixels match the other way round …
 const SWAP_FACTOR: f64 = 1.5;
 /// … and at least this share of them.
@@ -38,8 +40,9 @@ impl Matcher {
         }
         let most = most.min(camera.width as f64);
         Ok(Self {
-            full: Engine::new(most, params)?,
-            small: Engine::new(most / SMALL as f64, params)?,
+            // Its patches are judged after the texture is.
+            full: Engine::new(most, 0, params)?,
+            small: Engine::new(most / SMALL as f64, SMALL_SPECKLE_PX, params)?,
             refiner: Refiner::default(),
             params: params.clone(),
             pair,
@@ -119,7 +122,7 @@ struct Engine {
 }
 
 impl Engine {
-    fn new(most_px: f64, params: &StereoParams) -> Result<Self, PairFault> {
+    fn new(most_px: f64, speckle_px: i32, params: &StereoParams) -> Result<Self, PairFault> {
         // OpenCV wants a multiple of 16.
         let disparities = (most_px / 16.0).ceil().max(1.0) as usize * 16;
         let sgbm = StereoSGBM::create(
@@ -131,9 +134,8 @@ impl Engine {
             params.left_right_px,
             31,
             params.unique_percent,
-            // Patches are judged after the texture is.
-            0,
-            0,
+            speckle_px,
+            1,
             StereoSGBM_MODE_SGBM_3WAY,
         )
         .map_err(|_| PairFault::Matcher)?;

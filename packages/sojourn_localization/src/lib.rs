@@ -2,13 +2,14 @@
 //!
 //! [`Localization`] is the whole node without ROS: it is told the time and an input and gives an estimate at each tick.
 //! [`attitude`] is the filter of roll, pitch and gyro bias, [`dead_reckoning`] the position and its covariance,
-//! [`config`] the parameter file. Visual odometry and the fix against the orbital map will be modules beside them that
-//! correct the same state.
+//! [`config`] the parameter file. [`vo`] and [`visual`] are stereo visual odometry; [`mapfix`] finds the
+//! rover on the orbital map.
 
 pub mod attitude;
 pub mod config;
 mod core;
 pub mod dead_reckoning;
+pub mod mapfix;
 pub mod visual;
 pub mod vo;
 

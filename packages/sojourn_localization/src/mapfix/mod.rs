@@ -1,0 +1,258 @@
+//! Where the rover is on the orbital map: its own view from above matched to image and elevation.
+//!
+//! [`PatchBuilder`] gathers what stereo pairs saw into an orthoimage and a height patch of [`CELL_M`] cells; [`fix`] looks
+//! for it within a square around the [`Prior`] and a range of headings, and answers with a [`Fix`] or with why there is
+//! none. The way is that of JPL's Censible (Nash et al., IEEE Aerospace 2024) in its principle, a modified census transform;
+//! everything else is this module's own:
+//!
+//! 1. The local view's own shading is taken out of its brightness with its own heights, and the map's put in; both suns are
+//!    found by least squares ([`relight`]).
+//! 2. Census codes with a dead band at three scales, compared by counting bits ([`census`]).
+//! 3. A coarse search over the whole square and all headings, with the slopes of the relief beside the image when candidates
+//!    are chosen ([`search`]); then the candidates at full resolution, the mix of own brightness and shading fitted to each
+//!    ([`refine`]).
+//! 4. The gate ([`gate`]): a fix has to stand out from chance and from every other place, have a sharp peak, be found again
+//!    by each half of the view alone, and be what the filter can believe. Else there is none.
+//!
+//! The image decides where the rover is. Where the map's relief lies beside its image, the fix says by how much.
+
+mod census;
+mod gate;
+mod params;
+mod patch;
+mod plane;
+mod refine;
+mod relight;
+mod search;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use gate::{NoFix, Reason};
+pub use params::MapFixParams;
+pub use patch::{LocalPatch, LocalPoint, PatchBuilder};
+
+use nalgebra::{Matrix2, Matrix3};
+use refine::{Pair, Peak};
+use relight::LocalView;
+use search::{Candidate, Coarse};
+use serde::Serialize;
+use sojourn_core::raster::Raster;
+use window::MapWindow;
+
+/// Size of the matcher's cells, metres.
+pub const CELL_M: f64 = 0.25;
+
+/// A scale of the census: smoothing before it and distance of its samples.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    smooth_m: f64,
+    /// Cells.
+    spacing: usize,
+}
+
+/// From fine to coarse: windows of 2, 4 and 8 m.
+const SCALES: [Scale; 3] = [
+    Scale {
+        smooth_m: 0.2,
+        spacing: 1,
+    },
+    Scale {
+        smooth_m: 0.35,
+        spacing: 2,
+    },
+    Scale {
+        smooth_m: 0.7,
+        spacing: 4,
+    },
+];
+/// Cells of the window beyond search and patch.
+const MARGIN: usize = 8;
+
+/// Where the rover believes it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prior {
+    /// East in `map`, metres.
+    pub x_m: f64,
+    /// North in `map`, metres.
+    pub y_m: f64,
+    /// Covariance of the filter's x, y (metres) and yaw (radians), when it stands by it: a fix it can not believe is refused.
+    pub covariance: Option<Matrix3<f64>>,
+}
+
+/// A fix.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fix {
+    /// East in `map`, metres.
+    pub x_m: f64,
+    /// North in `map`, metres.
+    pub y_m: f64,
+    /// To be added to the heading that the local frame was made with, radians.
+    pub yaw_correction_rad: f64,
+    /// Covariance of x, y (metres) and yaw (radians): from the peak's curvature and the scatter of scores elsewhere, with the
+    /// map's own registration.
+    pub covariance: Matrix3<f64>,
+    /// What it stands on.
+    pub evidence: Evidence,
+}
+
+/// What a fix, or its refusal, stands on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Evidence {
+    /// Area of the local view, square metres.
+    pub seen_m2: f64,
+    /// Share of the searched map with an image.
+    pub map_share: f64,
+    /// Deviation of the map's contrast.
+    pub map_contrast: f64,
+    /// Score of the best place, −1 to 1.
+    pub score: f64,
+    /// In deviations of the scores over the whole search from their mean.
+    pub significance: f64,
+    /// Excess over chance, best place to second best.
+    pub peak_ratio: f64,
+    /// Share of the view's places that agree.
+    pub inlier_share: f64,
+    /// Distance of the best places of the two halves of the view near the fix, metres.
+    pub halves_gap_m: f64,
+    /// Distance of each half's best place in the whole search from the fix, metres.
+    pub halves_off_m: [f64; 2],
+    /// Greatest deviation of the position, metres.
+    pub sigma_m: f64,
+    /// Where the local heights fit the elevation model best, less the fix, metres; when that is clear.
+    pub relief_offset_m: Option<[f64; 2]>,
+    /// Where the map's relief fits its own image, metres to be added to a place of the image; when that is clear.
+    pub layers_shift_m: Option<[f64; 2]>,
+    /// Mix of own brightness and shading east and north at the best place.
+    pub mix: [f64; 3],
+}
+
+/// Scores over the search square for a picture: greatest over the headings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoreMap {
+    /// Shifts along a side.
+    pub side: usize,
+    /// Distance of the shifts, metres.
+    pub step_m: f64,
+    /// South row first; the middle is the prior.
+    pub scores: Vec<f32>,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The fix, or why there is none.
+    pub fix: Result<Fix, NoFix>,
+    /// The scores, when the search took place.
+    pub scores: Option<ScoreMap>,
+}
+
+/// Looks for the local view on the map.
+///
+/// Brightness of the image may be in any unit linear in light and above 0; not-a-number is "no data" in both layers.
+#[must_use]
+pub fn fix(
+    ortho: &Raster,
+    elevation: &Raster,
+    patch: &LocalPatch,
+    prior: &Prior,
+    params: &MapFixParams,
+) -> Outcome {
+    let refused = |reason, evidence| Outcome {
+        fix: Err(NoFix {
+            reason,
+            evidence: Box::new(evidence),
+        }),
+        scores: None,
+    };
+    let mut evidence = Evidence {
+        seen_m2: patch.seen_m2(),
+        ..Evidence::default()
+    };
+    if !(prior.x_m.is_finite() && prior.y_m.is_finite()) {
+        return refused(Reason::BadInput, evidence);
+    }
+    if !(evidence.seen_m2 >= params.least_seen_m2) {
+        return refused(Reason::LittleSeen, evidence);
+    }
+    let reach = 4 * (params.search_m / CELL_M / 4.0).ceil() as usize + 4;
+    let side = patch.side() + 2 * (reach + MARGIN);
+    let map = MapWindow::of(
+        ortho,
+        elevation,
+        [prior.x_m, prior.y_m],
+        side,
+        params.dead_band,
+    );
+    evidence.map_share = map.known;
+    evidence.map_contrast = map.deviation;
+    evidence.layers_shift_m = map.layers_shift_m;
+    if !(map.known >= params.least_map_share) {
+        return refused(Reason::LittleMap, evidence);
+    }
+    let view = LocalView::of(patch);
+    let least = params.least_contrast;
+    if !(map.deviation >= least && (view.own.deviation() >= least || view.shading.explained > 0.0))
+    {
+        return refused(Reason::Featureless, evidence);
+    }
+    let yaws = headings(0.0, params.search_yaw_deg, params.yaw_step_deg);
+    let coarse = search::coarse(&map, &view, &yaws, reach, MARGIN, params.dead_band);
+    let scores = Some(coarse.picture());
+    let pair = Pair {
+        map: &map,
+        view: &view,
+        base: (reach + MARGIN) as i64,
+        band: params.dead_band,
+    };
+    let peaks = refined(&pair, &coarse, params);
+    let fix = gate::judge(&coarse, &peaks, prior, params, evidence);
+    Outcome { fix, scores }
+}
+
+/// Headings from `−reach` to `reach` degrees around a middle, radians.
+fn headings(middle_rad: f64, reach_deg: f64, step_deg: f64) -> Vec<f64> {
+    let n = (reach_deg / step_deg).round().max(0.0) as i64;
+    (-n..=n)
+        .map(|k| middle_rad + (k as f64 * step_deg).to_radians())
+        .collect()
+}
+
+/// The candidates at full resolution, best first.
+fn refined(pair: &Pair, coarse: &Coarse, params: &MapFixParams) -> Vec<Peak> {
+    let candidates: Vec<Candidate> = coarse.best(params.candidates, |l| &l.both);
+    let start = search::first_mix(pair.map);
+    let mut peaks: Vec<Peak> = candidates
+        .iter()
+        .filter_map(|c| {
+            let yaws = headings(
+                c.yaw_rad,
+                params.yaw_step_deg / 2.0,
+                params.yaw_step_deg / 4.0,
+            );
+            let first = pair.look(start, c.shift, &yaws, 6)?;
+            let near = first.shift.map(|v| v.round() as i64);
+            let mix = pair.fitted(near, first.yaw_rad)?;
+            let yaws = headings(first.yaw_rad, 0.75, 0.25);
+            pair.look(mix, near, &yaws, 5)
+        })
+        .collect();
+    peaks.sort_by(|a, b| b.score.total_cmp(&a.score));
+    peaks
+}
+
+/// Covariance of a peak whose score scatters by `sigma` elsewhere, metres and radians. Where the scatter is as smooth as
+/// the peak (it comes from the same codes), the top moves by `σ² / (S·curvature)`.
+fn covariance(peak: &Peak, sigma: f64, map_sigma_m: f64) -> Option<Matrix3<f64>> {
+    let scale = sigma * sigma / peak.score.max(1e-6);
+    let xy: Matrix2<f64> = (-peak.curvature).cholesky()?.inverse() * (scale * CELL_M * CELL_M);
+    if !(peak.yaw_curvature < 0.0) {
+        return None;
+    }
+    let mut out = Matrix3::zeros();
+    out.fixed_view_mut::<2, 2>(0, 0).copy_from(&xy);
+    out[(0, 0)] += map_sigma_m * map_sigma_m;
+    out[(1, 1)] += map_sigma_m * map_sigma_m;
+    out[(2, 2)] = scale / -peak.yaw_curvature;
+    Some(out)
+}

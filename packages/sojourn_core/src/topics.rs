@@ -90,11 +90,11 @@ topics! {
     DEPTH = "navcam/depth", "sensor_msgs/msg/Image", Sensor, "navcam_left_optical_frame", ["simulator"],
         ["perception"], "Depth along the optical axis, 32FC1 metres, not-a-number where there is none; one per image event.";
     LEFT_IMAGE = "navcam/left/image_rect", "sensor_msgs/msg/Image", Sensor, "navcam_left_optical_frame",
-        ["simulator"], [], "Left image, mono8; one per image event.";
+        ["simulator"], ["perception"], "Left image, mono8; one per image event.";
     RIGHT_IMAGE = "navcam/right/image_rect", "sensor_msgs/msg/Image", Sensor, "navcam_left_optical_frame",
-        ["simulator"], [], "Right image, mono8, rectified with the left one; one per image event.";
+        ["simulator"], ["perception"], "Right image, mono8, rectified with the left one; one per image event.";
     RIGHT_INFO = "navcam/right/camera_info", "sensor_msgs/msg/CameraInfo", Sensor, "navcam_left_optical_frame",
-        ["simulator"], [], "Intrinsics of the right image, P[3] = -fx * baseline; one per image event, before its images.";
+        ["simulator"], ["perception"], "Intrinsics of the right image, P[3] = -fx * baseline; one per image event, before its images.";
     LEFT_INFO = "navcam/left/camera_info", "sensor_msgs/msg/CameraInfo", Sensor, "navcam_left_optical_frame",
         ["simulator"], ["perception"], "Intrinsics; one per image event, before its images.";
     NAVCAM_POSE = "navcam/pose", "geometry_msgs/msg/PoseStamped", Sensor, "base_link", ["simulator"],

@@ -20,6 +20,16 @@ pub struct GridParams {
     pub resolution_m: f64,
 }
 
+/// Where depth comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Depth images, as a depth camera or the simulator gives them.
+    Depth,
+    /// A rectified stereo pair that this node matches.
+    Stereo,
+}
+
 /// What counts as a rock.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +50,8 @@ pub struct RockParams {
 pub struct Params {
     /// The rover's file, relative to the folder the node is started in; read by the shell.
     pub rover_file: String,
+    /// Where depth comes from.
+    pub source: Source,
     /// Grid by name of the rover; `default` for any other.
     pub grids: BTreeMap<String, GridParams>,
     /// Every how many-th pixel is used, along rows and columns.

@@ -5,6 +5,7 @@ use crate::{
     map::{Footprint, RollingMap, TerrainGrid},
     pairing::{CameraPoses, Lookup, OdometryBuffer, RoverPose},
     project::Projector,
+    stereo::PairFault,
 };
 use sojourn_core::{
     Stamp,
@@ -64,6 +65,8 @@ pub enum Input {
     CameraInfo(Pinhole),
     /// An image.
     Depth(DepthImage),
+    /// A stereo pair that gave none.
+    NoDepth(PairFault),
     /// Time for a decision.
     Tick,
 }
@@ -97,6 +100,8 @@ pub enum Refusal {
     NoDepth,
     /// Too many images wait.
     QueueFull,
+    /// A stereo pair that gave no depth.
+    Pair(PairFault),
 }
 
 impl Refusal {
@@ -116,6 +121,7 @@ impl Refusal {
             Self::NoCameraInfo => "an image before any camera_info",
             Self::InfoSize => "an image of another size than camera_info says",
             Self::NoDepth => "an image without one usable depth",
+            Self::Pair(fault) => fault.describe(),
             Self::QueueFull => "the oldest of too many waiting images",
         }
     }
@@ -203,6 +209,7 @@ impl Perception {
             }
             Input::CameraInfo(camera) => self.on_camera_info(camera),
             Input::Depth(image) => self.on_depth(now, image),
+            Input::NoDepth(fault) => self.refuse(Refusal::Pair(fault)),
             Input::Tick => return self.on_tick(now),
         }
         Output::default()

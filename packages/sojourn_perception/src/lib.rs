@@ -18,6 +18,6 @@ pub mod project;
 pub mod rocks;
 pub mod stereo;
 
-pub use config::{Config, GridConfig, Params};
+pub use config::{Config, GridConfig, Params, Source};
 pub use core::{Counts, DepthImage, DepthNoise, Input, Output, Perception, Refusal};
 pub use map::TerrainGrid;

@@ -6,7 +6,9 @@ mod common;
 
 use common::{params, rover};
 use sojourn_core::Stamp;
-use sojourn_perception::stereo::{Disparity, GreyImage, Matcher, PairFault, RectifiedPair};
+use sojourn_perception::stereo::{
+    Disparity, Eye, GreyImage, Matcher, PairFault, RectifiedPair, Stage,
+};
 
 const W: usize = 640;
 const H: usize = 480;
@@ -175,4 +177,82 @@ fn bad_pairs_are_refused_with_their_reason() {
     assert_eq!(fault(&mut m, &grey, &grey), Some(PairFault::Unmatched));
     // And after all that a good pair still works.
     assert_eq!(fault(&mut m, &left, &right), None);
+}
+
+fn stage() -> Stage {
+    let rover = rover("perseverance");
+    let mut stage = Stage::new(params().stereo);
+    stage.left_info(rover.navcam_pinhole());
+    stage.right_info(rover.navcam_pinhole(), rover.navcam.baseline_m);
+    stage
+}
+
+#[test]
+fn a_frozen_camera_is_noticed_with_its_second_frame_and_forgiven_when_it_lives() {
+    let (left, right) = pair();
+    let mut stage = stage();
+    let mut show = |t_s: f64, l: &GreyImage, r: &GreyImage| {
+        let at = |image: &GreyImage| GreyImage {
+            stamp: Stamp::from_secs(t_s),
+            ..image.clone()
+        };
+        stage.image(Eye::Left, at(l));
+        stage.image(Eye::Right, at(r));
+        stage.tick().pop().unwrap().err()
+    };
+    let mut other = (left.clone(), right.clone());
+    other.0.pixels[7] ^= 1;
+    other.1.pixels[7] ^= 1;
+    assert_eq!(show(1.0, &left, &right), None);
+    assert_eq!(show(2.0, &left, &other.1), Some(PairFault::Frozen));
+    assert_eq!(show(3.0, &other.0, &right), None);
+}
+
+#[test]
+fn images_without_partner_calibration_or_time_are_counted_and_newer_ones_used() {
+    let (left, right) = pair();
+    let at = |image: &GreyImage, t_s: f64| GreyImage {
+        stamp: Stamp::from_secs(t_s),
+        ..image.clone()
+    };
+    let mut blind = Stage::new(params().stereo);
+    blind.image(Eye::Left, left.clone());
+    blind.image(Eye::Right, right.clone());
+    assert_eq!(
+        blind.tick()[0].as_ref().err(),
+        Some(&PairFault::Uncalibrated)
+    );
+    let rover = rover("perseverance");
+    let mut wide = rover.navcam_pinhole();
+    wide.fx *= 1.1;
+    blind.left_info(rover.navcam_pinhole());
+    blind.right_info(wide, rover.navcam.baseline_m);
+    blind.image(Eye::Left, left.clone());
+    blind.image(Eye::Right, right.clone());
+    assert_eq!(
+        blind.tick()[0].as_ref().err(),
+        Some(&PairFault::Contradiction)
+    );
+
+    let mut stage = stage();
+    stage.image(Eye::Left, at(&left, 1.0));
+    stage.image(Eye::Left, at(&left, 2.0));
+    stage.image(Eye::Right, at(&right, 2.0));
+    let out = stage.tick();
+    assert_eq!(out[0].as_ref().err(), Some(&PairFault::Stamps));
+    assert_eq!(out[1].as_ref().unwrap().stamp, Stamp::from_secs(2.0));
+    // More pairs than one tick has time for: the oldest go.
+    for i in 0..9 {
+        let mut images = [left.clone(), right.clone()];
+        for image in &mut images {
+            image.stamp = Stamp::from_secs(3.0 + f64::from(i));
+            image.pixels[5] = i as u8;
+        }
+        let [l, r] = images;
+        stage.image(Eye::Left, l);
+        stage.image(Eye::Right, r);
+    }
+    let out = stage.tick();
+    assert_eq!((out.len(), stage.dropped()), (6, 3));
+    assert_eq!(out[5].as_ref().unwrap().stamp, Stamp::from_secs(11.0));
 }

@@ -19,6 +19,12 @@ pub enum PairFault {
     Swapped,
     /// Too few pixels found their like in the other eye.
     Unmatched,
+    /// The same image as before to the last bit.
+    Frozen,
+    /// No camera_info of both eyes came.
+    Uncalibrated,
+    /// The two eyes' camera_info contradict each other.
+    Contradiction,
     /// The matcher failed.
     Matcher,
 }
@@ -35,6 +41,11 @@ impl PairFault {
             Self::White => "a white image: the sun blinds the camera",
             Self::Swapped => "a stereo pair with left and right exchanged",
             Self::Unmatched => "a stereo pair in which almost nothing matches",
+            Self::Frozen => "the same image as before: the camera is frozen",
+            Self::Uncalibrated => "a stereo pair before the camera_info of both eyes",
+            Self::Contradiction => {
+                "a stereo pair whose camera_info differ between the eyes or give no baseline"
+            }
             Self::Matcher => "a stereo pair that the matcher failed on",
         }
     }

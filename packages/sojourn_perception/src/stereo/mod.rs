@@ -11,10 +11,14 @@ pub mod check;
 #[cfg(feature = "opencv")]
 mod matcher;
 pub mod refine;
+#[cfg(feature = "opencv")]
+mod stage;
 
 pub use check::PairFault;
 #[cfg(feature = "opencv")]
 pub use matcher::Matcher;
+#[cfg(feature = "opencv")]
+pub use stage::{Eye, Stage};
 
 use crate::core::{DepthImage, DepthNoise};
 use serde::Deserialize;

@@ -90,15 +90,15 @@ topics! {
     DEPTH = "navcam/depth", "sensor_msgs/msg/Image", Sensor, "navcam_left_optical_frame", ["simulator"],
         ["perception"], "Depth along the optical axis, 32FC1 metres, not-a-number where there is none; one per image event.";
     LEFT_IMAGE = "navcam/left/image_rect", "sensor_msgs/msg/Image", Sensor, "navcam_left_optical_frame",
-        ["simulator"], ["perception"], "Left image, mono8; one per image event.";
+        ["simulator"], ["perception", "localization"], "Left image, mono8; one per image event.";
     RIGHT_IMAGE = "navcam/right/image_rect", "sensor_msgs/msg/Image", Sensor, "navcam_left_optical_frame",
-        ["simulator"], ["perception"], "Right image, mono8, rectified with the left one; one per image event.";
+        ["simulator"], ["perception", "localization"], "Right image, mono8, rectified with the left one; one per image event.";
     RIGHT_INFO = "navcam/right/camera_info", "sensor_msgs/msg/CameraInfo", Sensor, "navcam_left_optical_frame",
-        ["simulator"], ["perception"], "Intrinsics of the right image, P[3] = -fx * baseline; one per image event, before its images.";
+        ["simulator"], ["perception", "localization"], "Intrinsics of the right image, P[3] = -fx * baseline; one per image event, before its images.";
     LEFT_INFO = "navcam/left/camera_info", "sensor_msgs/msg/CameraInfo", Sensor, "navcam_left_optical_frame",
         ["simulator"], ["perception"], "Intrinsics; one per image event, before its images.";
     NAVCAM_POSE = "navcam/pose", "geometry_msgs/msg/PoseStamped", Sensor, "base_link", ["simulator"],
-        ["perception"], "Where the left camera stood in base_link (the mast pans); one per image event, before its images.";
+        ["perception", "localization"], "Where the left camera stood in base_link (the mast pans); one per image event, before its images.";
     IMU = "imu/data_raw", "sensor_msgs/msg/Imu", Sensor, "base_link", ["simulator"], ["localization", "guard"],
         "Angular rate and specific force; no orientation (orientation_covariance[0] = -1).";
     SUN_SENSOR = "sun_sensor", "geometry_msgs/msg/Vector3Stamped", Sensor, "base_link", ["simulator"], [],
@@ -116,6 +116,10 @@ topics! {
         "Pose of base_link in odom with covariance, speed; one per control period.";
     MAP_FROM_ODOM = "map_from_odom", "geometry_msgs/msg/TransformStamped", Sensor, "map", ["localization"],
         ["autonav", "executive"], "The transform map to odom; one per control period.";
+    SLIP = "slip", "geometry_msgs/msg/Vector3Stamped", Sensor, "base_link", ["localization"], ["autonav"],
+        "Slip that visual odometry has seen: x the share of the wheels' way that the ground took back, y its standard deviation, z that way in metres; one per measurement.";
+    INITIAL_POSE = "initialpose", "geometry_msgs/msg/PoseWithCovarianceStamped", Event, "map", [], ["localization"],
+        "Somebody knows where the rover is (RViz and Nav2 publish it): map to odom moves so that it stands there; the height stays.";
     TERRAIN_GRID = "terrain_grid", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],
         ["autonav"], "Local terrain: layers elevation, variance, count, age; 10 cm cells; one per image event.";
     DRIVE_GOAL = "drive_goal", "sojourn_msgs/msg/DriveGoal", Command, "map", ["executive"], ["autonav", "guard"],

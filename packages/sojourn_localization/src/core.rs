@@ -4,6 +4,7 @@ use crate::{
     attitude::{Attitude, Levelling},
     config::Config,
     dead_reckoning::{DeadReckoning, Way},
+    pairs::{PairMaker, Part},
     visual::{Reckoned, Sighting, Visual},
     vo::{Seen, StereoPair},
 };
@@ -61,6 +62,8 @@ pub enum Input {
     Wheels(Stamp, WheelSample),
     /// A rectified stereo pair.
     Pair(Stamp, Box<StereoPair>),
+    /// A part of one.
+    Part(Part),
     /// Somebody knows where the rover is: where it stands in `map` now.
     InitialPose(Pose2),
     /// Time for an estimate.
@@ -172,6 +175,7 @@ pub struct Localization {
     gap_at: Option<(Stamp, &'static str)>,
     refused_since_tick: Option<(u64, Refusal)>,
     counts: Counts,
+    maker: PairMaker,
     visual: Visual,
     map_from_odom: Transform<Map, Odom>,
 }
@@ -182,6 +186,7 @@ impl Localization {
     pub fn new(config: Config, rover: &Rover) -> Self {
         let p = &config.params;
         Self {
+            maker: PairMaker::default(),
             visual: Visual::new(p.visual, p.visual_odometry.clone()),
             map_from_odom: Transform::from_xyz_rpy(
                 [p.initial_x_m, p.initial_y_m, p.initial_z_m],
@@ -225,6 +230,10 @@ impl Localization {
             Input::Imu(stamp, sample) => self.on_imu(now, stamp, &sample),
             Input::Wheels(stamp, wheels) => self.on_wheels(now, stamp, &wheels),
             Input::Pair(stamp, pair) => self.on_pair(now, stamp, pair),
+            Input::Part(part) => match self.maker.add(part) {
+                Some((stamp, pair)) => self.on_pair(now, stamp, pair),
+                None => Ok(()),
+            },
             Input::InitialPose(pose) => self.on_initial_pose(pose),
             Input::Tick => return self.on_tick(now),
         };

@@ -2,16 +2,20 @@
 //!
 //! [`Localization`] is the whole node without ROS: it is told the time and an input and gives an estimate at each tick.
 //! [`attitude`] is the filter of roll, pitch and gyro bias, [`dead_reckoning`] the position and its covariance,
-//! [`config`] the parameter file. [`vo`] and [`visual`] are stereo visual odometry; [`mapfix`] finds the
-//! rover on the orbital map.
+//! [`config`] the parameter file. [`pairs`] makes stereo pairs of their parts, [`vo`] sees the motion in them, [`visual`]
+//! brings it into the estimate. [`mapfix`] finds the rover on the orbital map.
 
 pub mod attitude;
 pub mod config;
 mod core;
 pub mod dead_reckoning;
 pub mod mapfix;
+pub mod pairs;
 pub mod visual;
 pub mod vo;
+
+#[cfg(test)]
+mod faults_tests;
 
 pub use config::{Config, Params};
 pub use core::{Counts, Estimate, ImuSample, Input, Localization, Output, Refusal, WheelSample};

@@ -1,7 +1,7 @@
 //! The node `autonav`: terrain grid, pose and goal in, the velocity it asks for out every tick.
 
 use r2r::{
-    geometry_msgs::msg::{Point, Point32, TransformStamped, TwistStamped},
+    geometry_msgs::msg::{Point, Point32, TransformStamped, TwistStamped, Vector3Stamped},
     grid_map_msgs::msg::GridMap,
     nav_msgs::msg::Odometry,
     sojourn_msgs::msg::{AutonavStatus, CandidatePath, DriveGoal},
@@ -207,6 +207,11 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         }))
     })?;
     kit.subscribe(&topics::DRIVE_GOAL, |m: DriveGoal| goal(&m).map(Some))?;
+    kit.subscribe(&topics::SLIP, |m: Vector3Stamped| {
+        let stamp = msgs::in_frame(&m.header, topics::SLIP.frame)?;
+        let slip = msgs::finite("slip", m.vector.x)?;
+        Ok(Some(Input::Slip { stamp, slip }))
+    })?;
     let cmd_vel = kit.publisher::<TwistStamped>(&topics::CMD_VEL_NAV)?;
     let markers_out = kit.publisher::<MarkerArray>(&topics::AUTONAV_MARKERS)?;
     let status_out = kit.publisher::<AutonavStatus>(&topics::AUTONAV_STATUS)?;

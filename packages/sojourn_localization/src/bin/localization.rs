@@ -1,18 +1,24 @@
 //! Node `localization`: IMU and wheel states in, odometry, `map_from_odom` and tf out. Shell of
 //! [`sojourn_localization::Localization`].
 
-use r2r::geometry_msgs::msg::TransformStamped;
+use r2r::geometry_msgs::msg::{
+    PoseStamped, PoseWithCovarianceStamped, TransformStamped, Vector3, Vector3Stamped,
+};
 use r2r::nav_msgs::msg::Odometry;
-use r2r::sensor_msgs::msg::{Imu, JointState};
+use r2r::sensor_msgs::msg::{CameraInfo, Image, Imu, JointState};
 use r2r::tf2_msgs::msg::TFMessage;
 use sojourn_core::Stamp;
 use sojourn_core::body::Body;
+use sojourn_core::frames::{BaseLink, Map, Transform};
 use sojourn_core::kinematics::WheelMotion;
 use sojourn_core::rover::{Rover, Steering};
 use sojourn_core::topics;
+use sojourn_localization::pairs::Part;
+use sojourn_localization::visual::{Sighting, Slip};
+use sojourn_localization::vo::{GrayImage, Seen, StereoCamera};
 use sojourn_localization::{Config, Estimate, ImuSample, Input, Localization, Params, WheelSample};
 use sojourn_ros::ros::msgs;
-use sojourn_ros::{Event, NodeKit, Refused, run_node};
+use sojourn_ros::{Event, NodeKit, Refused, header, run_node};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -26,6 +32,7 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         .map_err(|e| anyhow::anyhow!("node {}: parameter rover_file: {e}", kit.name()))?;
     let body = Body::load(Path::new(&params.body_file))
         .map_err(|e| anyhow::anyhow!("node {}: parameter body_file: {e}", kit.name()))?;
+    let visual = params.visual.enabled;
     let mut core = Localization::new(Config::new(params, &body)?, &rover);
 
     kit.subscribe(&topics::IMU, |m: Imu| {
@@ -45,6 +52,19 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     kit.subscribe(&topics::WHEELS, move |m: JointState| {
         wheels(&m, radius_m, steers).map(Some)
     })?;
+    kit.subscribe(&topics::INITIAL_POSE, |m: PoseWithCovarianceStamped| {
+        let pose = PoseStamped {
+            header: m.header,
+            pose: m.pose.pose,
+        };
+        let (_, pose) = msgs::pose_stamped(&pose, topics::INITIAL_POSE.frame)?;
+        let planar = Transform::<Map, BaseLink>::new(pose).planar();
+        Ok(Some(Input::InitialPose(planar)))
+    })?;
+    if visual {
+        see(&mut kit)?;
+    }
+    let slip_out = kit.publisher::<Vector3Stamped>(&topics::SLIP)?;
     let odometry = kit.publisher::<Odometry>(&topics::ODOMETRY)?;
     let map_from_odom = kit.publisher::<TransformStamped>(&topics::MAP_FROM_ODOM)?;
     let tf = kit.publisher::<TFMessage>(&topics::TF)?;
@@ -65,6 +85,12 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                     core.step(tick.now, input);
                 }
                 let out = core.step(tick.now, Input::Tick);
+                for sighting in &out.sightings {
+                    if let Some(slip) = sighting.slip {
+                        slip_out.publish(&slip_to_msg(sighting.stamp, &slip))?;
+                    }
+                    told(sighting);
+                }
                 if let Some(estimate) = out.estimate {
                     let in_map = msgs::transform_to_msg(estimate.stamp, &estimate.map_from_odom);
                     let in_odom =
@@ -82,11 +108,80 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                 let counts = core.counts();
                 node.diagnostic("refused", counts.refused.values().sum::<u64>());
                 node.diagnostic("gaps", counts.gaps);
+                if visual {
+                    node.diagnostic("pairs", counts.pairs);
+                    node.diagnostic("motions_seen", counts.motions);
+                    node.diagnostic("motions_refused", counts.outliers);
+                }
                 node.done(out.health.unwrap_or_default())?;
             }
             Event::ParametersChanged => {}
             Event::Stop => return Ok(()),
         }
+    }
+}
+
+/// The parts of stereo pairs.
+fn see(kit: &mut NodeKit<Input>) -> anyhow::Result<()> {
+    kit.subscribe(&topics::RIGHT_INFO, |m: CameraInfo| {
+        let (_, pinhole) = msgs::camera_info(&m, topics::RIGHT_INFO.frame)?;
+        let baseline_m = msgs::baseline(&m)?;
+        Ok(Some(Input::Part(Part::Camera(StereoCamera {
+            pinhole,
+            baseline_m,
+        }))))
+    })?;
+    kit.subscribe(&topics::NAVCAM_POSE, |m: PoseStamped| {
+        let (stamp, pose) = msgs::pose_stamped(&m, topics::NAVCAM_POSE.frame)?;
+        Ok(Some(Input::Part(Part::Pose(stamp, pose))))
+    })?;
+    kit.subscribe(&topics::LEFT_IMAGE, |m: Image| {
+        let (stamp, image) = gray(&m, topics::LEFT_IMAGE.frame)?;
+        Ok(Some(Input::Part(Part::Left(stamp, image))))
+    })?;
+    kit.subscribe(&topics::RIGHT_IMAGE, |m: Image| {
+        let (stamp, image) = gray(&m, topics::RIGHT_IMAGE.frame)?;
+        Ok(Some(Input::Part(Part::Right(stamp, image))))
+    })?;
+    Ok(())
+}
+
+fn gray(m: &Image, frame: &str) -> Result<(Stamp, GrayImage), Refused> {
+    let (stamp, width, height, data) = msgs::mono_image(m, frame)?;
+    let image = GrayImage::new(width, height, data).ok_or_else(|| {
+        Refused(format!(
+            "image is {width} x {height}, expected pixels for that"
+        ))
+    })?;
+    Ok((stamp, image))
+}
+
+fn slip_to_msg(stamp: Stamp, slip: &Slip) -> Vector3Stamped {
+    Vector3Stamped {
+        header: header(stamp, topics::SLIP.frame),
+        vector: Vector3 {
+            x: slip.slip,
+            y: slip.sigma,
+            z: slip.wheels_m,
+        },
+    }
+}
+
+/// What a pair gave, for the log.
+fn told(s: &Sighting) {
+    match (&s.seen, &s.fused) {
+        (Seen::Failed { why, .. }, _) => {
+            tracing::info!(
+                "no motion seen at {:.1} s: {}",
+                s.stamp.as_secs(),
+                why.describe()
+            );
+        }
+        (Seen::Moved { .. }, Some(Err(distance2))) => tracing::warn!(
+            "the motion seen at {:.1} s disagrees with wheels and gyro (squared distance {distance2:.0}): not used",
+            s.stamp.as_secs()
+        ),
+        _ => {}
     }
 }
 

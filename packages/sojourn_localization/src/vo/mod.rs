@@ -15,7 +15,7 @@ pub mod solve;
 pub mod stereo;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use image::GrayImage;
 pub use odometry::{Failure, Guess, Motion, Seen, VisualOdometry};

@@ -31,9 +31,9 @@ fn smooth(x: f64, y: f64, seed: u64) -> f64 {
 
 /// A place to drive on: `tone` is the contrast of the ground.
 #[derive(Clone, Copy)]
-struct Ground {
-    seed: u64,
-    tone: f64,
+pub(crate) struct Ground {
+    pub(crate) seed: u64,
+    pub(crate) tone: f64,
 }
 
 impl Ground {
@@ -71,7 +71,7 @@ impl Ground {
         GrayImage::new(camera.width, camera.height, data).unwrap()
     }
 
-    fn pair(&self, world_from_base: &Isometry3<f64>, number: u64) -> StereoPair {
+    pub(crate) fn pair(&self, world_from_base: &Isometry3<f64>, number: u64) -> StereoPair {
         let (camera, base_link_from_navcam) = rig();
         let left = world_from_base * base_link_from_navcam;
         let right = left * Isometry3::translation(camera.baseline_m, 0.0, 0.0);
@@ -100,7 +100,7 @@ fn rig() -> (StereoCamera, Isometry3<f64>) {
     (camera, mast)
 }
 
-fn at(x: f64, y: f64, yaw: f64) -> Isometry3<f64> {
+pub(crate) fn at(x: f64, y: f64, yaw: f64) -> Isometry3<f64> {
     Isometry3::from_parts(
         Translation3::new(x, y, 0.0),
         UnitQuaternion::from_euler_angles(0.0, 0.0, yaw),

@@ -141,6 +141,11 @@ impl Graph {
             initial_y_m: start.y_m,
             initial_z_m: ground_m,
             initial_yaw_rad: start.yaw_rad,
+            // A sweep has a stand-in for it.
+            visual: sojourn_localization::visual::FusionParams {
+                enabled: false,
+                ..settings.localization.visual
+            },
             ..settings.localization.clone()
         };
         let localization = Localization::new(

@@ -61,6 +61,23 @@ pub fn depth_image(m: &Image, frame: &str) -> Result<(Stamp, usize, usize, Vec<f
     ))
 }
 
+/// Distance of the right camera from the left one along its x axis, metres, from the right one's `P[3] = −fx · baseline`.
+///
+/// # Errors
+/// When it is not a positive number.
+pub fn baseline(m: &CameraInfo) -> Result<f64, Refused> {
+    let p = |i: usize| m.p.get(i).copied().unwrap_or(f64::NAN);
+    let baseline_m = -p(3) / p(0);
+    if baseline_m.is_finite() && baseline_m > 0.0 {
+        Ok(baseline_m)
+    } else {
+        Err(Refused(format!(
+            "P[3] is {}, expected the right camera's: -fx * baseline",
+            p(3)
+        )))
+    }
+}
+
 /// A depth image as a message.
 #[must_use]
 pub fn depth_to_msg(stamp: Stamp, frame: &str, width: usize, depth_m: &[f32]) -> Image {

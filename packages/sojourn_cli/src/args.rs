@@ -86,6 +86,9 @@ pub enum Command {
     /// Measures parts of the suite against truth and beside other simulators.
     #[command(subcommand)]
     Eval(crate::commands::eval::EvalCommand),
+    /// Archives of rover images: what they show, which are alike, which are strange.
+    #[command(subcommand)]
+    Images(crate::commands::images::ImagesCommand),
     /// Trains the networks that come with Sojourn.
     #[command(subcommand)]
     Train(crate::commands::train::TrainCommand),

@@ -1,16 +1,11 @@
 //! Folders of labelled images, laid out as AI4Mars is: manifest.csv, images/ID.jpg, masks/ID.png.
 
+use crate::grey_file::{self, Grey, MOST_BYTES};
 use anyhow::{Context, bail, ensure};
 use sojourn_core::classes::{AI4MARS_UNLABELLED, SurfaceClass};
-use sojourn_core::files::{read_bytes, read_text};
+use sojourn_core::files::read_text;
 use sojourn_perception::classes::GreyImage;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::{colorspace::ColorSpace, options::DecoderOptions};
-
-/// Largest manifest and picture that are read, bytes.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// The images of one split.
 pub struct Split {
@@ -96,7 +91,7 @@ impl Split {
     fn image(&self, id: &str) -> anyhow::Result<Labelled> {
         let picture = self.folder.join("images").join(format!("{id}.jpg"));
         let mask_file = self.folder.join("masks").join(format!("{id}.png"));
-        let (width, height, levels) = jpeg(&picture)?;
+        let (width, height, levels) = grey_file::jpeg(&picture)?;
         let (mask_width, mask_height, mask) = mask(&mask_file)?;
         ensure!(
             (width, height) == (mask_width, mask_height),
@@ -158,46 +153,9 @@ fn ids_of(text: &str, split: &str) -> anyhow::Result<Vec<String>> {
     Ok(ids)
 }
 
-/// A JPEG's grey levels.
-fn jpeg(file: &Path) -> anyhow::Result<(usize, usize, Vec<u8>)> {
-    let bytes = read_bytes(file, MOST_BYTES)?;
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .jpeg_set_out_colorspace(ColorSpace::Luma);
-    let mut decoder = JpegDecoder::new_with_options(Cursor::new(&bytes), options);
-    let levels = decoder
-        .decode()
-        .map_err(|e| anyhow::anyhow!("{}: not a whole JPEG: {e:?}", file.display()))?;
-    let (width, height) = decoder
-        .dimensions()
-        .with_context(|| format!("{}: a JPEG without a size", file.display()))?;
-    ensure!(
-        levels.len() == width * height,
-        "{}: {} grey levels, expected {width} x {height}",
-        file.display(),
-        levels.len()
-    );
-    Ok((width, height, levels))
-}
-
 /// A mask's codes: a grey PNG of one byte a pixel.
-fn mask(file: &Path) -> anyhow::Result<(usize, usize, Vec<u8>)> {
-    let bytes = read_bytes(file, MOST_BYTES)?;
-    let not = || format!("{}: not a whole PNG", file.display());
-    let mut reader = png::Decoder::new(Cursor::new(&bytes))
-        .read_info()
-        .with_context(not)?;
-    let info = reader.info();
-    let (width, height) = (info.width as usize, info.height as usize);
-    ensure!(
-        info.color_type == png::ColorType::Grayscale && info.bit_depth == png::BitDepth::Eight,
-        "{}: {:?} of {:?} bits, expected a grey PNG of 8 bits",
-        file.display(),
-        info.color_type,
-        info.bit_depth
-    );
-    let mut codes = vec![0; width * height];
-    reader.next_frame(&mut codes).with_context(not)?;
+fn mask(file: &Path) -> anyhow::Result<Grey> {
+    let (width, height, codes) = grey_file::png(file)?;
     if let Some(code) = codes
         .iter()
         .find(|c| **c != AI4MARS_UNLABELLED && SurfaceClass::from_ai4mars(**c).is_none())

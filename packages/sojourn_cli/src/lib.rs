@@ -7,6 +7,7 @@ pub mod corpus;
 pub mod dataset_pictures;
 pub mod demo;
 pub mod doctor;
+pub mod grey_file;
 pub mod ground;
 pub mod labelled;
 pub mod launch;

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Command::Camera(CameraCommand::Linearize(args)) => commands::camera::linearize(args),
         Command::Sweep(args) => commands::sweep::sweep(args),
         Command::Eval(command) => commands::eval::eval(command),
+        Command::Images(command) => commands::images::images(command),
         Command::Train(command) => commands::train::train(command),
         Command::Documents(args) => commands::documents(args),
         Command::Doctor(args) => commands::doctor(args),

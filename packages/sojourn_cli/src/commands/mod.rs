@@ -16,6 +16,7 @@ pub mod eval_terrain;
 pub mod eval_twin;
 pub mod export_sdf;
 pub mod gate;
+pub mod images;
 pub mod launch;
 pub mod plan;
 pub mod rehearse;

@@ -140,7 +140,7 @@ impl Classifier {
     /// [`ImageError`] when sides or length do not suit.
     pub fn classify(&self, image: &GreyImage<'_>) -> Result<Classified, ImageError> {
         let answer = self.answer(image)?;
-        let distance = self.distance(&answer.pooled);
+        let distance = self.between(&answer.pooled, &self.mean);
         let mut p = answer.logits.enlarged(SHRINK);
         let pixels = p.pixels();
         for at in 0..pixels {
@@ -160,14 +160,27 @@ impl Classifier {
             probabilities: p,
             decision: self.decision,
             distance: distance / f64::from(self.farthest),
+            pooled: answer.pooled,
         })
     }
 
-    /// Squared Mahalanobis distance of pooled features (Lee et al. 2018, without classes).
-    fn distance(&self, pooled: &[f32]) -> f64 {
-        let away: Vec<f64> = pooled
+    /// How unlike two images are by their pooled features, in units of [`Classified::distance`]; infinite where that
+    /// is no number.
+    #[must_use]
+    pub fn unlikeness(&self, a: &[f32], b: &[f32]) -> f64 {
+        let far = self.between(a, b) / f64::from(self.farthest);
+        if a.len() == POOLED && b.len() == POOLED && far.is_finite() {
+            far
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    /// Squared Mahalanobis distance of two images' pooled features (Lee et al. 2018, without classes).
+    fn between(&self, a: &[f32], b: &[f32]) -> f64 {
+        let away: Vec<f64> = a
             .iter()
-            .zip(&self.mean)
+            .zip(b)
             .map(|(v, m)| f64::from(*v) - f64::from(*m))
             .collect();
         self.inverse_covariance
@@ -189,6 +202,8 @@ pub struct Classified {
     decision: [f32; CLASSES],
     /// How unlike the images learnt from this one is: 1 is where one held-out image in a hundred lies.
     pub distance: f64,
+    /// The network's features of the whole image, by which images are compared.
+    pub pooled: Vec<f32>,
 }
 
 impl Classified {

@@ -2,8 +2,10 @@
 //!
 //! [`Classifier`] takes a grey image to calibrated probabilities per pixel and says whether the image is unlike those it
 //! learnt from. [`net`] and [`layers`] are the network, [`weights`] reads its file; `tools/train_terrain` makes that file
-//! from AI4Mars labels (Swan et al., CVPR Workshops 2021). [`score`] compares answers with masks.
+//! from AI4Mars labels (Swan et al., CVPR Workshops 2021). [`score`] compares answers with masks,
+//! [`archive`] ranks images.
 
+pub mod archive;
 mod classify;
 pub mod layers;
 pub mod net;

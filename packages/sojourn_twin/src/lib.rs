@@ -11,6 +11,7 @@ pub mod folder;
 pub mod generate;
 pub mod nameplate;
 pub mod noise;
+pub mod panorama;
 pub mod params;
 pub mod power;
 pub mod recipe;

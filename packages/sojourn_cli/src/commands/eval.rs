@@ -5,6 +5,7 @@ use super::eval_clearance::{ClearanceArgs, clearance};
 use super::eval_corpus::{CorpusArgs, corpus};
 use super::eval_drives::{DrivesArgs, drives};
 use super::eval_localization::{LocalizationArgs, localization};
+use super::eval_mapfix::{MapfixArgs, mapfix};
 use super::eval_perception::{PerceptionArgs, perception};
 use super::eval_planner::{PlannerArgs, planner};
 use super::eval_slip::{SlipArgs, slip};
@@ -64,6 +65,18 @@ pub enum EvalCommand {
             rock of at least half its height. Times are wall times: other work on the machine shows in them."
     )]
     Perception(PerceptionArgs),
+    /// Fixes against the orbital map over many places: error, wrong fixes, rate, time.
+    #[command(
+        after_help = "Examples:\n  sojourn eval mapfix --sites 264 --json\n  sojourn eval mapfix --sites 12 --out mapfix/\n  \
+            sojourn eval mapfix --dtm dtm.tif --ortho ortho.tif --wrong-map elsewhere.tif --json\n\n\
+            Without rasters, worlds of three kinds of terrain are generated, each with an orbital image under its own sun; what the\n\
+            rover sees is made from the true ground with its rocks and fine relief under another sun. With rasters, the ground is the\n\
+            elevation model with new relief, rocks and tone below its resolution; its albedo is not known, so that image and view\n\
+            have only shading in common. What of a camera is simulated stands in sojourn_twin::panorama.\n\
+            A fix more than 1 m from the truth is wrong, and so is any fix where there must be none: heading beyond the search,\n\
+            place beyond the search, map of another place."
+    )]
+    Mapfix(MapfixArgs),
     /// The planner's labels and routes against truth, for any provider.
     #[command(
         after_help = "Examples:\n  sojourn eval planner --scenes 1..51 --provider geometric --json\n  \
@@ -97,6 +110,7 @@ pub fn eval(command: &EvalCommand) -> CliResult {
         EvalCommand::Drives(args) => drives(args),
         EvalCommand::Localization(args) => localization(args),
         EvalCommand::Perception(args) => perception(args),
+        EvalCommand::Mapfix(args) => mapfix(args),
         EvalCommand::Planner(args) => planner(args),
         EvalCommand::Slip(args) => slip(args),
         EvalCommand::Terrain(args) => terrain(args),

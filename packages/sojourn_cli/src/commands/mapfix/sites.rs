@@ -1,0 +1,282 @@
+//! Ground with a map of it, and places on it from which a rover sees the ground.
+
+use crate::{ground, launch::places::Places};
+use anyhow::Context;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sojourn_core::{
+    body::Body,
+    raster::Raster,
+    rover::Rover,
+    site::{ELEVATION, ORTHO, Site},
+};
+use sojourn_localization::mapfix::{LocalPatch, LocalPoint, PatchBuilder};
+use sojourn_twin::{
+    folder::{View, WorldFolder},
+    generate,
+    noise::Fractal,
+    panorama::Panorama,
+    recipe::Recipe,
+};
+use std::path::Path;
+
+/// How far the rover sees, metres.
+pub const RANGE_M: f64 = 18.0;
+/// Radius of the patch: the census windows reach beyond what was seen.
+const PATCH_M: f64 = 22.0;
+/// The truth lies within this of the prior, metres and degrees.
+pub const OFFSET_M: f64 = 50.0;
+/// See [`OFFSET_M`].
+pub const OFFSET_DEG: f64 = 4.0;
+/// Misregistration within the image: RMS per axis in pixels, and wavelengths, metres.
+const REGISTRATION_PX: f64 = 0.5;
+const REGISTRATION_M: [f64; 2] = [60.0, 10.0];
+/// Error of the map's elevation model: RMS and wavelengths, metres.
+const DTM_ERROR_M: f64 = 0.1;
+const DTM_ERROR_WAVES_M: [f64; 2] = [16.0, 2.0];
+
+/// Ground and a map of it.
+pub struct Land {
+    /// Kind of terrain, or the file's name.
+    pub name: String,
+    /// The truth.
+    pub folder: WorldFolder,
+    /// The map's image.
+    pub ortho: Raster,
+    /// The map's elevation.
+    pub elevation: Raster,
+    /// Direction to the map's sun and its height, radians, when known.
+    pub map_sun_rad: Option<[f64; 2]>,
+}
+
+/// A generated world with an image from orbit under a sun of its own.
+///
+/// # Errors
+/// One sentence.
+pub fn synthetic(places: &Places, kind: &str, seed: u64) -> anyhow::Result<Land> {
+    let body = ground::body(places, "mars")?;
+    let mut recipe = Recipe::load(&ground::named_file(places, "worlds", kind)?)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x6d61_7066);
+    recipe.image.sun_azimuth_deg = rng.random_range(0.0..360.0);
+    recipe.image.sun_elevation_deg = rng.random_range(20.0..80.0);
+    let sun = [recipe.image.sun_azimuth_deg, recipe.image.sun_elevation_deg].map(f64::to_radians);
+    let folder = generate::generate(seed, &body, &recipe)?;
+    let ortho = misregistered(folder.site.layer(ORTHO)?, seed);
+    let elevation = erring(folder.site.elevation()?, seed);
+    Ok(Land {
+        name: kind.into(),
+        folder,
+        ortho,
+        elevation,
+        map_sun_rad: Some(sun),
+    })
+}
+
+/// The image as if every place stood a little beside where it belongs.
+fn misregistered(image: &Raster, seed: u64) -> Raster {
+    let field = |channel| Fractal::new(seed, channel, REGISTRATION_M[0], REGISTRATION_M[1], 0.7);
+    let (east, north) = (field(0x71), field(0x72));
+    let size_m = REGISTRATION_PX * image.resolution_m();
+    image.like(|c, r| {
+        let [x, y] = image.centre_m(c, r);
+        let (dx, dy) = (size_m * east.at(x, y), size_m * north.at(x, y));
+        image.sample(x + dx, y + dy).unwrap_or(f64::NAN) as f32
+    })
+}
+
+/// The elevation model with errors of its own.
+fn erring(elevation: &Raster, seed: u64) -> Raster {
+    let [longest, shortest] = DTM_ERROR_WAVES_M;
+    let error = Fractal::new(seed, 0x73, longest, shortest, 0.5);
+    elevation.like(|c, r| {
+        let [x, y] = elevation.centre_m(c, r);
+        elevation.get(c, r) + (DTM_ERROR_M * error.at(x, y)) as f32
+    })
+}
+
+/// The ground of an elevation model with new relief, rocks and tone below its resolution, and the image as it is.
+///
+/// # Errors
+/// One sentence that names the file.
+pub fn of_rasters(
+    places: &Places,
+    dtm: &Path,
+    ortho: &Path,
+    rover: &Rover,
+    seed: u64,
+) -> anyhow::Result<Land> {
+    let body = ground::body_for(places, None, dtm)?;
+    let site = ground::import(dtm, Some(ortho), body, rover)?;
+    let image = site.layer(ORTHO)?.clone();
+    let elevation = site.elevation()?.clone();
+    let name = site.manifest.name.clone();
+    let folder = generate::from_site(
+        seed,
+        site,
+        &below_the_data(places, elevation.resolution_m())?,
+    )?;
+    Ok(Land {
+        name,
+        folder,
+        ortho: image,
+        elevation,
+        map_sun_rad: None,
+    })
+}
+
+/// A recipe of one kind of ground, with rocks and small craters no larger than an elevation model's cells.
+fn below_the_data(places: &Places, resolution_m: f64) -> anyhow::Result<Recipe> {
+    let mut recipe = Recipe::load(&ground::named_file(places, "worlds", "firm")?)?;
+    recipe.cover.shares.clear();
+    recipe.rocks.weights.clear();
+    recipe.rocks.cfa = 0.03;
+    recipe.rocks.max_m = resolution_m.clamp(0.3, 1.0);
+    recipe.craters.per_km2_over_10m = 0.0;
+    Ok(recipe)
+}
+
+/// A map of another place: an elevation model, lit by a sun of its own.
+///
+/// # Errors
+/// One sentence that names the file.
+pub fn wrong_map(dtm: &Path, body: Body, rover: &Rover, seed: u64) -> anyhow::Result<[Raster; 2]> {
+    let site: Site = ground::import(dtm, None, body, rover)?;
+    let elevation = site.layer(ELEVATION)?.clone();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let sun = [
+        rng.random_range(0.0..std::f64::consts::TAU),
+        rng.random_range(30f64..60.0).to_radians(),
+    ];
+    Ok([shaded(&elevation, sun), elevation])
+}
+
+/// An elevation model as Lambert's law shows it.
+fn shaded(elevation: &Raster, sun_rad: [f64; 2]) -> Raster {
+    let cell = elevation.resolution_m();
+    elevation.like(|c, r| {
+        let z = |c: usize, r: usize| f64::from(elevation.get(c, r));
+        let gx = (z(c + 1, r) - z(c.saturating_sub(1), r)) / (2.0 * cell);
+        let gy = (z(c, r + 1) - z(c, r.saturating_sub(1))) / (2.0 * cell);
+        let towards = gx * sun_rad[0].cos() + gy * sun_rad[0].sin();
+        let light = sun_rad[1].sin() - sun_rad[1].cos() * towards;
+        (light / (1.0 + gx * gx + gy * gy).sqrt()).max(0.0) as f32
+    })
+}
+
+/// A place, what the rover believes, and what it sees.
+#[derive(Clone)]
+pub struct Stop {
+    /// Where it is, metres in `map`.
+    pub truth_m: [f64; 2],
+    /// Where it believes it is.
+    pub prior_m: [f64; 2],
+    /// What is to be added to its heading, radians.
+    pub yaw_error_rad: f64,
+    /// The sun it sees by: direction and height, radians.
+    pub sun_rad: [f64; 2],
+    /// What it sees.
+    pub patch: LocalPatch,
+}
+
+impl Land {
+    /// Draws a place and looks around. The same seed gives the same stop.
+    ///
+    /// # Errors
+    /// When the land is too small.
+    pub fn stop(&self, rover: &Rover, seed: u64) -> anyhow::Result<Stop> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (prior_m, truth_m) = self.place(&mut rng)?;
+        let yaw_error_rad = rng.random_range(-OFFSET_DEG..OFFSET_DEG).to_radians();
+        let sun_rad = [
+            rng.random_range(0.0..std::f64::consts::TAU),
+            rng.random_range(20f64..80.0).to_radians(),
+        ];
+        let patch = self.look(rover, truth_m, yaw_error_rad, sun_rad, seed)?;
+        Ok(Stop {
+            truth_m,
+            prior_m,
+            yaw_error_rad,
+            sun_rad,
+            patch,
+        })
+    }
+
+    /// A prior whose search lies on the map, as far as the map is large enough, and a truth within it with ground and image
+    /// all around.
+    fn place(&self, rng: &mut ChaCha8Rng) -> anyhow::Result<([f64; 2], [f64; 2])> {
+        let edge = RANGE_M + 6.0;
+        let size = self.elevation.size_m();
+        anyhow::ensure!(
+            size.iter().all(|s| *s > 2.0 * edge + 20.0),
+            "{}: the elevation model is {:.0} m x {:.0} m, expected at least {:.0} m along each side",
+            self.name,
+            size[0],
+            size[1],
+            2.0 * edge + 20.0
+        );
+        for _ in 0..2000 {
+            let prior = size.map(|s| {
+                let from_edge = (OFFSET_M + PATCH_M).min(0.5 * s - 5.0);
+                rng.random_range(from_edge..s - from_edge)
+            });
+            let at = prior.map(|p| p + rng.random_range(-OFFSET_M..OFFSET_M));
+            let ring = (0..16).map(|k| {
+                let a = f64::from(k) * std::f64::consts::TAU / 16.0;
+                [at[0] + RANGE_M * a.cos(), at[1] + RANGE_M * a.sin()]
+            });
+            let known = |p: [f64; 2]| {
+                self.ortho.sample(p[0], p[1]).is_some_and(|v| v > 0.0)
+                    && self.elevation.sample(p[0], p[1]).is_some()
+            };
+            let inside = [0, 1]
+                .iter()
+                .all(|a| at[*a] > edge && at[*a] < size[*a] - edge);
+            if inside && ring.chain([at]).all(known) {
+                return Ok((prior, at));
+            }
+        }
+        anyhow::bail!(
+            "{}: no place with image and elevation for {RANGE_M} m around",
+            self.name
+        )
+    }
+
+    /// The panorama from a place as a patch, in the axes of a rover whose heading is off by `-yaw_error_rad`.
+    fn look(
+        &self,
+        rover: &Rover,
+        at: [f64; 2],
+        yaw_error_rad: f64,
+        sun_rad: [f64; 2],
+        seed: u64,
+    ) -> anyhow::Result<LocalPatch> {
+        let m = RANGE_M + 5.0;
+        let world = self
+            .folder
+            .world(&View {
+                region_m: [at[0] - m, at[1] - m, at[0] + m, at[1] + m],
+                node_m: Some(0.05),
+                clear_m: vec![[at[0], at[1], 1.2]],
+                sun_rad: Some(sun_rad),
+            })
+            .context("the ground around a stop")?;
+        let seen = Panorama::of(&rover.navcam, RANGE_M).take(&world, at, sun_rad, seed);
+        let (sin, cos) = yaw_error_rad.sin_cos();
+        let points: Vec<LocalPoint> = seen
+            .iter()
+            .map(|s| {
+                let [x, y, z] = s.from_rover_m;
+                LocalPoint {
+                    x_m: (cos * x + sin * y) as f32,
+                    y_m: (cos * y - sin * x) as f32,
+                    z_m: z as f32,
+                    brightness: s.brightness as f32,
+                    range_sigma_m: s.range_sigma_m as f32,
+                }
+            })
+            .collect();
+        let mut builder = PatchBuilder::new(PATCH_M)?;
+        builder.add(&points);
+        Ok(builder.finish())
+    }
+}

@@ -495,10 +495,7 @@ impl Localization {
             if let Seen::Moved { motion, .. } = &looked.seen {
                 self.counts.motions += 1;
                 let before = state.reckoning.position_m();
-                let mut covariance = motion.covariance;
-                for axis in 3..6 {
-                    covariance[(axis, axis)] += p.visual.turn_sigma_rad.powi(2);
-                }
+                let covariance = self.visual.covariance_of(motion);
                 let verdict = state.reckoning.see(
                     &there,
                     &motion.key_from_now,

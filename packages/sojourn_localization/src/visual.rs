@@ -2,7 +2,7 @@
 //! makes of it, and the slip that follows.
 
 use crate::vo::{Failure, Guess, Motion, Seen, StereoPair, VisualOdometry, VoParams};
-use nalgebra::{Isometry3, UnitQuaternion, Vector3};
+use nalgebra::{Isometry3, Matrix6, UnitQuaternion, Vector3};
 use serde::Deserialize;
 use sojourn_core::{CoreError, Stamp, error::in_range};
 use std::collections::VecDeque;
@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 const MEMORY_S: f64 = 10.0;
 /// Pairs that wait for the wheels' state at their stamp.
 const WAITING: usize = 2;
+/// Usual distance of the features that tell of a turn, metres.
+const FEATURE_RANGE_M: f64 = 5.0;
 /// Standard deviation of the wheels' own measure of their way, share of it.
 const WHEEL_SIGMA_SHARE: f64 = 0.005;
 
@@ -30,6 +32,8 @@ pub struct FusionParams {
     pub scale_sigma: f64,
     /// Standard deviation that is added to each motion's rotation, radians: what neighbouring features are wrong alike.
     pub turn_sigma_rad: f64,
+    /// What the same is of a motion that turns: share of its turn. A turn seen wrongly moves the ground seen sideways too.
+    pub turn_share: f64,
     /// A motion whose squared Mahalanobis distance (four degrees of freedom) from the estimate lies beyond this is refused.
     pub gate: f64,
     /// Way of the wheels between two measurements of slip, metres.
@@ -54,6 +58,7 @@ impl FusionParams {
             ("slip_correlation_m", self.slip_correlation_m, 0.01, 1e6),
             ("scale_sigma", self.scale_sigma, 0.0, 0.5),
             ("turn_sigma_rad", self.turn_sigma_rad, 0.0, 1.0),
+            ("turn_share", self.turn_share, 0.0, 1.0),
             ("gate", self.gate, 1.0, 1e6),
             ("slip_step_m", self.slip_step_m, 0.01, 100.0),
             ("stuck_slip", self.stuck_slip, 0.0, 2.0),
@@ -271,6 +276,22 @@ impl Visual {
             visual_pose: pose,
             slip,
         }
+    }
+
+    /// The covariance of a motion with what all its features have wrong alike: angles by the parameters, and the way
+    /// sideways that a wrong angle makes of ground at [`FEATURE_RANGE_M`].
+    #[must_use]
+    pub fn covariance_of(&self, motion: &Motion) -> Matrix6<f64> {
+        let turn_rad = motion.key_from_now.rotation.angle();
+        let alike = (self.params.turn_share * turn_rad).powi(2);
+        let mut covariance = motion.covariance;
+        for axis in 3..6 {
+            covariance[(axis, axis)] += self.params.turn_sigma_rad.powi(2) + alike;
+        }
+        for axis in 0..3 {
+            covariance[(axis, axis)] += alike * FEATURE_RANGE_M * FEATURE_RANGE_M;
+        }
+        covariance
     }
 
     /// Whether the pair is the key pair now.

@@ -64,9 +64,6 @@ pub struct NoFix {
     pub evidence: Box<Evidence>,
 }
 
-/// Degrees beyond the searched headings that a refined heading may lie.
-const YAW_SLACK_DEG: f64 = 0.3;
-
 /// The fix, if the best peak is one.
 pub(super) fn judge(
     coarse: &Coarse,
@@ -88,7 +85,8 @@ pub(super) fn judge(
     ];
     let e = &evidence;
     let away = best.shift.map(|s| s.abs() * CELL_M);
-    let yaw_limit = (params.search_yaw_deg + YAW_SLACK_DEG).to_radians();
+    // As far as the outermost searched heading stands for.
+    let yaw_limit = (params.search_yaw_deg + 0.5 * params.yaw_step_deg).to_radians();
     let innovation = Vector3::new(x_m - prior.x_m, y_m - prior.y_m, best.yaw_rad);
     // Each check is written so that not-a-number fails it.
     let checks = [

@@ -34,7 +34,7 @@ pub use patch::{LocalPatch, LocalPoint, PatchBuilder};
 
 use nalgebra::{Matrix2, Matrix3};
 use refine::{Pair, Peak};
-use relight::LocalView;
+use relight::{LocalView, Mix};
 use search::{Candidate, Coarse};
 use serde::Serialize;
 use sojourn_core::raster::Raster;
@@ -197,7 +197,17 @@ pub fn fix(
         return refused(Reason::Featureless, evidence);
     }
     let yaws = headings(0.0, params.search_yaw_deg, params.yaw_step_deg);
-    let coarse = search::coarse(&map, &view, &yaws, reach, MARGIN, params.dead_band);
+    let searched = search::first_mixes(&map).into_iter().map(|mix| {
+        let band = params.dead_band;
+        (
+            mix,
+            search::coarse(&map, &view, mix, &yaws, reach, MARGIN, band),
+        )
+    });
+    let clearer = searched.max_by(|(_, a), (_, b)| a.clearness().total_cmp(&b.clearness()));
+    let Some((start, coarse)) = clearer else {
+        return refused(Reason::Featureless, evidence);
+    };
     let scores = Some(coarse.picture());
     let pair = Pair {
         map: &map,
@@ -205,7 +215,7 @@ pub fn fix(
         base: (reach + MARGIN) as i64,
         band: params.dead_band,
     };
-    let peaks = refined(&pair, &coarse, params);
+    let peaks = refined(&pair, start, &coarse, params);
     let fix = gate::judge(&coarse, &peaks, prior, params, evidence);
     Outcome { fix, scores }
 }
@@ -219,9 +229,8 @@ fn headings(middle_rad: f64, reach_deg: f64, step_deg: f64) -> Vec<f64> {
 }
 
 /// The candidates at full resolution, best first.
-fn refined(pair: &Pair, coarse: &Coarse, params: &MapFixParams) -> Vec<Peak> {
+fn refined(pair: &Pair, start: Mix, coarse: &Coarse, params: &MapFixParams) -> Vec<Peak> {
     let candidates: Vec<Candidate> = coarse.best(params.candidates, |l| &l.both);
-    let start = search::first_mix(pair.map);
     let mut peaks: Vec<Peak> = candidates
         .iter()
         .filter_map(|c| {
@@ -233,8 +242,16 @@ fn refined(pair: &Pair, coarse: &Coarse, params: &MapFixParams) -> Vec<Peak> {
             let first = pair.look(start, c.shift, &yaws, 6)?;
             let near = first.shift.map(|v| v.round() as i64);
             let mix = pair.fitted(near, first.yaw_rad)?;
-            let yaws = headings(first.yaw_rad, 0.75, 0.25);
-            pair.look(mix, near, &yaws, 5)
+            let mut peak = pair.look(mix, near, &headings(first.yaw_rad, 0.75, 0.25), 5)?;
+            // A top at the edge of what was looked at is not the top yet.
+            for _ in 0..2 {
+                if peak.inside && peak.yaw_curvature < 0.0 {
+                    break;
+                }
+                let near = peak.shift.map(|v| v.round() as i64);
+                peak = pair.look(mix, near, &headings(peak.yaw_rad, 0.75, 0.25), 5)?;
+            }
+            Some(peak)
         })
         .collect();
     peaks.sort_by(|a, b| b.score.total_cmp(&a.score));

@@ -58,19 +58,29 @@ pub(super) fn codes_of(relit: &Plane, scale: usize, band: f64) -> Codes {
     Codes::of(&seen, s.spacing, dead as f32)
 }
 
-/// The mix before a place is known: all of the ground's own brightness, and shading as the map as a whole shows it.
-pub(super) fn first_mix(map: &MapWindow) -> Mix {
-    Mix {
+/// Share of the map's contrast that its relief must explain before shading is looked for alone.
+const LEAST_EXPLAINED: f64 = 0.02;
+
+/// The mixes before a place is known: all of the ground's own brightness with shading as the map as a whole shows it, and
+/// that shading alone, for ground whose own brightness the map does not show (dust, a coarser image).
+pub(super) fn first_mixes(map: &MapWindow) -> Vec<Mix> {
+    let whole = Mix {
         own: 1.0,
         east: map.shading.east,
         north: map.shading.north,
+    };
+    let mut mixes = vec![whole];
+    if map.shading.explained >= LEAST_EXPLAINED {
+        mixes.push(Mix { own: 0.0, ..whole });
     }
+    mixes
 }
 
 /// Searches every heading. `margin` is how many cells the window reaches beyond search and patch.
 pub(super) fn coarse(
     map: &MapWindow,
     view: &LocalView,
+    mix: Mix,
     yaws_rad: &[f64],
     reach: usize,
     margin: usize,
@@ -80,7 +90,6 @@ pub(super) fn coarse(
     let side = 2 * steps + 1;
     // The finest scale needs finer steps than these.
     let maps = [1, 2].map(|s: usize| map.codes[s].halved());
-    let mix = first_mix(map);
     let layers = yaws_rad.iter().map(|yaw_rad| {
         let turned = view.turned(*yaw_rad);
         let relit = turned.relit(mix);
@@ -249,6 +258,14 @@ impl Coarse {
             step_m: COARSE_STEP as f64 * CELL_M,
             scores: (0..self.side * self.side).map(greatest).collect(),
         }
+    }
+
+    /// By how many deviations the best score stands above the mean.
+    pub fn clearness(&self) -> f64 {
+        let (mean, sigma) = self.chance();
+        let best = self.layers.iter().flat_map(|l| &l.image);
+        let best = best.fold(f32::NEG_INFINITY, |a, b| a.max(*b));
+        (f64::from(best) - mean) / sigma.max(1e-9)
     }
 
     /// Mean and deviation of the image's score over the whole search: what chance gives.

@@ -123,7 +123,8 @@ fn reason(outcome: &Outcome) -> Option<Reason> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
+    // The same six places every time: ground that shows too little for a fix exists, and to say so is right.
+    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     #[test]
     fn shift_and_heading_are_found_to_a_fraction_of_a_cell(

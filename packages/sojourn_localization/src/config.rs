@@ -54,6 +54,8 @@ pub struct Params {
     pub slip_correlation_m: f64,
     /// How far the body rises and sinks over the unevenness of a metre, metres; it grows with the root of the way.
     pub heave_sigma_m: f64,
+    /// How far the body slides, rises or sinks over a turn of one radian, metres; it grows with the root of the turn.
+    pub turn_slide_m: f64,
     /// Stereo pairs in the estimate.
     pub visual: FusionParams,
     /// How motion is seen in them.
@@ -97,6 +99,7 @@ impl Config {
             ("lateral_sigma", p.lateral_sigma, 0.0, 1.0),
             ("slip_correlation_m", p.slip_correlation_m, 0.01, 1e6),
             ("heave_sigma_m", p.heave_sigma_m, 0.0, 1.0),
+            ("turn_slide_m", p.turn_slide_m, 0.0, 1.0),
         ] {
             in_range("parameters of localization", name, value, lo, hi)?;
         }

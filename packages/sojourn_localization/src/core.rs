@@ -378,13 +378,19 @@ impl Localization {
                 *rim_mps = (now_m - last_m) / dt_s;
             }
             let most_mps = MAX_RIM_SHARE * self.rover.limits.wheel_speed_mps;
-            let (wheels_m, jumped) = if mean.rim_mps.iter().all(|v| v.abs() <= most_mps) {
+            let (wheels_m, turn_rad, jumped) = if mean.rim_mps.iter().all(|v| v.abs() <= most_mps) {
                 // Encoders count through a gap in the messages.
-                (velocity_from(&self.rover, &mean).speed_mps * dt_s, false)
+                let v = velocity_from(&self.rover, &mean);
+                (v.speed_mps * dt_s, v.turn_radps * dt_s, false)
             } else {
                 // They began anew: what the wheels said of their speed has to do, and not for long.
                 let speed_mps = 0.5 * (last_velocity.speed_mps + velocity.speed_mps);
-                (speed_mps * dt_s.min(p.wheels_timeout_s), true)
+                let believed_s = dt_s.min(p.wheels_timeout_s);
+                (
+                    speed_mps * believed_s,
+                    velocity.turn_radps * believed_s,
+                    true,
+                )
             };
             if gap || jumped {
                 self.gap_at = Some((stamp, "wheel states"));
@@ -412,6 +418,8 @@ impl Localization {
                     level_sigma_rad: p.level_sigma_rad,
                     correlation_m: self.config.correlation_m(),
                     heave_sigma_m: p.heave_sigma_m,
+                    turn_rad,
+                    turn_slide_m: p.turn_slide_m,
                 },
             );
             let [more_slip, more_creep] = state.reckoning.excess();
@@ -513,8 +521,10 @@ impl Localization {
                     there.rotation = turn * there.rotation;
                     c.distance2
                 }));
-                if matches!(fused, Some(Err(_))) {
-                    self.counts.outliers += 1;
+                let taken = matches!(fused, Some(Ok(_)));
+                self.counts.outliers += u64::from(!taken);
+                if let Some(ago_s) = self.visual.judged(looked.at.stamp, taken) {
+                    state.reckoning.doubt(p.visual.doubt_bias_radps, ago_s);
                 }
             }
             if self.visual.becomes_key(&looked.seen) {

@@ -70,6 +70,11 @@ pub struct Way {
     /// How far the body rises and sinks beside its own direction over the unevenness of a metre, metres; it grows with
     /// the root of the way.
     pub heave_sigma_m: f64,
+    /// Turn that the wheels made over it, radians, signed.
+    pub turn_rad: f64,
+    /// How far the body slides to any side, rises or sinks over a turn of one radian, metres; it grows with the root of the
+    /// turn.
+    pub turn_slide_m: f64,
 }
 
 impl DeadReckoning {
@@ -260,6 +265,19 @@ impl DeadReckoning {
         self.bounded();
     }
 
+    /// The gyro's bias may have stepped by this much (standard deviation, rad/s) `ago_s` seconds ago, and has turned the
+    /// heading since.
+    pub fn doubt(&mut self, step_sigma_radps: f64, ago_s: f64) {
+        let var = step_sigma_radps * step_sigma_radps;
+        let c = &mut self.covariance;
+        c[(BIAS, BIAS)] += var;
+        // As in `turned`: a bias believed too small turns the heading too far.
+        c[(YAW, BIAS)] -= var * ago_s;
+        c[(BIAS, YAW)] -= var * ago_s;
+        c[(YAW, YAW)] += var * ago_s * ago_s;
+        self.bounded();
+    }
+
     /// The heading has become uncertain by this much more, rad².
     pub fn yaw_lost(&mut self, var: f64) {
         self.covariance[(YAW, YAW)] += var;
@@ -298,6 +316,11 @@ impl DeadReckoning {
         let z_sigma_m = way.forward_m * way.level_sigma_rad;
         let heave_var = way.heave_sigma_m * way.heave_sigma_m * way.wheels_m.abs();
         self.covariance[(Z, Z)] += z_sigma_m * z_sigma_m + heave_var;
+        // Wheels that turn on the spot scrub, and meet other ground: the body moves though no way was driven.
+        let slide_var = way.turn_slide_m * way.turn_slide_m * way.turn_rad.abs();
+        for axis in [X, Y, Z] {
+            self.covariance[(axis, axis)] += slide_var;
+        }
         self.bounded();
     }
 
@@ -329,6 +352,8 @@ mod tests {
             level_sigma_rad: 0.003,
             correlation_m: 20.0,
             heave_sigma_m: 0.0,
+            turn_rad: 0.0,
+            turn_slide_m: 0.0,
         }
     }
 
@@ -363,6 +388,34 @@ mod tests {
         }
         let sigma_y = d.covariance()[(Y, Y)].sqrt();
         assert!((sigma_y - 1.0).abs() < 0.01, "{sigma_y}");
+    }
+
+    #[test]
+    fn a_doubted_gyro_is_as_uncertain_as_one_that_was_never_known() {
+        let mut late = DeadReckoning::new(0.0, 0.0, 0.0);
+        let mut early = DeadReckoning::new(0.0, 1e-6, 0.0);
+        for _ in 0..100 {
+            late.turned(0.1, 1e-8);
+            early.turned(0.1, 1e-8);
+        }
+        late.doubt(1e-3, 10.0);
+        assert!((late.covariance() - early.covariance()).norm() < 1e-12);
+    }
+
+    #[test]
+    fn a_turn_on_the_spot_may_slide() {
+        let mut d = DeadReckoning::new(0.0, 0.0, 0.0);
+        let turn = Way {
+            turn_rad: -0.01,
+            turn_slide_m: 0.02,
+            ..way(0.0)
+        };
+        for _ in 0..100 {
+            d.moved(UnitQuaternion::identity(), &turn);
+        }
+        assert!((d.covariance()[(X, X)].sqrt() - 0.02).abs() < 1e-9);
+        assert!((d.covariance()[(Z, Z)].sqrt() - 0.02).abs() < 1e-9);
+        assert!(d.position_m().norm() < 1e-12);
     }
 
     #[test]

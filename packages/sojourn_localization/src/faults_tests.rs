@@ -6,8 +6,13 @@ use crate::{
 };
 use nalgebra::Vector3;
 use sojourn_core::{
-    Stamp, body::Body, frames::Pose2, health::HealthLevel, kinematics::WheelMotion,
-    params::load_node_params, rover::Rover,
+    Stamp,
+    body::Body,
+    frames::Pose2,
+    health::HealthLevel,
+    kinematics::{Velocity, WheelMotion, wheels_for},
+    params::load_node_params,
+    rover::Rover,
 };
 use std::path::{Path, PathBuf};
 
@@ -31,6 +36,12 @@ struct Drive {
     t_s: f64,
     wheels_m: f64,
     way_m: f64,
+    aside_m: f64,
+    yaw_rad: f64,
+    /// Way of each rim in turns on the spot.
+    turned_m: [f64; 6],
+    gyro_bias_radps: f64,
+    stuck: Option<usize>,
     slip: f64,
     pairs: u64,
     outputs: Vec<Output>,
@@ -45,11 +56,16 @@ enum Fate {
     Twice,
     Blind,
     Late(f64),
+    Early(f64),
     NotANumber,
 }
 
 impl Drive {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Params)) -> Self {
         let rover = Rover::load(&config("rovers/perseverance.yaml")).unwrap();
         let body = Body::load(&config("bodies/mars.yaml")).unwrap();
         let mut p: Params =
@@ -59,11 +75,17 @@ impl Drive {
         p.imu_timeout_s = 2.0;
         p.wheels_timeout_s = 2.0;
         p.visual_odometry.cell_px = 16;
+        change(&mut p);
         Self {
             node: Localization::new(Config::new(p, &body).unwrap(), &rover),
             t_s: 0.0,
             wheels_m: 0.0,
             way_m: 0.0,
+            aside_m: 0.0,
+            yaw_rad: 0.0,
+            turned_m: [0.0; 6],
+            gyro_bias_radps: 0.0,
+            stuck: None,
             slip: SLIP,
             pairs: 0,
             outputs: Vec::new(),
@@ -78,20 +100,51 @@ impl Drive {
         self.way_m += speed_mps * PERIOD_S * (1.0 - self.slip);
         let now = Stamp::from_secs(self.t_s);
         let imu = ImuSample {
-            gyro_radps: Vector3::zeros(),
+            gyro_radps: Vector3::new(0.0, 0.0, self.gyro_bias_radps),
             accel_mps2: Vector3::new(0.0, 0.0, 3.72076),
         };
         self.node.step(now, Input::Imu(now, imu));
-        let mut travel_m = [self.wheels_m; 6];
+        let mut rim_mps = [speed_mps; 6];
+        if let Some(wheel) = self.stuck {
+            rim_mps[wheel] = 0.0;
+            self.turned_m[wheel] -= speed_mps * PERIOD_S;
+        }
+        let mut travel_m = self.turned_m.map(|m| m + self.wheels_m);
         travel_m[1] += jump_m;
         let wheels = WheelSample {
             motion: WheelMotion {
-                rim_mps: [speed_mps; 6],
+                rim_mps,
                 steer_rad: [0.0; 6],
             },
             travel_m,
         };
         self.node.step(now, Input::Wheels(now, wheels));
+    }
+
+    /// One period of turning on the spot; the wheels scrub and let the body slide.
+    fn turn(&mut self, turn_rad: f64, slide_m: f64) {
+        let rover = Rover::load(&config("rovers/perseverance.yaml")).unwrap();
+        self.t_s += PERIOD_S;
+        self.yaw_rad += turn_rad;
+        self.way_m += slide_m;
+        self.aside_m += slide_m;
+        let now = Stamp::from_secs(self.t_s);
+        let imu = ImuSample {
+            gyro_radps: Vector3::new(0.0, 0.0, turn_rad / PERIOD_S),
+            accel_mps2: Vector3::new(0.0, 0.0, 3.72076),
+        };
+        self.node.step(now, Input::Imu(now, imu));
+        let command = Velocity {
+            speed_mps: 0.0,
+            turn_radps: turn_rad / PERIOD_S,
+        };
+        let motion = wheels_for(&rover, command);
+        for (turned_m, rim_mps) in self.turned_m.iter_mut().zip(motion.rim_mps) {
+            *turned_m += rim_mps * PERIOD_S;
+        }
+        let travel_m = self.turned_m.map(|m| m + self.wheels_m);
+        self.node
+            .step(now, Input::Wheels(now, WheelSample { motion, travel_m }));
     }
 
     fn tick(&mut self) {
@@ -125,8 +178,10 @@ impl Drive {
         } else {
             SAND
         };
-        let mut pair =
-            Box::new(ground.pair(&crate::vo::tests::at(self.way_m, 0.0, 0.0), self.pairs));
+        let mut pair = Box::new(ground.pair(
+            &crate::vo::tests::at(self.way_m, self.aside_m, self.yaw_rad),
+            self.pairs,
+        ));
         self.pairs += 1;
         let before = self.node.counts().refused.values().sum::<u64>();
         match fate {
@@ -141,6 +196,9 @@ impl Drive {
             Fate::Late(by_s) => {
                 self.node.step(now, Input::Pair(now.plus_secs(-by_s), pair));
             }
+            Fate::Early(by_s) => {
+                self.node.step(now, Input::Pair(now.plus_secs(by_s), pair));
+            }
             Fate::NotANumber => {
                 pair.base_link_from_navcam.translation.x = f64::NAN;
                 self.node.step(now, Input::Pair(now, pair));
@@ -151,7 +209,21 @@ impl Drive {
 
     fn error_m(&self) -> f64 {
         let e = self.node.estimate().unwrap();
-        (e.odom_from_base_link.iso.translation.vector - Vector3::new(self.way_m, 0.0, 0.0)).norm()
+        let truth = Vector3::new(self.way_m, self.aside_m, 0.0);
+        (e.odom_from_base_link.iso.translation.vector - truth).norm()
+    }
+
+    fn heading_error_rad(&self) -> f64 {
+        let e = self.node.estimate().unwrap();
+        (e.odom_from_base_link.planar().yaw_rad - self.yaw_rad).abs()
+    }
+
+    /// Motions that the filter took and those that it refused.
+    fn verdicts(&self) -> (usize, usize) {
+        let all = self.outputs.iter().flat_map(|o| &o.sightings);
+        let fused: Vec<_> = all.filter_map(|s| s.fused).collect();
+        let taken = fused.iter().filter(|f| f.is_ok()).count();
+        (taken, fused.len() - taken)
     }
 
     fn warned(&self, words: &str) -> bool {
@@ -265,21 +337,190 @@ fn an_encoder_that_jumps_is_put_right_by_the_next_pair() {
 }
 
 #[test]
-fn somebody_says_where_it_is() {
-    let mut d = driven(&[Fate::Fine]);
-    let now = Stamp::from_secs(d.t_s);
-    let there = Pose2::new(100.0, 50.0, 1.0);
-    d.node.step(now, Input::InitialPose(there));
-    let e = d.node.estimate().unwrap();
-    let p = (e.map_from_odom * e.odom_from_base_link).planar();
+fn a_wheel_that_stands_still_is_seen_as_what_it_is() {
+    let mut d = driven(&[Fate::Fine, Fate::Fine]);
+    // The others drag it along: the mean of the rims says less than the ground, the pairs say how much.
+    d.stuck = Some(2);
+    for _ in 0..3 {
+        d.leg(Fate::Fine);
+    }
+    assert!(d.error_m() < 0.04, "{} m after {} m", d.error_m(), d.way_m);
+    assert_eq!(d.verdicts(), (5, 0));
+}
+
+#[test]
+fn a_step_of_the_gyro_is_told_and_then_learned() {
+    let mut d = driven(&[Fate::Fine, Fate::Fine]);
+    d.gyro_bias_radps = 0.001;
+    for _ in 0..8 {
+        d.leg(Fate::Fine);
+    }
+    assert!(d.warned("contradict"));
+    // The gyro alone would have turned by 0.1 rad.
     assert!(
-        (p.x_m - 100.0).abs() < 1e-9
-            && (p.y_m - 50.0).abs() < 1e-9
-            && (p.yaw_rad - 1.0).abs() < 1e-9
+        d.heading_error_rad() < 0.03,
+        "{} rad",
+        d.heading_error_rad()
     );
+    let learned = d.node.gyro_bias_radps().z;
+    assert!((learned - 0.001).abs() < 2e-4, "{learned} rad/s");
+    assert!(d.error_m() < 0.1, "{} m after {} m", d.error_m(), d.way_m);
+}
+
+#[test]
+fn a_gyro_that_is_far_off_is_told() {
+    let mut d = driven(&[Fate::Fine]);
+    d.gyro_bias_radps = 0.01;
+    for _ in 0..3 {
+        d.leg(Fate::Fine);
+    }
+    assert!(d.warned("no visual odometry"));
+    // What was seen before stays: nothing wrong is taken in.
+    assert_eq!(d.verdicts().0, 1);
+}
+
+#[test]
+fn a_turn_on_the_spot_that_slides_is_taken_as_it_is() {
+    let mut d = driven(&[Fate::Fine]);
+    for _ in 0..20 {
+        d.turn(0.01, 0.0005);
+    }
+    d.pair(Fate::Fine);
+    d.tick();
+    assert_eq!(d.verdicts(), (2, 0));
+    assert!(d.error_m() < 0.01, "{} m", d.error_m());
+    assert!(
+        d.heading_error_rad() < 0.002,
+        "{} rad",
+        d.heading_error_rad()
+    );
+}
+
+#[test]
+fn swapped_stamps_are_refused() {
+    // Each of two pairs comes with the other's stamp: the first lies ahead, the second beyond what is remembered.
+    let leg_s = 25.0 * PERIOD_S;
+    let d = driven(&[
+        Fate::Fine,
+        Fate::Early(leg_s),
+        Fate::Late(leg_s),
+        Fate::Fine,
+        Fate::Fine,
+    ]);
+    assert_eq!(d.refused, 2);
+    assert!(d.error_m() < 0.1, "{} m after {} m", d.error_m(), d.way_m);
+}
+
+#[test]
+fn five_blind_seconds_are_bridged_and_told() {
+    let mut d = driven(&[Fate::Fine, Fate::Fine]);
+    let before_m = d.error_m();
+    // A pair every second.
+    for second in 0..10 {
+        d.period(SPEED_MPS, 0.0);
+        d.period(SPEED_MPS, 0.0);
+        d.pair(if (2..7).contains(&second) {
+            Fate::Blind
+        } else {
+            Fate::Fine
+        });
+        d.tick();
+    }
+    assert!(d.warned("no visual odometry in 5 pairs"));
+    assert!(
+        d.error_m() < before_m + 0.02,
+        "{} m, {before_m} m before",
+        d.error_m()
+    );
+    let last = d.outputs.last().unwrap().health.clone().unwrap();
+    assert_eq!(last.level, HealthLevel::Ok, "{}", last.reason);
+}
+
+#[test]
+fn not_a_number_is_refused_in_every_input() {
+    let mut d = driven(&[Fate::Fine]);
+    let before = d.node.estimate().unwrap();
+    let (now, nan) = (Stamp::from_secs(d.t_s + 0.1), f64::NAN);
+    let fine = ImuSample {
+        gyro_radps: Vector3::zeros(),
+        accel_mps2: Vector3::new(0.0, 0.0, 3.72),
+    };
+    let rim = |rim_mps: f64, travel_m: f64, steer_rad: f64| WheelSample {
+        motion: WheelMotion {
+            rim_mps: [rim_mps, 0.0, 0.0, 0.0, 0.0, 0.0],
+            steer_rad: [0.0, 0.0, steer_rad, 0.0, 0.0, 0.0],
+        },
+        travel_m: [travel_m; 6],
+    };
+    let mut pair = Box::new(SAND.pair(&crate::vo::tests::at(0.0, 0.0, 0.0), 7));
+    pair.camera.baseline_m = nan;
+    let inputs = [
+        Input::Imu(
+            now,
+            ImuSample {
+                gyro_radps: Vector3::new(0.0, nan, 0.0),
+                ..fine
+            },
+        ),
+        Input::Imu(
+            now,
+            ImuSample {
+                accel_mps2: Vector3::new(nan, 0.0, 3.7),
+                ..fine
+            },
+        ),
+        Input::Wheels(now, rim(nan, 0.0, 0.0)),
+        Input::Wheels(now, rim(0.0, nan, 0.0)),
+        Input::Wheels(now, rim(0.0, 0.0, nan)),
+        Input::Pair(now, pair),
+        Input::InitialPose(Pose2::new(nan, 0.0, 0.0)),
+        Input::InitialPose(Pose2::new(0.0, 0.0, nan)),
+    ];
+    let count = inputs.len() as u64;
+    for input in inputs {
+        d.node.step(now, input);
+    }
+    assert_eq!(d.node.counts().refused.values().sum::<u64>(), count);
+    assert_eq!(d.node.estimate().unwrap(), before);
+    d.leg(Fate::Fine);
+    assert!(d.error_m() < 0.03, "{} m", d.error_m());
+}
+
+#[test]
+fn a_start_that_is_wrong_by_thirty_metres_and_ten_degrees_is_put_right_by_a_person() {
+    let (wrong_m, wrong_rad) = (30.0, 10f64.to_radians());
+    let mut d = Drive::with(|p| {
+        (p.initial_x_m, p.initial_y_m) = (100.0 + wrong_m, 50.0);
+        p.initial_yaw_rad = wrong_rad;
+    });
+    d.rest();
+    d.pair(Fate::Fine);
+    d.tick();
+    d.leg(Fate::Fine);
+    let in_map = |d: &Drive| {
+        let e = d.node.estimate().unwrap();
+        ((e.map_from_odom * e.odom_from_base_link).planar(), e)
+    };
+    let (believed, before) = in_map(&d);
+    assert!(
+        (believed.x_m - 100.0 - wrong_m).abs() < 1.0 && (believed.yaw_rad - wrong_rad).abs() < 0.01
+    );
+    // The truth: started at (100, 50), heading east.
+    let truth = Pose2::new(100.0 + d.way_m, 50.0, 0.0);
     d.node
-        .step(now, Input::InitialPose(Pose2::new(f64::NAN, 0.0, 0.0)));
-    assert_eq!(d.node.estimate().unwrap().map_from_odom, e.map_from_odom);
+        .step(Stamp::from_secs(d.t_s), Input::InitialPose(truth));
+    let (right, after) = in_map(&d);
+    assert!(
+        (right.x_m - truth.x_m).abs() < 1e-9
+            && (right.y_m - 50.0).abs() < 1e-9
+            && right.yaw_rad.abs() < 1e-9
+    );
+    // odom does not jump.
+    assert_eq!(after.odom_from_base_link, before.odom_from_base_link);
+    d.leg(Fate::Fine);
+    let (later, _) = in_map(&d);
+    let off_m = (later.x_m - 100.0 - d.way_m).hypot(later.y_m - 50.0);
+    assert!(off_m < 0.03, "{off_m} m");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod core;
 pub mod dead_reckoning;
 pub mod mapfix;
 pub mod pairs;
+pub mod trajectory;
 pub mod visual;
 pub mod vo;
 

@@ -11,8 +11,6 @@ use std::collections::VecDeque;
 const MEMORY_S: f64 = 10.0;
 /// Pairs that wait for the wheels' state at their stamp.
 const WAITING: usize = 2;
-/// Usual distance of the features that tell of a turn, metres.
-const FEATURE_RANGE_M: f64 = 5.0;
 /// Standard deviation of the wheels' own measure of their way, share of it.
 const WHEEL_SIGMA_SHARE: f64 = 0.005;
 
@@ -32,8 +30,6 @@ pub struct FusionParams {
     pub scale_sigma: f64,
     /// Standard deviation that is added to each motion's rotation, radians: what neighbouring features are wrong alike.
     pub turn_sigma_rad: f64,
-    /// What the same is of a motion that turns: share of its turn. A turn seen wrongly moves the ground seen sideways too.
-    pub turn_share: f64,
     /// A motion whose squared Mahalanobis distance (four degrees of freedom) from the estimate lies beyond this is refused.
     pub gate: f64,
     /// Way of the wheels between two measurements of slip, metres.
@@ -44,6 +40,10 @@ pub struct FusionParams {
     pub stuck_updates: usize,
     /// Pairs in a row without a motion before it is said.
     pub blind_updates: usize,
+    /// Motions in a row that the filter refuses before it doubts the gyro.
+    pub doubt_updates: usize,
+    /// By how much the gyro's bias may have stepped then, standard deviation, rad/s.
+    pub doubt_bias_radps: f64,
 }
 
 impl FusionParams {
@@ -58,12 +58,13 @@ impl FusionParams {
             ("slip_correlation_m", self.slip_correlation_m, 0.01, 1e6),
             ("scale_sigma", self.scale_sigma, 0.0, 0.5),
             ("turn_sigma_rad", self.turn_sigma_rad, 0.0, 1.0),
-            ("turn_share", self.turn_share, 0.0, 1.0),
             ("gate", self.gate, 1.0, 1e6),
             ("slip_step_m", self.slip_step_m, 0.01, 100.0),
             ("stuck_slip", self.stuck_slip, 0.0, 2.0),
             ("stuck_updates", self.stuck_updates as f64, 1.0, 100.0),
             ("blind_updates", self.blind_updates as f64, 1.0, 100.0),
+            ("doubt_updates", self.doubt_updates as f64, 1.0, 100.0),
+            ("doubt_bias_radps", self.doubt_bias_radps, 0.0, 1.0),
         ] {
             in_range("parameters of localization: visual", name, value, lo, hi)?;
         }
@@ -171,6 +172,9 @@ pub struct Visual {
     newest_slip: Option<Slip>,
     blind: usize,
     why_blind: Option<Failure>,
+    /// Motions in a row that the filter refused, and when it took the last one.
+    refused: usize,
+    agreed_at: Option<Stamp>,
 }
 
 impl Visual {
@@ -189,6 +193,8 @@ impl Visual {
             newest_slip: None,
             blind: 0,
             why_blind: None,
+            refused: 0,
+            agreed_at: None,
         }
     }
 
@@ -278,20 +284,28 @@ impl Visual {
         }
     }
 
-    /// The covariance of a motion with what all its features have wrong alike: angles by the parameters, and the way
-    /// sideways that a wrong angle makes of ground at [`FEATURE_RANGE_M`].
+    /// The covariance of a motion with what all its features have wrong alike: angles by the parameters.
     #[must_use]
     pub fn covariance_of(&self, motion: &Motion) -> Matrix6<f64> {
-        let turn_rad = motion.key_from_now.rotation.angle();
-        let alike = (self.params.turn_share * turn_rad).powi(2);
         let mut covariance = motion.covariance;
         for axis in 3..6 {
-            covariance[(axis, axis)] += self.params.turn_sigma_rad.powi(2) + alike;
-        }
-        for axis in 0..3 {
-            covariance[(axis, axis)] += alike * FEATURE_RANGE_M * FEATURE_RANGE_M;
+            covariance[(axis, axis)] += self.params.turn_sigma_rad.powi(2);
         }
         covariance
+    }
+
+    /// The filter's verdict on a motion seen at a stamp. When it has refused so many in a row that the gyro is to be doubted:
+    /// how long ago it agreed last, seconds.
+    pub fn judged(&mut self, at: Stamp, taken: bool) -> Option<f64> {
+        if taken {
+            (self.refused, self.agreed_at) = (0, Some(at));
+            return None;
+        }
+        self.refused += 1;
+        let since_s = at.since(*self.agreed_at.get_or_insert(at));
+        self.refused
+            .is_multiple_of(self.params.doubt_updates)
+            .then_some(since_s)
     }
 
     /// Whether the pair is the key pair now.
@@ -343,6 +357,13 @@ impl Visual {
             return Some(format!(
                 "the wheels dig in: slip {:.2} in {} measurements in a row",
                 s.slip, self.high_slips
+            ));
+        }
+        if self.refused >= self.params.doubt_updates {
+            return Some(format!(
+                "visual odometry and wheels with gyro contradict each other in {} pairs in a row; the gyro's bias is \
+                 measured anew",
+                self.refused
             ));
         }
         if self.blind >= self.params.blind_updates

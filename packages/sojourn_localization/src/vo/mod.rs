@@ -13,6 +13,8 @@ pub mod params;
 pub mod patch;
 pub mod solve;
 pub mod stereo;
+mod tracking;
+pub mod unaided;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -21,3 +23,4 @@ pub use image::GrayImage;
 pub use odometry::{Failure, Guess, Motion, Seen, VisualOdometry};
 pub use params::VoParams;
 pub use stereo::{StereoCamera, StereoPair};
+pub use unaided::Unaided;

@@ -29,6 +29,9 @@ fn smooth(x: f64, y: f64, seed: u64) -> f64 {
     )
 }
 
+/// What lies over the ground: brightness by place in the world (metres) and the ground's own brightness.
+type Paint<'a> = &'a dyn Fn([f64; 2], f64) -> f64;
+
 /// A place to drive on: `tone` is the contrast of the ground.
 #[derive(Clone, Copy)]
 pub(crate) struct Ground {
@@ -49,7 +52,13 @@ impl Ground {
         128.0 + self.tone * sum
     }
 
-    fn image(&self, camera: &Pinhole, world_from_camera: &Isometry3<f64>, noise: u64) -> GrayImage {
+    fn image(
+        &self,
+        camera: &Pinhole,
+        world_from_camera: &Isometry3<f64>,
+        noise: u64,
+        paint: Paint<'_>,
+    ) -> GrayImage {
         let eye = world_from_camera.translation.vector;
         let mut data = Vec::new();
         for v in 0..camera.height {
@@ -59,7 +68,7 @@ impl Ground {
                     let t = -eye.z / ray.z;
                     let at = eye + ray * t;
                     let pixel_m = t / camera.fx / (-ray.z / ray.norm()).sqrt();
-                    self.brightness(at.x, at.y, pixel_m)
+                    paint([at.x, at.y], self.brightness(at.x, at.y, pixel_m))
                 } else {
                     60.0
                 };
@@ -72,12 +81,22 @@ impl Ground {
     }
 
     pub(crate) fn pair(&self, world_from_base: &Isometry3<f64>, number: u64) -> StereoPair {
+        self.painted(world_from_base, number, &|_, level| level)
+    }
+
+    /// The same with something over the ground.
+    fn painted(
+        &self,
+        world_from_base: &Isometry3<f64>,
+        number: u64,
+        paint: Paint<'_>,
+    ) -> StereoPair {
         let (camera, base_link_from_navcam) = rig();
         let left = world_from_base * base_link_from_navcam;
         let right = left * Isometry3::translation(camera.baseline_m, 0.0, 0.0);
         StereoPair {
-            left: self.image(&camera.pinhole, &left, 2 * number),
-            right: self.image(&camera.pinhole, &right, 2 * number + 1),
+            left: self.image(&camera.pinhole, &left, 2 * number, paint),
+            right: self.image(&camera.pinhole, &right, 2 * number + 1, paint),
             camera,
             base_link_from_navcam,
         }
@@ -232,4 +251,87 @@ fn the_same_pairs_give_the_same_bits() {
     let (a, _) = step(SAND, 0.3, 0.5, 0.05);
     let (b, _) = step(SAND, 0.3, 0.5, 0.05);
     assert_eq!(a, b);
+}
+
+#[test]
+fn without_wheels_and_gyro_the_way_is_seen_too() {
+    let mut vo = Unaided::new(params());
+    let mut told = None;
+    // Starts at speed, brakes, turns, has a pair without contrast on the way.
+    let mut pose = at(0.0, 0.0, 0.3);
+    let begin = pose;
+    let flat = Ground { seed: 3, tone: 0.0 };
+    for number in 0..8u64 {
+        let ground = if number == 4 { flat } else { SAND };
+        told = Some(vo.step(&ground.pair(&pose, number)));
+        if number < 7 {
+            let step_m = if number < 4 { 0.5 } else { 0.42 };
+            pose *= at(step_m, 0.0, 0.03);
+        }
+    }
+    let told = told.unwrap();
+    let error = (begin.inverse() * pose).inverse() * told.start_from_base_link;
+    assert!(matches!(told.seen, Seen::Moved { .. }), "{:?}", told.seen);
+    // 3.3 m, one of its pairs dark.
+    assert!(error.translation.vector.norm() < 0.05, "{error}");
+    assert!(error.rotation.angle() < 0.01, "{error}");
+}
+
+/// A step of 0.5 m with slip 0.2 between two painted pairs: how far off the motion is, metres and radians.
+fn painted_step(first: Paint<'_>, second: Paint<'_>) -> (f64, f64) {
+    let mut vo = VisualOdometry::new(params());
+    let (a, b) = (at(0.0, 0.0, 0.0), at(0.4, 0.01, 0.02));
+    assert_eq!(
+        vo.step(&SAND.painted(&a, 0, first), &guess(a, 0.0)),
+        Seen::First
+    );
+    let seen = vo.step(
+        &SAND.painted(&b, 1, second),
+        &guess(at(0.5, 0.0, 0.02), 0.5),
+    );
+    let Seen::Moved { motion, .. } = seen else {
+        panic!("{seen:?}");
+    };
+    let error = (a.inverse() * b).inverse() * motion.key_from_now;
+    (error.translation.vector.norm(), error.rotation.angle())
+}
+
+#[test]
+fn another_light_changes_nothing() {
+    // The second pair under a third of the light, with haze, and brighter to one side.
+    let (off_m, off_rad) = painted_step(&|_, level| level, &|[_, y], level| {
+        30.0 + (0.35 + 0.02 * y) * level
+    });
+    assert!(off_m < 0.01 && off_rad < 0.003, "{off_m} m {off_rad} rad");
+}
+
+#[test]
+fn the_rovers_own_shadow_does_not_hold_it_back() {
+    // Body and mast before the rover, moving with it: edges that say "no motion" on a tenth of the ground seen.
+    let shadow = |begin_m: f64| {
+        move |[x, y]: [f64; 2], level: f64| {
+            let (x, y) = (x - begin_m, y - 0.3);
+            let body = (0.0..3.0).contains(&x) && y.abs() < 0.9;
+            let mast = (3.0..4.5).contains(&x) && y.abs() < 0.12;
+            if body || mast { 0.3 * level } else { level }
+        }
+    };
+    let (off_m, off_rad) = painted_step(&shadow(0.0), &shadow(0.4));
+    assert!(off_m < 0.01 && off_rad < 0.003, "{off_m} m {off_rad} rad");
+}
+
+#[test]
+fn own_tracks_that_repeat_do_not_mislead() {
+    // Cleats every 10 cm in two lanes: five of them fit into a step.
+    let tracks = |[x, y]: [f64; 2], level: f64| {
+        let lane = (y.abs() - 1.05).abs() < 0.2;
+        let cleat = (x / 0.1).rem_euclid(1.0) < 0.3;
+        match (lane, cleat) {
+            (true, true) => 60.0,
+            (true, false) => 150.0,
+            _ => level,
+        }
+    };
+    let (off_m, off_rad) = painted_step(&tracks, &tracks);
+    assert!(off_m < 0.01 && off_rad < 0.003, "{off_m} m {off_rad} rad");
 }

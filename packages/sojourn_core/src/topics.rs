@@ -121,7 +121,13 @@ topics! {
     INITIAL_POSE = "initialpose", "geometry_msgs/msg/PoseWithCovarianceStamped", Event, "map", [], ["localization"],
         "Somebody knows where the rover is (RViz and Nav2 publish it): map to odom moves so that it stands there; the height stays.";
     TERRAIN_GRID = "terrain_grid", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],
-        ["autonav"], "Local terrain: layers elevation, variance, count, age; 10 cm cells; one per image event.";
+        ["autonav"], "Local terrain: layers elevation, variance, count, age, hazard, hazard_confidence; 10 cm cells; one per image event.";
+    TERRAIN_LAYERS = "terrain_layers", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],
+        [], "More about the same cells: layers min, max, upper_bound, slope, roughness, step; one after every terrain_grid.";
+    ROCKS = "rocks", "sensor_msgs/msg/PointCloud2", Sensor, "odom", ["perception"],
+        [], "The rocks of the newest terrain_grid as a list: one point each at its foot, fields x, y, z, diameter, height, height_sigma, float32 metres.";
+    ROCK_MARKERS = "rock_markers", "visualization_msgs/msg/MarkerArray", Sensor, "odom", ["perception"],
+        [], "The same rocks as cylinders, and their abundance (Golombek's k) in words, for RViz and Foxglove.";
     DRIVE_GOAL = "drive_goal", "sojourn_msgs/msg/DriveGoal", Command, "map", ["executive"], ["autonav", "guard"],
         "The waypoint to drive to and the corridor to stay in; while it is active the guard has the executive's permission; one per control period.";
     DRIVE_STATUS = "drive_status", "sojourn_msgs/msg/DriveStatus", Sensor, "map", ["executive"],
@@ -215,6 +221,22 @@ pub mod grid_layers {
     pub const COUNT: &str = "count";
     /// Seconds since the cell was last seen.
     pub const AGE: &str = "age";
+    /// 0 (level) to 1 (at or beyond a limit of the rover); not-a-number where too little is known.
+    pub const HAZARD: &str = "hazard";
+    /// 0 (nothing known) to 1: how sure the hazard is.
+    pub const HAZARD_CONFIDENCE: &str = "hazard_confidence";
+    /// Lowest point seen, metres. On `terrain_layers`, as are all that follow.
+    pub const MIN: &str = "min";
+    /// Highest point seen, metres.
+    pub const MAX: &str = "max";
+    /// Highest that the ground may be, metres.
+    pub const UPPER_BOUND: &str = "upper_bound";
+    /// Slope of the ground under the wheels, radians.
+    pub const SLOPE: &str = "slope";
+    /// Root mean square deviation from that slope, metres.
+    pub const ROUGHNESS: &str = "roughness";
+    /// Rise or fall within a wheel's diameter beyond that slope, metres.
+    pub const STEP: &str = "step";
 }
 
 /// Names of the joints in [`WHEELS`], in the order of [`crate::rover::Rover::hubs_m`].

@@ -44,6 +44,40 @@ pub struct RockParams {
     pub slender: f64,
 }
 
+/// How views of a cell are fused while the rover drives.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DriftParams {
+    /// Standard deviation that a height gains per metre driven since it was seen, metres per metre.
+    pub height_per_m: f64,
+    /// Standard deviation that a cell's place gains per metre driven, metres per metre; it counts on slopes.
+    pub along_per_m: f64,
+    /// Standard deviation that no number of views brings a mean height below, metres.
+    pub floor_m: f64,
+    /// A view that lies off by more standard deviations than this replaces what was known.
+    pub gate_sigmas: f64,
+}
+
+/// When a cell is seen through and forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClearingParams {
+    /// How many standard deviations below the cell's height (and behind it) a ray has to pass.
+    pub sigmas: f64,
+    /// How far below the cell's height beyond that, metres.
+    pub below_m: f64,
+    /// How far behind the cell the ray has to end beyond that, cells.
+    pub beyond_cells: f64,
+}
+
+/// How the layers beside the heights are made.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerParams {
+    /// Share of the square under the wheels that has to be known before ground there is said to be less than a hazard.
+    pub known_min: f64,
+}
+
 /// The keys of the parameter file.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,12 +104,10 @@ pub struct Params {
     pub step_lean: f64,
     /// Steepest slope, rise over run, by which the displacement of points adds to a cell's variance; 0 adds nothing.
     pub steep_max: f64,
-    /// An observation older than this is replaced by a newer one, seconds.
-    pub replace_after_s: f64,
-    /// An observation from before this much driving is replaced by a newer one, metres.
-    pub replace_after_m: f64,
-    /// A newer observation from at most this many times the old one's distance replaces it, too.
-    pub replace_range_factor: f64,
+    /// How views of a cell are fused while the rover drives.
+    pub drift: DriftParams,
+    /// When a cell is seen through.
+    pub clearing: ClearingParams,
     /// Largest gap that is closed by interpolation, cells.
     pub hole_cells: usize,
     /// Steepest such bridge, as rise over run; a steeper one is a shadow and stays unknown.
@@ -100,6 +132,8 @@ pub struct Params {
     pub image_warn_s: f64,
     /// Error when the newest image is older than the rover's image period and this, seconds.
     pub image_error_s: f64,
+    /// How the layers beside the heights are made.
+    pub layers: LayerParams,
     /// What counts as a rock.
     pub rocks: RockParams,
     /// How stereo pairs are matched.
@@ -161,9 +195,13 @@ impl Config {
             ("step_sigma_m", p.step_sigma_m, 0.0, 10.0),
             ("step_lean", p.step_lean, 0.0, 3.0),
             ("steep_max", p.steep_max, 0.0, 10.0),
-            ("replace_after_s", p.replace_after_s, 0.0, 1e6),
-            ("replace_after_m", p.replace_after_m, 0.0, 1e3),
-            ("replace_range_factor", p.replace_range_factor, 0.0, 100.0),
+            ("drift.height_per_m", p.drift.height_per_m, 0.0, 10.0),
+            ("drift.along_per_m", p.drift.along_per_m, 0.0, 10.0),
+            ("drift.floor_m", p.drift.floor_m, 1e-4, 1.0),
+            ("drift.gate_sigmas", p.drift.gate_sigmas, 0.5, 100.0),
+            ("clearing.sigmas", p.clearing.sigmas, 0.0, 100.0),
+            ("clearing.below_m", p.clearing.below_m, 0.0, 10.0),
+            ("clearing.beyond_cells", p.clearing.beyond_cells, 0.0, 100.0),
             ("hole_cells", p.hole_cells as f64, 0.0, 10.0),
             ("hole_slope", p.hole_slope, 0.0, 10.0),
             ("hole_sigma_per_m", p.hole_sigma_per_m, 0.0, 10.0),
@@ -176,6 +214,7 @@ impl Config {
             ("future_s", p.future_s, 0.0, 10.0),
             ("image_warn_s", p.image_warn_s, 0.05, 3600.0),
             ("image_error_s", p.image_error_s, p.image_warn_s, 3600.0),
+            ("layers.known_min", p.layers.known_min, 0.0, 1.0),
             ("rocks.ground_m", p.rocks.ground_m, 0.2, 20.0),
             ("rocks.foot_m", p.rocks.foot_m, 0.001, 1.0),
             (

@@ -2,10 +2,10 @@
 
 use crate::{
     config::Config,
-    map::{Footprint, RollingMap, TerrainGrid},
+    map::{Footprint, TerrainGrid},
     pairing::{CameraPoses, Lookup, OdometryBuffer, RoverPose},
-    project::Projector,
     stereo::PairFault,
+    update::Updater,
 };
 use sojourn_core::{
     Stamp,
@@ -136,6 +136,8 @@ pub struct Counts {
     pub refused: BTreeMap<Refusal, u64>,
     /// Times the grid was cleared because odometry had jumped.
     pub cleared: u64,
+    /// Cells that were forgotten because an image saw through them.
+    pub seen_through: u64,
 }
 
 /// What the node says. Both only at a tick.
@@ -154,8 +156,7 @@ pub struct Perception {
     navcam: Navcam,
     start_area: Footprint,
     own_area: Footprint,
-    map: RollingMap,
-    projector: Projector,
+    grid: Updater,
     odometry: OdometryBuffer,
     camera_poses: CameraPoses,
     camera: Option<Pinhole>,
@@ -175,8 +176,7 @@ impl Perception {
             navcam: rover.navcam,
             start_area: Footprint::at_start(rover, config.params.footprint_margin_m),
             own_area: Footprint::under(rover),
-            map: RollingMap::new(config.grid),
-            projector: Projector::default(),
+            grid: Updater::new(&config, Footprint::under(rover)),
             odometry: OdometryBuffer::default(),
             camera_poses: CameraPoses::default(),
             camera: None,
@@ -238,7 +238,7 @@ impl Perception {
             if stamp > last.stamp && jump_m > self.config.params.odometry_jump_m {
                 // Another odom frame than before: nothing in the grid is where it was.
                 self.odometry.clear();
-                self.map.clear();
+                self.grid.map.clear();
                 self.counts.cleared += 1;
             }
         }
@@ -247,14 +247,15 @@ impl Perception {
             return self.refuse(Refusal::OutOfOrder);
         }
         let travel_m = self.odometry.newest().map_or(0.0, |p| p.travel_m);
-        self.map.recentre(at.x, at.y);
+        self.grid.map.recentre(at.x, at.y);
         let sigma_m = self.config.params.footprint_sigma_m;
         let area = if first {
             self.start_area
         } else {
             self.own_area
         };
-        self.map
+        self.grid
+            .map
             .fill_under(&pose.iso, area, sigma_m, stamp, travel_m);
     }
 
@@ -307,7 +308,7 @@ impl Perception {
             }
         }
         let grid = match (changed, self.newest_image) {
-            (true, Some(stamp)) => self.map.grid(stamp, &self.config).ok(),
+            (true, Some(stamp)) => self.grid.map.grid(stamp, &self.config).ok(),
             _ => None,
         };
         Output {
@@ -346,30 +347,18 @@ impl Perception {
             .take(image.stamp)
             .ok_or(Refusal::NoCameraPose)?;
         let odom_from_navcam = at.odom_from_base_link * base_link_from_navcam;
-        let (projector, map) = (&mut self.projector, &mut self.map);
-        let usable = projector.sum(
+        let done = self.grid.update(
             image,
             &camera,
             &self.navcam,
             &odom_from_navcam.iso,
-            map,
+            at,
             &self.config,
         );
-        if usable == 0 {
+        if done.usable == 0 {
             return Err(Refusal::NoDepth);
         }
-        let seen = self
-            .projector
-            .observations(&odom_from_navcam.iso, &self.map)
-            .collect::<Vec<_>>();
-        self.map.merge(
-            seen.into_iter(),
-            image.stamp,
-            at.travel_m,
-            &at.odom_from_base_link.iso,
-            self.own_area,
-            &self.config,
-        );
+        self.counts.seen_through += done.seen_through as u64;
         self.counts.images += 1;
         self.refused_since_image = 0;
         self.newest_image = self.newest_image.max(Some(image.stamp));

@@ -2,21 +2,30 @@
 //!
 //! [`Perception`] is the whole node without ROS: it is told the time and an input, buffers images until the odometry of
 //! their stamp is there, and at each tick returns the grid when an image has changed it. [`map`] is the grid that rolls
-//! with the rover, [`project`] takes one depth image to heights per cell, [`holes`] closes small gaps, [`pairing`] finds
+//! with the rover, its cells Kalman filters, [`project`] takes one depth image to heights per cell, [`update`] enters them, [`holes`] closes small gaps, [`pairing`] finds
 //! pose and camera of an image's stamp, [`config`] is the parameter file.
+//!
+//! [`layers`] works slope, roughness, step and hazard out of the grid, [`rocks`] finds rocks in it.
 //!
 //! [`stereo`] takes a rectified pair to disparities with their uncertainty.
 //! [`classes`] tells soil, bedrock, sand and big rock apart in an image.
 
+mod cell;
 pub mod classes;
+mod clear;
 pub mod config;
 mod core;
 pub mod holes;
+pub mod layers;
 pub mod map;
 pub mod pairing;
+mod plane;
 pub mod project;
 pub mod rocks;
 pub mod stereo;
+pub mod update;
+#[cfg(feature = "ros")]
+pub mod wire;
 
 pub use config::{Config, GridConfig, Params, Source};
 pub use core::{Counts, DepthImage, DepthNoise, Input, Output, Perception, Refusal};

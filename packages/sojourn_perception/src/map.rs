@@ -4,53 +4,33 @@
 //! memory is bounded by the number of cells whatever the rover does.
 
 use crate::{
-    config::{Config, GridConfig},
+    cell::{Cell, Fusing, UNKNOWN},
+    config::{Config, GridConfig, Params},
     holes,
     project::Observation,
 };
 use nalgebra::{Isometry3, Vector3};
 use sojourn_core::{CoreError, Stamp, raster::Raster, rover::Rover};
 
-/// The local terrain, four layers over the same cells of `odom`.
+/// The local terrain, layers over the same cells of `odom`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TerrainGrid {
     /// Stamp of the newest image in it.
     pub stamp: Stamp,
     /// Height, metres; not-a-number where unseen.
     pub elevation: Raster,
-    /// Variance of the height within the cell, m²; not-a-number where unseen.
+    /// Variance of the height of a point of the cell, m²: of the mean, with what driving has added since, and of the ground
+    /// within the cell; not-a-number where unseen.
     pub variance: Raster,
     /// Number of depth pixels behind the height; 0 where unseen or filled.
     pub count: Raster,
     /// Seconds since the cell was last seen; not-a-number where unseen.
     pub age: Raster,
+    /// Lowest point seen in the cell since it was last contradicted, metres; not-a-number where unseen or bridged.
+    pub low: Raster,
+    /// Highest such point, metres.
+    pub high: Raster,
 }
-
-/// What is known of a cell.
-#[derive(Clone, Copy, Debug)]
-struct Cell {
-    // Mean height, not-a-number when unknown; `count` 0 with a height means filled from the wheels' contact.
-    height_m: f64,
-    variance_m2: f64,
-    step_m2: f64,
-    along_m2: f64,
-    count: u32,
-    seen: Stamp,
-    // How far the rover had driven when it was seen, and from which distance.
-    travel_m: f64,
-    range_m: f64,
-}
-
-const UNKNOWN: Cell = Cell {
-    height_m: f64::NAN,
-    variance_m2: f64::NAN,
-    step_m2: 0.0,
-    along_m2: 0.0,
-    count: 0,
-    seen: Stamp(0),
-    travel_m: 0.0,
-    range_m: 0.0,
-};
 
 /// Where a region of ground is filled from the pose of the rover that stands on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -105,7 +85,9 @@ pub struct RollingMap {
     // South-west cell of the window, in cells of `odom` (cell 0 begins at 0 m).
     col0: i64,
     row0: i64,
-    cells: Vec<Cell>,
+    pub(crate) cells: Vec<Cell>,
+    // How far the rover has driven.
+    travel_m: f64,
 }
 
 impl RollingMap {
@@ -119,6 +101,7 @@ impl RollingMap {
             col0: -n / 2,
             row0: -n / 2,
             cells: vec![UNKNOWN; grid.cells * grid.cells],
+            travel_m: 0.0,
         }
     }
 
@@ -143,10 +126,11 @@ impl RollingMap {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.cells.fill(UNKNOWN);
+        self.travel_m = 0.0;
     }
 
     // Index of a cell of the window, counted from its south-west corner.
-    fn index(&self, col: usize, row: usize) -> usize {
+    pub(crate) fn index(&self, col: usize, row: usize) -> usize {
         let c = (self.col0 + col as i64).rem_euclid(self.n);
         let r = (self.row0 + row as i64).rem_euclid(self.n);
         (r * self.n + c) as usize
@@ -169,7 +153,7 @@ impl RollingMap {
         let (col0, row0) = (c as i64 - self.n / 2, r as i64 - self.n / 2);
         let (dc, dr) = (col0 - self.col0, row0 - self.row0);
         if dc.abs() >= self.n || dr.abs() >= self.n {
-            self.clear();
+            self.cells.fill(UNKNOWN);
         } else {
             // A column of the ring buffer that enters the window still holds the one that has left it.
             for c in entering(self.col0, dc, self.n) {
@@ -197,7 +181,11 @@ impl RollingMap {
         own: Footprint,
         config: &Config,
     ) {
-        let p = &config.params;
+        let fusing = Fusing {
+            drift: &config.params.drift,
+            min_count: u32::try_from(config.params.min_count).unwrap_or(u32::MAX),
+        };
+        self.travel_m = self.travel_m.max(travel_m);
         for o in observations {
             let [x, y] = self.centre_of(o.col, o.row);
             let local = odom_from_base.inverse_transform_vector(
@@ -210,40 +198,7 @@ impl RollingMap {
             let Some(cell) = self.cells.get_mut(i) else {
                 continue;
             };
-            let driven_m = travel_m - cell.travel_m;
-            // What was seen before the rover drove on lies where the wheels' odometry, which slips, has put it; so the
-            // newer view wins unless it is the worse one of two from about the same place.
-            let newer = driven_m > p.replace_after_m
-                || seen.since(cell.seen) > p.replace_after_s
-                || (driven_m > 0.0 && o.range_m <= cell.range_m * p.replace_range_factor);
-            // A stray pixel does not throw out what many have seen; it is averaged in with its small weight.
-            let stray = (o.count as usize) < p.min_count && cell.count as usize >= p.min_count;
-            let replace = cell.count == 0 || (newer && !stray);
-            if replace {
-                *cell = Cell {
-                    height_m: o.mean_m,
-                    variance_m2: o.variance_m2,
-                    step_m2: o.step_m2,
-                    along_m2: o.along_m2,
-                    count: o.count,
-                    seen,
-                    travel_m,
-                    range_m: o.range_m,
-                };
-            } else {
-                let (n0, n1) = (f64::from(cell.count), f64::from(o.count));
-                let share = n1 / (n0 + n1);
-                let step = o.mean_m - cell.height_m;
-                cell.variance_m2 = cell.variance_m2 * (1.0 - share)
-                    + o.variance_m2 * share
-                    + share * (1.0 - share) * step * step;
-                cell.along_m2 = cell.along_m2 * (1.0 - share).powi(2) + o.along_m2 * share * share;
-                cell.step_m2 = cell.step_m2 * (1.0 - share) + o.step_m2 * share;
-                cell.height_m += share * step;
-                cell.count = cell.count.saturating_add(o.count);
-                cell.seen = seen.max(cell.seen);
-                cell.range_m = cell.range_m.min(o.range_m);
-            }
+            cell.update(&o, seen, travel_m, &fusing);
         }
     }
 
@@ -257,6 +212,7 @@ impl RollingMap {
         seen: Stamp,
         travel_m: f64,
     ) {
+        self.travel_m = self.travel_m.max(travel_m);
         let up = odom_from_base.rotation * Vector3::z();
         let at = odom_from_base.translation.vector;
         // A rover that lies on its side stands on nothing.
@@ -283,16 +239,29 @@ impl RollingMap {
                     *cell = Cell {
                         height_m: at.z + dz,
                         variance_m2: sigma_m * sigma_m,
-                        step_m2: 0.0,
-                        along_m2: 0.0,
-                        count: 0,
+                        low_m: at.z + dz,
+                        high_m: at.z + dz,
                         seen,
                         travel_m,
-                        range_m: 0.0,
+                        ..UNKNOWN
                     };
                 }
             }
         }
+    }
+
+    /// Height and variance (of the mean and of the ground within the cell) as the filter has them, row by row from the
+    /// south-west; not-a-number where unknown. [`RollingMap::grid`] makes the layers that others use.
+    #[must_use]
+    pub fn filtered(&self) -> Vec<[f32; 2]> {
+        let n = self.side();
+        (0..n * n)
+            .map(|i| {
+                let cell = self.cells.get(self.index(i % n, i / n)).unwrap_or(&UNKNOWN);
+                let variance_m2 = cell.variance_m2 + cell.spread_m2;
+                [cell.height_m as f32, variance_m2 as f32]
+            })
+            .collect()
     }
 
     /// The window as rasters, at `stamp`: single points without neighbours left out, small holes closed.
@@ -306,6 +275,7 @@ impl RollingMap {
         let mut variance = vec![f32::NAN; size];
         let mut count = vec![0.0f32; size];
         let mut age = vec![f32::NAN; size];
+        let (mut low, mut high) = (vec![f32::NAN; size], vec![f32::NAN; size]);
         for row in 0..n {
             for col in 0..n {
                 let cell = &self.cells[self.index(col, row)];
@@ -315,12 +285,14 @@ impl RollingMap {
                 let lean_m = p.step_lean * (cell.step_m2.sqrt() - p.step_sigma_m).max(0.0);
                 let i = row * n + col;
                 elevation[i] = (cell.height_m + lean_m) as f32;
-                variance[i] = cell.variance_m2 as f32;
+                let drifted_m2 = cell.drifted_m2(self.travel_m, &p.drift);
+                variance[i] = (drifted_m2 + cell.spread_m2) as f32;
+                (low[i], high[i]) = (cell.low_m as f32, cell.high_m as f32);
                 count[i] = cell.count as f32;
                 age[i] = stamp.since(cell.seen).max(0.0) as f32;
             }
         }
-        self.add_displacement(p.steep_max, &elevation, &mut variance);
+        self.add_displacement(p, &elevation, &mut variance);
         holes::close(n, self.res_m, p, &mut elevation, &mut variance, &mut age);
         let raster = |data| Raster::new(n, n, self.res_m, self.origin_m(), data);
         Ok(TerrainGrid {
@@ -329,12 +301,15 @@ impl RollingMap {
             variance: raster(variance)?,
             count: raster(count)?,
             age: raster(age)?,
+            low: raster(low)?,
+            high: raster(high)?,
         })
     }
 
     /// On steep ground a point that lies off by `dx` is off in height by slope times `dx`: points are off along the line of
     /// sight, and few points are off the middle of their cell.
-    fn add_displacement(&self, steep_max: f64, elevation: &[f32], variance: &mut [f32]) {
+    fn add_displacement(&self, params: &Params, elevation: &[f32], variance: &mut [f32]) {
+        let steep_max = params.steep_max;
         let n = self.side();
         for row in 0..n {
             for col in 0..n {
@@ -358,8 +333,8 @@ impl RollingMap {
                     }
                 }
                 let slope2 = (sum / f64::max(known, 1.0)).min(steep_max * steep_max);
-                let off_m2 =
-                    cell.along_m2 + self.res_m * self.res_m / (12.0 * f64::from(cell.count));
+                let off_m2 = cell.displaced_m2(self.travel_m, &params.drift)
+                    + self.res_m * self.res_m / (12.0 * f64::from(cell.count));
                 variance[i] += (slope2 * off_m2) as f32;
             }
         }

@@ -19,26 +19,64 @@ pub struct Observation {
     pub count: u32,
     /// Mean height in `odom`, metres.
     pub mean_m: f64,
-    /// Spread of the points and noise of the sensor, m².
-    pub variance_m2: f64,
+    /// Variance of that mean by the sensor's noise, m².
+    pub mean_variance_m2: f64,
+    /// Spread of the points, m²; what a single point cannot tell is 0.
+    pub spread_m2: f64,
     /// Spread of the points beyond what the sensor's noise explains, m²: a step inside the cell.
     pub step_m2: f64,
     /// Horizontal distance from the camera to the cell, metres.
     pub range_m: f64,
     /// Variance of where along the line of sight the points lie on average, horizontally, m².
     pub along_m2: f64,
+    /// Lowest and highest point, metres in `odom`.
+    pub low_m: f64,
+    /// See [`Observation::low_m`].
+    pub high_m: f64,
 }
 
 /// Least height of the camera over a point that its line of sight is taken to fall by, metres.
 const LEAST_DROP_M: f64 = 0.3;
 
-#[derive(Clone, Copy, Debug, Default)]
+/// Sums over the points of a cell; heights over the camera.
+#[derive(Clone, Copy, Debug)]
 struct Sums {
     count: u32,
+    low_m: f32,
+    high_m: f32,
     sum_m: f64,
     sum_m2: f64,
     // Sum of the variances of the points' heights.
     noise_m2: f64,
+}
+
+const NO_POINTS: Sums = Sums {
+    count: 0,
+    low_m: f32::INFINITY,
+    high_m: f32::NEG_INFINITY,
+    sum_m: 0.0,
+    sum_m2: 0.0,
+    noise_m2: 0.0,
+};
+
+impl Sums {
+    fn add(&mut self, z_m: f64, noise_m2: f64) {
+        self.count += 1;
+        self.low_m = self.low_m.min(z_m as f32);
+        self.high_m = self.high_m.max(z_m as f32);
+        self.sum_m += z_m;
+        self.sum_m2 += z_m * z_m;
+        self.noise_m2 += noise_m2;
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.count += other.count;
+        self.low_m = self.low_m.min(other.low_m);
+        self.high_m = self.high_m.max(other.high_m);
+        self.sum_m += other.sum_m;
+        self.sum_m2 += other.sum_m2;
+        self.noise_m2 += other.noise_m2;
+    }
 }
 
 /// Room for the sums of one image, kept from image to image.
@@ -65,11 +103,11 @@ impl Projector {
         let n = map.side();
         for &i in &self.touched {
             if let Some(s) = self.sums.get_mut(i) {
-                *s = Sums::default();
+                *s = NO_POINTS;
             }
         }
         self.touched.clear();
-        self.sums.resize(n * n, Sums::default());
+        self.sums.resize(n * n, NO_POINTS);
         let (stride, res_m) = (config.params.stride_px, map.resolution_m());
         let rot = odom_from_camera.rotation.to_rotation_matrix();
         let (right, down, ahead) = (
@@ -113,6 +151,8 @@ impl Projector {
         {
             let base = to_cells(ahead + down * camera.ray(0.0, v as f64).y);
             let row_sigmas = sigmas.get(v * camera.width..).unwrap_or_default();
+            // Neighbouring pixels mostly fall into one cell: they are summed before they are written.
+            let (mut cell, mut run) = (usize::MAX, NO_POINTS);
             for (k, (&z, across)) in line.iter().step_by(stride).zip(&self.across).enumerate() {
                 let z = f64::from(z);
                 // false for not-a-number
@@ -125,19 +165,17 @@ impl Projector {
                     continue;
                 }
                 let i = p.y as usize * n + p.x as usize;
-                if let Some(s) = self.sums.get_mut(i) {
-                    if s.count == 0 {
-                        self.touched.push(i);
-                    }
-                    s.count += 1;
-                    s.sum_m += p.z;
-                    s.sum_m2 += p.z * p.z;
-                    let sigma = row_sigmas
-                        .get(k * stride)
-                        .map_or(everywhere, |px| per_px * f64::from(*px));
-                    s.noise_m2 += (p.z * z * sigma).powi(2);
+                if i != cell {
+                    write(&mut self.sums, &mut self.touched, cell, &run);
+                    (cell, run) = (i, NO_POINTS);
                 }
+                let sigma = row_sigmas
+                    .get(k * stride)
+                    .map_or(everywhere, |px| per_px * f64::from(*px));
+                let noise_m = p.z * z * sigma;
+                run.add(p.z, noise_m * noise_m);
             }
+            write(&mut self.sums, &mut self.touched, cell, &run);
         }
         usable
     }
@@ -171,12 +209,24 @@ impl Projector {
                 row,
                 count: s.count,
                 mean_m: mean_m + t.z,
-                variance_m2: spread_m2 + noise_m2 / independent,
+                mean_variance_m2: noise_m2 / independent,
+                spread_m2,
+                low_m: f64::from(s.low_m) + t.z,
+                high_m: f64::from(s.high_m) + t.z,
                 step_m2: (spread_m2 - noise_m2).max(0.0),
                 range_m,
                 along_m2: noise_m2 / independent
                     * (range_m / mean_m.abs().max(LEAST_DROP_M)).powi(2),
             })
         })
+    }
+}
+
+fn write(sums: &mut [Sums], touched: &mut Vec<usize>, cell: usize, run: &Sums) {
+    if let Some(s) = sums.get_mut(cell) {
+        if s.count == 0 {
+            touched.push(cell);
+        }
+        s.join(run);
     }
 }

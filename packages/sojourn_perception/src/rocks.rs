@@ -4,7 +4,7 @@
 //! stands out of it. What rises from the ground and hangs together is a rock when its top is high enough. A rock's size
 //! is that of the circle with the area of its cells; its height's standard deviation is that of its highest cell.
 
-use crate::{config::RockParams, map::TerrainGrid};
+use crate::{config::RockParams, map::TerrainGrid, plane::Sums};
 use sojourn_core::raster::Raster;
 use std::f64::consts::PI;
 
@@ -84,67 +84,13 @@ fn rise(e: &Raster, params: &RockParams) -> Vec<f32> {
                     continue;
                 }
                 if let Some(ground) = sums.plane(col, row, reach) {
-                    next[row * cols + col] = (f64::from(z) - ground) as f32;
+                    next[row * cols + col] = (f64::from(z) - ground.height_m) as f32;
                 }
             }
         }
         rise = next;
     }
     rise
-}
-
-/// Number, x, y, z, xx, xy, yy, xz, yz summed over all cells to the south-west, so that a square's sums take four look-ups.
-struct Sums {
-    cols: usize,
-    rows: usize,
-    table: Vec<[f64; 9]>,
-}
-
-impl Sums {
-    fn of(e: &Raster, is_ground: impl Fn(usize) -> bool) -> Self {
-        let (cols, rows) = (e.cols(), e.rows());
-        let mut table = vec![[0.0; 9]; (cols + 1) * (rows + 1)];
-        for row in 0..rows {
-            let mut line = [0.0; 9];
-            for col in 0..cols {
-                let z = f64::from(e.get(col, row));
-                if !z.is_nan() && is_ground(row * cols + col) {
-                    let (x, y) = (col as f64, row as f64);
-                    let terms = [1.0, x, y, z, x * x, x * y, y * y, x * z, y * z];
-                    line.iter_mut().zip(terms).for_each(|(s, t)| *s += t);
-                }
-                let below = table[row * (cols + 1) + col + 1];
-                let here = &mut table[(row + 1) * (cols + 1) + col + 1];
-                for (k, to) in here.iter_mut().enumerate() {
-                    *to = below[k] + line[k];
-                }
-            }
-        }
-        Self { cols, rows, table }
-    }
-
-    /// Height of the plane through the ground of the square around a cell, at the cell.
-    fn plane(&self, col: usize, row: usize, reach: usize) -> Option<f64> {
-        let (c0, c1) = (col.saturating_sub(reach), (col + reach + 1).min(self.cols));
-        let (r0, r1) = (row.saturating_sub(reach), (row + reach + 1).min(self.rows));
-        let at = |c: usize, r: usize| &self.table[r * (self.cols + 1) + c];
-        let (a, b, c, d) = (at(c1, r1), at(c0, r1), at(c1, r0), at(c0, r0));
-        let s: [f64; 9] = std::array::from_fn(|k| a[k] - b[k] - c[k] + d[k]);
-        let n = s[0];
-        if n < 6.0 {
-            return None;
-        }
-        let (mx, my, mz) = (s[1] / n, s[2] / n, s[3] / n);
-        let (xx, xy, yy) = (s[4] - n * mx * mx, s[5] - n * mx * my, s[6] - n * my * my);
-        let (xz, yz) = (s[7] - n * mx * mz, s[8] - n * my * mz);
-        let det = xx * yy - xy * xy;
-        // Cells in one line carry no plane.
-        if det <= 1e-3 * (xx + yy).powi(2) {
-            return Some(mz);
-        }
-        let (gx, gy) = ((xz * yy - yz * xy) / det, (yz * xx - xz * xy) / det);
-        Some(mz + gx * (col as f64 - mx) + gy * (row as f64 - my))
-    }
 }
 
 /// The cells that hang together with a cell and rise over `foot_m`.
@@ -253,6 +199,8 @@ mod tests {
             variance: layer(0.0004),
             count: layer(5.0),
             age: layer(0.0),
+            low: layer(f32::NAN),
+            high: layer(f32::NAN),
         }
     }
 

@@ -23,6 +23,11 @@ pub enum BenchCommand {
         after_help = "Example:\n  sh benches/peers/search/setup.sh      # once, for the peer (scikit-image)\n  sojourn bench search --size 4000 --json"
     )]
     Search(SearchArgs),
+    /// The update of the terrain grid by one depth image.
+    #[command(
+        after_help = "Example:\n  sh benches/peers/grid/setup.sh        # once, for the peers (NumPy, g++)\n  sojourn bench grid --json"
+    )]
+    Grid(super::bench_grid::GridArgs),
 }
 
 /// `sojourn bench search`
@@ -84,6 +89,7 @@ struct PeerResult {
 pub fn bench(command: &BenchCommand) -> CliResult {
     match command {
         BenchCommand::Search(args) => search(args),
+        BenchCommand::Grid(args) => super::bench_grid::grid(args),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One function for each command.
 
 pub mod bench;
+pub mod bench_grid;
 pub mod camera;
 pub mod check;
 pub mod dataset;

@@ -3,16 +3,20 @@
 use r2r::geometry_msgs::msg::PoseStamped;
 use r2r::grid_map_msgs::msg::GridMap;
 use r2r::nav_msgs::msg::Odometry;
-use r2r::sensor_msgs::msg::{CameraInfo, Image};
+use r2r::sensor_msgs::msg::{CameraInfo, Image, PointCloud2};
+use r2r::visualization_msgs::msg::MarkerArray;
 use sojourn_core::camera::Pinhole;
-use sojourn_core::frames::{Frame, Odom, Transform};
+use sojourn_core::frames::Transform;
 use sojourn_core::rover::Rover;
-use sojourn_core::topics::{self, grid_layers};
+use sojourn_core::topics;
+use sojourn_perception::config::{LayerParams, RockParams};
+use sojourn_perception::layers::{Abilities, derive};
 use sojourn_perception::stereo::{Eye, GreyImage, Stage};
 use sojourn_perception::{
-    Config, DepthImage, DepthNoise, Input, Params, Perception, Source, TerrainGrid,
+    Config, DepthImage, DepthNoise, Input, Params, Perception, Source, TerrainGrid, rocks, wire,
 };
 use sojourn_ros::ros::msgs;
+use sojourn_ros::ros::publisher::Publisher;
 use sojourn_ros::{Event, NodeKit, Refused, run_node};
 use std::path::Path;
 use std::process::ExitCode;
@@ -73,11 +77,50 @@ fn subscribe_camera(kit: &mut NodeKit<Heard>, source: Source) -> anyhow::Result<
     Ok(())
 }
 
+/// Where the grid and what is worked out from it go.
+struct Outlets {
+    grid: Publisher<GridMap>,
+    layers: Publisher<GridMap>,
+    rocks: Publisher<PointCloud2>,
+    rock_markers: Publisher<MarkerArray>,
+    abilities: Abilities,
+    layer_params: LayerParams,
+    rock_params: RockParams,
+}
+
+impl Outlets {
+    fn new(kit: &mut NodeKit<Heard>, params: &Params, rover: &Rover) -> anyhow::Result<Self> {
+        Ok(Self {
+            grid: kit.publisher(&topics::TERRAIN_GRID)?,
+            layers: kit.publisher(&topics::TERRAIN_LAYERS)?,
+            rocks: kit.publisher(&topics::ROCKS)?,
+            rock_markers: kit.publisher(&topics::ROCK_MARKERS)?,
+            abilities: Abilities::of(rover),
+            layer_params: params.layers,
+            rock_params: params.rocks,
+        })
+    }
+
+    /// Publishes a grid with its layers and rocks.
+    fn publish(&self, grid: &TerrainGrid) -> anyhow::Result<rocks::Rocks> {
+        let derived = derive(grid, &self.abilities, &self.layer_params)?;
+        self.grid.publish(&wire::grid_to_msg(grid, &derived))?;
+        self.layers.publish(&wire::layers_to_msg(grid, &derived))?;
+        let found = rocks::find(grid, &self.rock_params);
+        self.rocks
+            .publish(&wire::rocks_to_msg(grid.stamp, &found))?;
+        self.rock_markers
+            .publish(&wire::rocks_to_markers(grid, &found))?;
+        Ok(found)
+    }
+}
+
 async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
     let params: Params = kit.params()?;
     let rover = Rover::load(Path::new(&params.rover_file))
         .map_err(|e| anyhow::anyhow!("node {}: parameter rover_file: {e}", kit.name()))?;
     let source = params.source;
+    let outlets = Outlets::new(&mut kit, &params, &rover)?;
     let mut stage = Stage::new(params.stereo.clone());
     let mut core = Perception::new(Config::new(params, &rover)?, &rover);
 
@@ -98,7 +141,6 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
             odometry.to_from_base_link,
         ))))
     })?;
-    let terrain_grid = kit.publisher::<GridMap>(&topics::TERRAIN_GRID)?;
 
     let mut node = kit.run()?;
     loop {
@@ -127,12 +169,16 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                 }
                 let out = core.step(tick.now, Input::Tick);
                 if let Some(grid) = out.grid {
-                    terrain_grid.publish(&to_msg(&grid))?;
+                    let found = outlets.publish(&grid)?;
+                    node.diagnostic("rocks", found.rocks.len());
+                    let percent = found.cfa.map_or(f64::NAN, |k| 100.0 * k);
+                    node.diagnostic("rock_abundance_percent", format!("{percent:.2}"));
                 }
                 let counts = core.counts();
                 node.diagnostic("images", counts.images);
                 node.diagnostic("refused", counts.refused.values().sum::<u64>());
                 node.diagnostic("grid_cleared", counts.cleared);
+                node.diagnostic("cells_seen_through", counts.seen_through);
                 node.diagnostic("pairs_dropped", stage.dropped());
                 node.done(out.health.unwrap_or_default())?;
             }
@@ -140,17 +186,4 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
             Event::Stop => return Ok(()),
         }
     }
-}
-
-fn to_msg(grid: &TerrainGrid) -> GridMap {
-    msgs::grid_to_msg(
-        grid.stamp,
-        Odom::NAME,
-        &[
-            (grid_layers::ELEVATION, &grid.elevation),
-            (grid_layers::VARIANCE, &grid.variance),
-            (grid_layers::COUNT, &grid.count),
-            (grid_layers::AGE, &grid.age),
-        ],
-    )
 }

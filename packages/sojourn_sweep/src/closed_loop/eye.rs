@@ -277,12 +277,20 @@ impl Eye {
         let at = view.odom_from_navcam.translation.vector;
         let range_m = (centre[0] - at.x).hypot(centre[1] - at.y);
         let mixed = noise::hash(id, CHANNEL, 1, 0);
+        let error_m = sigma_m / count.sqrt() * noise::near_gauss(mixed);
+        let ends = known
+            .iter()
+            .fold([mean_m; 2], |[low, high], h| [low.min(*h), high.max(*h)]);
         Some(Observation {
             col,
             row,
             count: count.min(1e6) as u32,
-            mean_m: mean_m + sigma_m / count.sqrt() * noise::near_gauss(mixed),
-            variance_m2: spread_m2 + sigma_m * sigma_m * (1.0 + 1.0 / count),
+            mean_m: mean_m + error_m,
+            mean_variance_m2: sigma_m * sigma_m / count,
+            // The noise of single pixels is part of what an image shows as spread.
+            spread_m2: spread_m2 + sigma_m * sigma_m,
+            low_m: ends[0] + error_m,
+            high_m: ends[1] + error_m,
             step_m2: spread_m2,
             range_m,
             along_m2: sigma_m * sigma_m / count * (range_m / rise_m).powi(2),

@@ -73,6 +73,9 @@ pub enum Command {
         after_help = "Examples:\n  sojourn launch launch/demo.launch.xml --show\n  sojourn launch launch/rover.launch.xml rover:=testbed"
     )]
     Launch(LaunchArgs),
+    /// Runs recorded data through localization: trajectories, errors against the truth, a picture.
+    #[command(after_help = crate::commands::localize::EXAMPLES)]
+    Localize(crate::commands::localize::LocalizeArgs),
     /// Draws report.html and map.png of a run folder again.
     Report(ReportArgs),
     /// Measures parts of the suite on this machine.

@@ -11,6 +11,7 @@ pub mod grey_file;
 pub mod ground;
 pub mod labelled;
 pub mod launch;
+pub mod localize;
 pub mod peer;
 pub mod pixels;
 pub mod report;

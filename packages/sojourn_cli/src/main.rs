@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Key(KeyCommand::New(args)) => commands::gate::key_new(args),
         Command::Bundle(BundleCommand::Check(args)) => commands::gate::bundle_check(args),
         Command::Launch(args) => commands::launch::launch(args),
+        Command::Localize(args) => commands::localize::localize(args),
         Command::Report(args) => commands::report(args),
         Command::Bench(command) => commands::bench::bench(command),
         Command::Camera(CameraCommand::Render(args)) => commands::camera::render(args),

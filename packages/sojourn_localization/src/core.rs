@@ -1,22 +1,23 @@
 //! The estimate of each tick, and what is said of it.
 
+mod health;
+
 use crate::{
     attitude::{Attitude, Levelling},
     config::Config,
     dead_reckoning::{DeadReckoning, Way},
-    pairs::{PairMaker, Part},
+    messages::{Counts, Estimate, ImuSample, Input, Output, Refusal, WheelSample},
+    pairs::PairMaker,
     visual::{Reckoned, Sighting, Visual},
     vo::{Seen, StereoPair},
 };
 use nalgebra::{Isometry3, UnitQuaternion, Vector3};
 use sojourn_core::{
     Stamp,
-    frames::{BaseLink, Map, Odom, Pose2, Transform},
-    health::{Health, NodeState},
-    kinematics::{Velocity, WheelMotion, velocity_from},
+    frames::{Map, Odom, Pose2, Transform},
+    kinematics::{Velocity, velocity_from},
     rover::Rover,
 };
-use std::collections::BTreeMap;
 
 /// A rate beyond this is no measurement, rad/s.
 const MAX_RATE_RADPS: f64 = 100.0;
@@ -28,122 +29,8 @@ const MAX_RIM_MPS: f64 = 100.0;
 const MAX_TRAVEL_M: f64 = 1e9;
 /// Between two samples no rim is believed to be faster than this multiple of the rover's limit.
 const MAX_RIM_SHARE: f64 = 3.0;
-/// How long a gap in the data is spoken of, seconds.
-const GAP_REPORT_S: f64 = 10.0;
-/// Longest time without usable gravity before it is spoken of, seconds.
-const LEVEL_REPORT_S: f64 = 10.0;
 /// Standard deviation of the wheels' turn as a share of it, for the heading over a gap of the gyro.
 const WHEEL_TURN_SIGMA_SHARE: f64 = 0.3;
-
-/// One sample of the inertial unit, in `base_link`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ImuSample {
-    /// Angular rate, rad/s.
-    pub gyro_radps: Vector3<f64>,
-    /// Specific force, m/s² (gravity's reaction: up at rest).
-    pub accel_mps2: Vector3<f64>,
-}
-
-/// What the encoders say, wheels in the order of [`Rover::hubs_m`].
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct WheelSample {
-    /// Speeds of the rims now and angles of the steering.
-    pub motion: WheelMotion,
-    /// Way of each rim since any fixed moment, metres.
-    pub travel_m: [f64; 6],
-}
-
-/// What the node is told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// A sample of the IMU.
-    Imu(Stamp, ImuSample),
-    /// What the wheels do.
-    Wheels(Stamp, WheelSample),
-    /// A rectified stereo pair.
-    Pair(Stamp, Box<StereoPair>),
-    /// A part of one.
-    Part(Part),
-    /// Somebody knows where the rover is: where it stands in `map` now.
-    InitialPose(Pose2),
-    /// Time for an estimate.
-    Tick,
-}
-
-/// Why an input was not used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refusal {
-    /// Not-a-number or absurd.
-    NotFinite,
-    /// Not newer than the last of its kind.
-    OutOfOrder,
-    /// The stamp lies ahead.
-    Future,
-    /// The stamp lies so far back that what was believed then is forgotten.
-    TooOld,
-}
-
-impl Refusal {
-    /// The reason in words.
-    #[must_use]
-    pub fn describe(self) -> &'static str {
-        match self {
-            Self::NotFinite => "a value that is not a plausible number",
-            Self::OutOfOrder => "a stamp that is not newer than the last",
-            Self::Future => "a stamp in the future",
-            Self::TooOld => "a stamp too far back",
-        }
-    }
-}
-
-/// What happened since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// IMU samples used.
-    pub imu: u64,
-    /// Wheel states used.
-    pub wheels: u64,
-    /// Inputs that were refused, by reason.
-    pub refused: BTreeMap<Refusal, u64>,
-    /// Gaps in the data that were bridged.
-    pub gaps: u64,
-    /// Stereo pairs that were looked at.
-    pub pairs: u64,
-    /// Of them those that gave a motion.
-    pub motions: u64,
-    /// Motions that the filter refused.
-    pub outliers: u64,
-}
-
-/// Where the rover is believed to be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
-    /// Stamp of the newest measurement in it.
-    pub stamp: Stamp,
-    /// Pose.
-    pub odom_from_base_link: Transform<Odom, BaseLink>,
-    /// Its covariance as in `nav_msgs/Odometry`: 6 × 6 row by row, x y z (m) roll pitch yaw (rad).
-    pub pose_covariance: [f64; 36],
-    /// Velocity over ground in `base_link`: forward, left, m/s.
-    pub velocity_mps: [f64; 2],
-    /// Standard deviation of the forward velocity, m/s.
-    pub velocity_sigma_mps: f64,
-    /// Angular rate in `base_link`, rad/s.
-    pub rate_radps: Vector3<f64>,
-    /// Where `odom` lies in `map`.
-    pub map_from_odom: Transform<Map, Odom>,
-}
-
-/// What the node says. Both only at a tick.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Output {
-    /// The estimate, once there is one.
-    pub estimate: Option<Estimate>,
-    /// What the stereo pairs since the last tick told, oldest first.
-    pub sightings: Vec<Sighting>,
-    /// For heartbeat and diagnostics.
-    pub health: Option<Health>,
-}
 
 #[derive(Clone, Debug)]
 struct State {
@@ -564,68 +451,5 @@ impl Localization {
             rate_radps: state.rate_radps,
             map_from_odom: self.map_from_odom,
         })
-    }
-
-    fn health(&self, now: Stamp) -> Health {
-        let p = &self.config.params;
-        let begin = self.first_tick.unwrap_or(now);
-        let mut silent = Vec::new();
-        for (name, at, limit_s) in [
-            ("IMU", self.imu_at, p.imu_timeout_s),
-            (
-                "wheel states",
-                self.wheels_at.map(|w| w.0),
-                p.wheels_timeout_s,
-            ),
-        ] {
-            let silence_s = now.since(at.unwrap_or(begin));
-            if silence_s > limit_s {
-                let never = if at.is_none() { "never" } else { "no" };
-                silent.push(format!("{never} {name} for {silence_s:.2} s"));
-            }
-        }
-        if !silent.is_empty() {
-            return Health::error(NodeState::Fault, silent.join(", "));
-        }
-        if let Some(force) = self.wrong_gravity_mps2 {
-            let g = self.config.gravity_mps2;
-            return Health::error(
-                NodeState::Starting,
-                format!(
-                    "at rest the IMU shows {force:.3} m/s2, the body file says {g:.3}: is it the right body, and does the \
-                     rover stand still?"
-                ),
-            );
-        }
-        if self.state.is_none() || self.wheels_at.is_none() {
-            let n = self.levelling.samples();
-            return Health {
-                reason: format!("levelling, {n} of {} samples at rest", p.init_samples),
-                ..Health::ok(NodeState::Starting)
-            };
-        }
-        if let Some((n, why)) = self.refused_since_tick {
-            let reason = format!("{n} inputs refused, the last: {}", why.describe());
-            return Health::warn(NodeState::Active, reason);
-        }
-        if let Some((at, name)) = self.gap_at
-            && now.since(at) < GAP_REPORT_S
-        {
-            let reason = format!(
-                "a gap in the {name} was bridged; the pose may have lost the rover's way in it"
-            );
-            return Health::warn(NodeState::Active, reason);
-        }
-        if let Some(reason) = self.visual.warning() {
-            return Health::warn(NodeState::Active, reason);
-        }
-        if self
-            .level_at
-            .is_some_and(|at| now.since(at) > LEVEL_REPORT_S)
-        {
-            let reason = "the IMU's specific force is far from gravity; roll and pitch drift";
-            return Health::warn(NodeState::Active, reason);
-        }
-        Health::ok(NodeState::Active)
     }
 }

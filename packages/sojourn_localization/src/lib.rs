@@ -10,6 +10,7 @@ pub mod config;
 mod core;
 pub mod dead_reckoning;
 pub mod mapfix;
+mod messages;
 pub mod pairs;
 pub mod trajectory;
 pub mod visual;
@@ -19,4 +20,5 @@ pub mod vo;
 mod faults_tests;
 
 pub use config::{Config, Params};
-pub use core::{Counts, Estimate, ImuSample, Input, Localization, Output, Refusal, WheelSample};
+pub use core::Localization;
+pub use messages::{Counts, Estimate, ImuSample, Input, Output, Refusal, WheelSample};

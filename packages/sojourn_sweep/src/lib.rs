@@ -9,6 +9,8 @@ pub mod error;
 pub mod journal;
 pub mod odometry_trial;
 #[cfg(feature = "opencv")]
+pub mod orb_baseline;
+#[cfg(feature = "opencv")]
 pub mod perception_eval;
 pub mod plan;
 pub mod report;

@@ -4,7 +4,7 @@
 
 use crate::{SweepError, closed_loop::Settings, cpu_s};
 use nalgebra::{Isometry3, Matrix3, Vector3};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sojourn_core::{
     Stamp,
     body::Body,
@@ -48,7 +48,7 @@ const WRONG_SHARE: f64 = 0.05;
 const BAND: [f64; 2] = [0.2158, 9.3484];
 
 /// What a trial is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Everything is drawn from it.
     pub seed: u64,
@@ -65,7 +65,7 @@ pub struct Trial {
 }
 
 /// An error at the end of a trial.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// Distance from the truth, metres.
     pub error_m: f64,
@@ -76,7 +76,7 @@ pub struct Drift {
 }
 
 /// What a trial gave.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrialResult {
     /// True way, metres.
     pub distance_m: f64,
@@ -118,6 +118,9 @@ pub struct TrialResult {
 pub trait PairObserver {
     /// A pair.
     fn pair(&mut self, stamp: Stamp, pair: &StereoPair, map_from_base_link: &Isometry3<f64>);
+
+    /// What the simulator gave in a tick, before its pair; for those who write it down.
+    fn tick(&mut self, _now: Stamp, _out: &SimOutput) {}
 }
 
 /// Runs a trial; `progress` hears the way so far.
@@ -176,6 +179,7 @@ pub fn run(
         feed(&mut wheels, &out, rover, now);
         feed(&mut fused, &out, rover, now);
         judge.truth(&out);
+        observer.tick(now, &out);
         if let Some(image) = &out.image
             && let Some(pair) = pair(image, rover)
         {
@@ -347,6 +351,18 @@ pub fn pair(image: &ImageEvent, rover: &Rover) -> Option<StereoPair> {
     })
 }
 
+/// How far a believed pose is from the true one after a way.
+#[must_use]
+pub fn drift_of(truth: &Isometry3<f64>, believed: &Isometry3<f64>, way_m: f64) -> Drift {
+    let error_m = (truth.translation.vector - believed.translation.vector).norm();
+    let yaw = |p: &Isometry3<f64>| p.rotation.euler_angles().2;
+    Drift {
+        error_m,
+        share: error_m / way_m.max(1.0),
+        heading_deg: wrap_rad(yaw(believed) - yaw(truth)).to_degrees(),
+    }
+}
+
 /// Compares with the truth.
 #[derive(Default)]
 struct Judge {
@@ -458,13 +474,9 @@ impl Judge {
             .unwrap_or_else(Isometry3::identity)
             .translation
             .vector;
-        let error_m = (truth.translation.vector - origin - believed.translation.vector).norm();
-        let yaw = |p: &Isometry3<f64>| p.rotation.euler_angles().2;
-        Drift {
-            error_m,
-            share: error_m / self.result.distance_m.max(1.0),
-            heading_deg: wrap_rad(yaw(believed) - yaw(truth)).to_degrees(),
-        }
+        let mut true_in_odom = *truth;
+        true_in_odom.translation.vector -= origin;
+        drift_of(&true_in_odom, believed, self.result.distance_m)
     }
 
     fn nees(&self, truth: &Isometry3<f64>, e: &Estimate) -> Option<f64> {

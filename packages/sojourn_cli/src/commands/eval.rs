@@ -51,7 +51,7 @@ pub enum EvalCommand {
     /// Visual odometry, wheels and gyro against truth, over generated worlds with slip.
     #[command(
         after_help = "Examples:\n  sojourn eval localization --seeds 2 --distance 25\n  \
-            sojourn eval localization --seeds 20 --json > localization.json\n\n\
+            sojourn eval localization --seeds 20 --jobs 2 --keep trials/ --json > localization.json\n\n\
             Worlds of CFA 5 to 10 %, flat or tilted by 5 deg, sun 20 to 65 deg high; on top of the soil's slip 0 to 40 % of the way are\n\
             lost, changing along it. The rover winds along a line on which no rocks stand. A trial of 250 m takes some minutes:\n\
             nearly all of it goes into the images."

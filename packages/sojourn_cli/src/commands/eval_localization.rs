@@ -1,21 +1,19 @@
 //! `sojourn eval localization`: the localization core on trial in the twin.
 
+use super::odometry_trials::{Bench, Ended};
 use super::{say, say_json};
 use crate::cli_error::CliResult;
 use crate::ground;
 use crate::launch::places::Places;
 use anyhow::Context;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use nalgebra::Isometry3;
 use serde::Serialize;
-use sojourn_core::Stamp;
-use sojourn_localization::vo::StereoPair;
 use sojourn_sweep::{
     closed_loop::Settings,
-    odometry_trial::{PairObserver, Trial, TrialResult, run},
+    odometry_trial::{Trial, TrialResult},
 };
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// `sojourn eval localization`
 #[derive(Debug, Args)]
@@ -32,6 +30,16 @@ pub struct LocalizationArgs {
     /// The rover: a name in config/rovers or a file.
     #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
     pub rover: String,
+    /// Trials at a time.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
+    pub jobs: u64,
+    /// Keeps each trial's result in this folder; a run with the same settings takes up what is there.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Writes each trial as a recording into this folder, seed_N each: `sojourn localize --folder DIR/seed_N`. Trials that were
+    /// kept are not written again.
+    #[arg(long, value_name = "DIR")]
+    pub write: Option<PathBuf>,
     /// Prints JSON: {vo_drift_median, vo_drift_worst, vo_convergence, heading_drift_deg_per_100m, baseline_drift_median,
     /// slip_rms, nees_in_band, vo_ms_median, …, trials: […]}.
     #[arg(long)]
@@ -46,6 +54,7 @@ struct Row {
     vo_alone_drift: f64,
     vo_drift: f64,
     wheels_drift: f64,
+    baseline_drift: f64,
     heading_deg: f64,
     pairs: u64,
     motions: u64,
@@ -80,17 +89,13 @@ struct Outcome {
     /// The same node without cameras.
     wheels_drift_median: f64,
     wheels_drift_worst: f64,
-    /// OpenCV's ORB, stereo and PnP; null where it was not run.
-    baseline_drift_median: Option<f64>,
+    /// OpenCV's ORB, stereo and PnP on the same pairs; where it finds no motion the last one is repeated.
+    baseline_drift_median: f64,
+    baseline_drift_worst: f64,
+    baseline_convergence: f64,
+    baseline_ms_median: f64,
     slip_rms: f64,
     trials: Vec<Row>,
-}
-
-/// Nobody else looks at the pairs.
-struct Alone;
-
-impl PairObserver for Alone {
-    fn pair(&mut self, _: Stamp, _: &StereoPair, _: &Isometry3<f64>) {}
 }
 
 /// The trial of a seed: CFA 5 to 10 %, 0 to 40 % of the way lost, ground flat or tilted by 5 deg, sun 20 to 65 deg high,
@@ -122,20 +127,18 @@ pub fn localization(args: &LocalizationArgs) -> CliResult {
         .parent()
         .context("config/localization.param.yaml stands in no folder")?;
     let settings = Settings::load(config).map_err(anyhow::Error::from)?;
-    let bar = ProgressBar::new((args.seeds as f64 * args.distance) as u64);
-    if let Ok(style) = ProgressStyle::with_template("{elapsed:>4} {bar:40} {pos} of {len} m") {
-        bar.set_style(style);
-    }
-    let mut results = Vec::new();
-    for k in 0..args.seeds {
-        let t = trial(args.seed + k, args.distance);
-        let result = run(&t, &settings, &rover, &body, &mut Alone, &mut |m| {
-            bar.set_position((k as f64 * args.distance + m) as u64);
-        })
-        .map_err(anyhow::Error::from)?;
-        results.push((t, result));
-    }
-    bar.finish_and_clear();
+    let bench = Bench {
+        settings: &settings,
+        rover: &rover,
+        body: &body,
+        jobs: args.jobs as usize,
+        keep: args.keep.clone(),
+        write: args.write.clone(),
+    };
+    let trials: Vec<Trial> = (0..args.seeds)
+        .map(|k| trial(args.seed + k, args.distance))
+        .collect();
+    let results = bench.run(&trials)?;
     let outcome = Outcome::new(args, &rover.name, &results);
     if args.json {
         return say_json(&outcome);
@@ -145,11 +148,12 @@ pub fn localization(args: &LocalizationArgs) -> CliResult {
 }
 
 impl Outcome {
-    fn new(args: &LocalizationArgs, rover: &str, results: &[(Trial, TrialResult)]) -> Self {
+    fn new(args: &LocalizationArgs, rover: &str, results: &[Ended]) -> Self {
         let of = |f: &dyn Fn(&TrialResult) -> f64| -> Vec<f64> {
-            results.iter().map(|(_, r)| f(r)).collect()
+            results.iter().map(|e| f(&e.result)).collect()
         };
-        let sum = |f: &dyn Fn(&TrialResult) -> u64| results.iter().map(|(_, r)| f(r)).sum::<u64>();
+        let sum =
+            |f: &dyn Fn(&TrialResult) -> u64| results.iter().map(|e| f(&e.result)).sum::<u64>();
         let share = |a: u64, b: u64| a as f64 / b.max(1) as f64;
         let visual = of(&|r| r.visual.share);
         let fused = of(&|r| r.fused.share);
@@ -157,12 +161,14 @@ impl Outcome {
         let heading = of(&|r| r.fused.heading_deg.abs() / r.distance_m.max(1.0) * 100.0);
         let ms = results
             .iter()
-            .flat_map(|(_, r)| r.pair_ms.clone())
+            .flat_map(|e| e.result.pair_ms.clone())
             .collect();
         let slips: Vec<f64> = results
             .iter()
-            .flat_map(|(_, r)| r.slip_errors.clone())
+            .flat_map(|e| e.result.slip_errors.clone())
             .collect();
+        let base = |f: &dyn Fn(&Ended) -> f64| -> Vec<f64> { results.iter().map(f).collect() };
+        let baseline = base(&|e| e.baseline.drift.share);
         let seconds = sum(&|r| r.seconds);
         Self {
             rover: rover.to_string(),
@@ -182,9 +188,21 @@ impl Outcome {
             nees_above_band: share(sum(&|r| r.above_band), seconds),
             wheels_drift_worst: worst(&wheels),
             wheels_drift_median: median(wheels),
-            baseline_drift_median: None,
+            baseline_drift_worst: worst(&baseline),
+            baseline_drift_median: median(baseline),
+            baseline_convergence: base(&|e| e.baseline.motions as f64).iter().sum::<f64>()
+                / base(&|e| e.baseline.pairs as f64)
+                    .iter()
+                    .sum::<f64>()
+                    .max(1.0),
+            baseline_ms_median: median(
+                results
+                    .iter()
+                    .flat_map(|e| e.baseline.pair_ms.clone())
+                    .collect(),
+            ),
             slip_rms: (slips.iter().map(|x| x * x).sum::<f64>() / slips.len().max(1) as f64).sqrt(),
-            trials: results.iter().map(|(t, r)| Row::new(*t, r)).collect(),
+            trials: results.iter().map(Row::new).collect(),
         }
     }
 
@@ -206,6 +224,11 @@ impl Outcome {
                 self.vo_alone_drift_worst,
             ),
             (
+                "OpenCV: ORB, stereo, PnP",
+                self.baseline_drift_median,
+                self.baseline_drift_worst,
+            ),
+            (
                 "wheels, gyro, gravity",
                 self.wheels_drift_median,
                 self.wheels_drift_worst,
@@ -219,19 +242,23 @@ impl Outcome {
         }
         say(&format!(
             "\nconvergence {}, wrong {}, heading {:.3} deg per 100 m, slip to {:.1} points RMS,\n\
-             errors in the 95 % band of the covariance {}, {:.0} ms for a pair (processor time)",
+             errors in the 95 % band of the covariance {}, {:.0} ms for a pair (processor time);\n\
+             OpenCV's loop: motions in {} of the pairs, {:.0} ms",
             percent(self.vo_convergence),
             percent(self.vo_wrong),
             self.heading_drift_deg_per_100m,
             100.0 * self.slip_rms,
             percent(self.nees_in_band),
             self.vo_ms_median,
+            percent(self.baseline_convergence),
+            self.baseline_ms_median,
         ));
     }
 }
 
 impl Row {
-    fn new(trial: Trial, r: &TrialResult) -> Self {
+    fn new(ended: &Ended) -> Self {
+        let (trial, r) = (ended.trial, &ended.result);
         let mut failures = BTreeMap::new();
         for f in &r.failures {
             *failures.entry(f.clone()).or_insert(0) += 1;
@@ -243,6 +270,7 @@ impl Row {
             vo_alone_drift: r.visual.share,
             vo_drift: r.fused.share,
             wheels_drift: r.wheels.share,
+            baseline_drift: ended.baseline.drift.share,
             heading_deg: r.fused.heading_deg,
             pairs: r.pairs,
             motions: r.motions,

@@ -90,6 +90,17 @@ impl<'a> Cdr<'a> {
         Ok(n)
     }
 
+    /// A sequence of bytes.
+    pub fn bytes(&mut self) -> Result<&'a [u8], ReportError> {
+        let n = self.u32()? as usize;
+        let bytes = self
+            .bytes
+            .get(self.position..self.position.saturating_add(n))
+            .ok_or(ReportError::Message("ends too early"))?;
+        self.position += n;
+        Ok(bytes)
+    }
+
     /// A string.
     pub fn string(&mut self) -> Result<String, ReportError> {
         let n = self.length()?;

@@ -44,6 +44,16 @@ pub struct MapfixArgs {
     /// An elevation model of another place: with it for a map, every stop must give no fix.
     #[arg(long, value_name = "FILE", requires = "dtm")]
     pub wrong_map: Option<PathBuf>,
+    /// Puts the map's relief this far beside its image, metres east and north: fixes must follow the image and tell the
+    /// offset (`relief_offset_m`).
+    #[arg(
+        long,
+        value_name = "E,N",
+        value_delimiter = ',',
+        num_args = 2,
+        allow_negative_numbers = true
+    )]
+    pub relief_shift: Vec<f64>,
     /// Writes pictures of the first stops, and every stop's numbers, into a folder.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -91,6 +101,12 @@ struct Summary {
     chi2_mean: Option<f64>,
     wrong_fixes: usize,
     seconds_median: f64,
+    /// Where the elevation model would have put the rover, less the fix, metres: medians over the fixes where it is clear.
+    relief_offset_m: Option<[f64; 2]>,
+    /// In how many fixes it is clear.
+    relief_clear: usize,
+    /// Where the map's relief fits its own image, metres: medians over the stops where it is clear.
+    layers_shift_m: Option<[f64; 2]>,
     no_fix: BTreeMap<&'static str, usize>,
 }
 
@@ -113,6 +129,7 @@ pub fn mapfix(args: &MapfixArgs) -> CliResult {
         ProgressStyle::with_template("mapfix {bar:30} {pos}/{len} stops, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
+    let shift = relief_shift(&args.relief_shift)?;
     let mut trials = Vec::new();
     let run = Run {
         args,
@@ -121,7 +138,8 @@ pub fn mapfix(args: &MapfixArgs) -> CliResult {
         bar: &bar,
     };
     if let (Some(dtm), Some(ortho)) = (&args.dtm, &args.ortho) {
-        let land = of_rasters(&places, dtm, ortho, &rover, args.seed)?;
+        let mut land = of_rasters(&places, dtm, ortho, &rover, args.seed)?;
+        land.shift_relief(shift);
         let body = land.folder.site.manifest.body.clone();
         let wrong = args
             .wrong_map
@@ -138,12 +156,25 @@ pub fn mapfix(args: &MapfixArgs) -> CliResult {
                 continue;
             }
             let seed = args.seed.wrapping_mul(1_000_003).wrapping_add(k);
-            let land = synthetic(&places, KINDS[k as usize % KINDS.len()], seed)?;
+            let mut land = synthetic(&places, KINDS[k as usize % KINDS.len()], seed)?;
+            land.shift_relief(shift);
             trials.extend(run.land(&land, first, end, None)?);
         }
     }
     bar.finish_and_clear();
     conclude(args, &trials)
+}
+
+/// What `--relief-shift` says; none without it.
+fn relief_shift(given: &[f64]) -> anyhow::Result<[f64; 2]> {
+    let shift = match given {
+        [east, north] => [*east, *north],
+        _ => [0.0; 2],
+    };
+    for v in shift {
+        sojourn_core::error::in_range("--relief-shift", "metres", v, -50.0, 50.0)?;
+    }
+    Ok(shift)
 }
 
 /// Time that this thread has had a core for, seconds: what a fix costs whoever else works on the machine.
@@ -304,6 +335,16 @@ fn summarise(trials: &[&Trial]) -> Summary {
     for reason in tried.iter().filter_map(|t| t.reason) {
         *no_fix.entry(reason).or_insert(0) += 1;
     }
+    let offsets = |of: fn(&Evidence) -> Option<[f64; 2]>, which: fn(&Trial) -> bool| {
+        let all: Vec<[f64; 2]> = tried
+            .iter()
+            .filter(|t| which(t))
+            .filter_map(|t| of(&t.evidence))
+            .collect();
+        (medians(&all), all.len())
+    };
+    let (relief_offset_m, relief_clear) = offsets(|e| e.relief_offset_m, |t| t.fixed);
+    let (layers_shift_m, _) = offsets(|e| e.layers_shift_m, |_| true);
     let beyond = errors.iter().filter(|e| **e > WRONG_M).count();
     let never = trials.iter().filter(|t| t.what != "fix" && t.fixed).count();
     Summary {
@@ -317,8 +358,21 @@ fn summarise(trials: &[&Trial]) -> Summary {
         chi2_mean: mean(&all(|t| t.chi2)),
         wrong_fixes: beyond + never,
         seconds_median: seconds.get(seconds.len() / 2).copied().unwrap_or(0.0),
+        relief_offset_m,
+        relief_clear,
+        layers_shift_m,
         no_fix,
     }
+}
+
+/// Median of each component; `None` of none.
+fn medians(all: &[[f64; 2]]) -> Option<[f64; 2]> {
+    let median = |k: usize| {
+        let mut v: Vec<f64> = all.iter().map(|p| p[k]).collect();
+        v.sort_by(f64::total_cmp);
+        v.get(v.len() / 2).copied()
+    };
+    Some([median(0)?, median(1)?])
 }
 
 #[derive(Serialize)]
@@ -379,6 +433,13 @@ fn conclude(args: &MapfixArgs, trials: &[Trial]) -> CliResult {
         line(name, s);
     }
     line("all", &report.all);
+    if let Some([east, north]) = report.all.relief_offset_m {
+        say(&format!(
+            "the elevation model would have put the rover {east:.2} m east and {north:.2} m north of the fixes \
+             (median of {})",
+            report.all.relief_clear
+        ));
+    }
     for (what, [n, fixed]) in &report.must_not {
         say(&format!(
             "{what}: {fixed} fixes in {n} trials (none is right)"

@@ -228,34 +228,57 @@ fn headings(middle_rad: f64, reach_deg: f64, step_deg: f64) -> Vec<f64> {
         .collect()
 }
 
+/// Looks at full resolution that a candidate gets before it is left where it is.
+const MOST_LOOKS: usize = 8;
+/// Headings to both sides of a look's middle, and their distance, degrees.
+const LOOK_YAW_DEG: [f64; 2] = [0.75, 0.25];
+/// A top that a look moved by more than this, cells and degrees, is looked at again with the mix that fits there.
+const SETTLED: (f64, f64) = (1.5, 0.4);
+/// Candidates that climb to within this of one another have found the same place, metres.
+const SAME_M: f64 = 1.0;
+
 /// The candidates at full resolution, best first.
 fn refined(pair: &Pair, start: Mix, coarse: &Coarse, params: &MapFixParams) -> Vec<Peak> {
     let candidates: Vec<Candidate> = coarse.best(params.candidates, |l| &l.both);
-    let mut peaks: Vec<Peak> = candidates
-        .iter()
-        .filter_map(|c| {
-            let yaws = headings(
-                c.yaw_rad,
-                params.yaw_step_deg / 2.0,
-                params.yaw_step_deg / 4.0,
-            );
-            let first = pair.look(start, c.shift, &yaws, 6)?;
-            let near = first.shift.map(|v| v.round() as i64);
-            let mix = pair.fitted(near, first.yaw_rad)?;
-            let mut peak = pair.look(mix, near, &headings(first.yaw_rad, 0.75, 0.25), 5)?;
-            // A top at the edge of what was looked at is not the top yet.
-            for _ in 0..2 {
-                if peak.inside && peak.yaw_curvature < 0.0 {
-                    break;
-                }
-                let near = peak.shift.map(|v| v.round() as i64);
-                peak = pair.look(mix, near, &headings(peak.yaw_rad, 0.75, 0.25), 5)?;
-            }
-            Some(peak)
-        })
-        .collect();
+    let mut peaks: Vec<Peak> = Vec::new();
+    for c in &candidates {
+        peaks.extend(climbed(pair, start, c, params, &peaks));
+    }
     peaks.sort_by(|a, b| b.score.total_cmp(&a.score));
     peaks
+}
+
+/// The top of the hill that a candidate stands on: each look begins where the last one ended, with the mix fitted there,
+/// until the top lies inside and stays. `None` when it is one of `known`, or when there is nothing in common.
+fn climbed(
+    pair: &Pair,
+    start: Mix,
+    candidate: &Candidate,
+    params: &MapFixParams,
+    known: &[Peak],
+) -> Option<Peak> {
+    let half_step = 0.5 * params.yaw_step_deg;
+    let around = headings(candidate.yaw_rad, half_step, 0.5 * half_step);
+    let mut peak = pair.look(start, candidate.shift, &around, 6)?;
+    // Nothing is gained by climbing out of the headings that are searched.
+    let limit_rad = (params.search_yaw_deg + params.yaw_step_deg).to_radians();
+    for _ in 0..MOST_LOOKS {
+        let near = peak.shift.map(|v| v.round() as i64);
+        let yaw_rad = peak.yaw_rad;
+        let mix = pair.fitted(near, yaw_rad)?;
+        let [reach_deg, step_deg] = LOOK_YAW_DEG;
+        peak = pair.look(mix, near, &headings(yaw_rad, reach_deg, step_deg), 5)?;
+        if known.iter().any(|k| k.settled() && k.same_as(&peak)) {
+            return None;
+        }
+        let moved = (peak.shift[0] - near[0] as f64).hypot(peak.shift[1] - near[1] as f64);
+        let turned = (peak.yaw_rad - yaw_rad).abs().to_degrees();
+        let stays = moved <= SETTLED.0 && turned <= SETTLED.1;
+        if (peak.settled() && stays) || peak.yaw_rad.abs() > limit_rad {
+            break;
+        }
+    }
+    Some(peak)
 }
 
 /// Covariance of a peak whose score scatters by `sigma` elsewhere, metres and radians. Where the scatter is as smooth as

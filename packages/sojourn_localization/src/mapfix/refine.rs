@@ -1,7 +1,7 @@
 //! A candidate at full resolution: heading, fractions of a cell, and how sharp the peak is.
 
 use super::{
-    SCALES,
+    CELL_M, SAME_M, SCALES,
     census::{self, Centre},
     relight::{LocalView, Mix},
     search::{add_scores, codes_of},
@@ -51,6 +51,19 @@ pub(super) struct Peak {
     pub inside: bool,
     /// Share of the places that agree more than they contradict.
     pub inliers: f64,
+}
+
+impl Peak {
+    /// Whether the top lies inside what was looked at, in place and heading.
+    pub fn settled(&self) -> bool {
+        self.inside && self.yaw_curvature < 0.0
+    }
+
+    /// Whether another top is the same place.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let [x, y] = [0, 1].map(|k: usize| self.shift[k] - other.shift[k]);
+        x.hypot(y) * CELL_M <= SAME_M
+    }
 }
 
 impl Pair<'_> {
@@ -205,11 +218,21 @@ fn parabola(sheets: &[Sheet], tops: &[(usize, f32)], layer: usize) -> (f64, f64)
         return (yaw, 0.0);
     }
     let step = sheets[layer + 1].yaw_rad - yaw;
-    let [a, b, c] = [tops[layer - 1].1, tops[layer].1, tops[layer + 1].1].map(f64::from);
-    let second = a - 2.0 * b + c;
+    let score = |k: usize| f64::from(tops[k].1);
+    let [a, b, c] = [score(layer - 1), score(layer), score(layer + 1)];
+    let (slope, second) = if layer >= 2 && layer + 2 < sheets.len() {
+        // Least squares over five headings: a broad top is rough on its last tenths.
+        let (far_a, far_c) = (score(layer - 2), score(layer + 2));
+        (
+            (2.0 * (far_c - far_a) + c - a) / 10.0,
+            (2.0 * (far_a + far_c) - a - 2.0 * b - c) / 7.0,
+        )
+    } else {
+        (0.5 * (c - a), a - 2.0 * b + c)
+    };
     if second >= 0.0 {
         return (yaw, 0.0);
     }
-    let offset = (0.5 * (a - c) / second).clamp(-0.5, 0.5);
+    let offset = (-slope / second).clamp(-1.0, 1.0);
     (yaw + offset * step, second / (step * step))
 }

@@ -122,9 +122,16 @@ fn reason(outcome: &Outcome) -> Option<Reason> {
     outcome.fix.as_ref().err().map(|n| n.reason)
 }
 
+/// Few, for each takes half a second; `PROPTEST_CASES` asks for more.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(6)
+}
+
 proptest! {
-    // The same six places every time: about one place in sixty is refused as "not sharp" in heading though its peak is clear.
-    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
 
     #[test]
     fn shift_and_heading_are_found_to_a_fraction_of_a_cell(
@@ -137,7 +144,10 @@ proptest! {
         let outcome = fix(&ortho, &z, &patch, &prior(40.0, 40.0), &params());
         let fix = outcome.fix.map_err(|n| TestCaseError::fail(format!("{n:?}")))?;
         prop_assert!((fix.x_m - at[0]).hypot(fix.y_m - at[1]) < 0.12, "{fix:?} {at:?}");
-        prop_assert!((fix.yaw_correction_rad.to_degrees() - yaw_deg).abs() < 0.3, "{fix:?} {yaw_deg}");
+        // On some ground the score hardly changes with the heading, and the covariance says so.
+        let off_rad = (fix.yaw_correction_rad - yaw_deg.to_radians()).abs();
+        let sigma_rad = fix.covariance[(2, 2)].sqrt();
+        prop_assert!(off_rad < 0.006 || off_rad < 2.0 * sigma_rad && off_rad < 0.02, "{fix:?} {yaw_deg}");
         prop_assert!(fix.covariance.cholesky().is_some());
     }
 }
@@ -299,4 +309,28 @@ fn parameters_out_of_range_are_named() {
     );
     assert!(PatchBuilder::new(f64::NAN).is_err());
     assert!(LocalPatch::from_cells(41, vec![], vec![]).is_err());
+}
+
+#[test]
+fn a_candidate_that_starts_far_off_in_heading_climbs_to_the_top() {
+    // The best score is reached from a neighbouring candidate here, more than two degrees away.
+    let ground = Ground(9701);
+    let (ortho, z) = map(ground);
+    let at = [46.973, 44.296];
+    let fix = fix(
+        &ortho,
+        &z,
+        &view(ground, at, 0.0),
+        &prior(40.0, 40.0),
+        &params(),
+    );
+    let fix = fix.fix.unwrap();
+    assert!(
+        (fix.x_m - at[0]).hypot(fix.y_m - at[1]) < 0.12,
+        "{fix:?} {at:?}"
+    );
+    assert!(
+        fix.yaw_correction_rad.abs().to_degrees() < 0.3,
+        "{fix:?} {at:?}"
+    );
 }

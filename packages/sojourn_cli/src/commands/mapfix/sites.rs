@@ -179,6 +179,19 @@ pub struct Stop {
 }
 
 impl Land {
+    /// Puts the map's elevation model beside its image by so many metres east and north; the ground stays.
+    pub fn shift_relief(&mut self, by_m: [f64; 2]) {
+        if by_m == [0.0; 2] {
+            return;
+        }
+        let elevation = &self.elevation;
+        self.elevation = elevation.like(|c, r| {
+            let [x, y] = elevation.centre_m(c, r);
+            let z = elevation.sample(x - by_m[0], y - by_m[1]);
+            z.unwrap_or(f64::NAN) as f32
+        });
+    }
+
     /// Draws a place and looks around. The same seed gives the same stop.
     ///
     /// # Errors

@@ -120,6 +120,8 @@ topics! {
         "Slip that visual odometry has seen: x the share of the wheels' way that the ground took back, y its standard deviation, z that way in metres; one per measurement.";
     INITIAL_POSE = "initialpose", "geometry_msgs/msg/PoseWithCovarianceStamped", Event, "map", [], ["localization"],
         "Somebody knows where the rover is (RViz and Nav2 publish it): map to odom moves so that it stands there; the height stays.";
+    MAP_POSE = "map_pose", "geometry_msgs/msg/PoseWithCovarianceStamped", Event, "map", [], ["localization"],
+        "Somebody has found the rover on the map: where it stood at the stamp, with covariance of x, y and yaw; may come late. What the estimate can believe moves map to odom; the height stays.";
     TERRAIN_GRID = "terrain_grid", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],
         ["autonav"], "Local terrain: layers elevation, variance, count, age, hazard, hazard_confidence; 10 cm cells; one per image event.";
     TERRAIN_LAYERS = "terrain_layers", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],

@@ -22,6 +22,11 @@ pub struct Params {
     pub initial_yaw_rad: f64,
     /// Standard deviation of that heading, radians.
     pub initial_yaw_sigma_rad: f64,
+    /// Standard deviation of the place at the start, and of one that `initialpose` gives, metres.
+    pub initial_position_sigma_m: f64,
+    /// A pose in `map` whose squared Mahalanobis distance (three degrees of freedom) from the estimate lies beyond this is
+    /// refused.
+    pub map_pose_gate: f64,
     /// IMU samples at rest that make the first level.
     pub init_samples: usize,
     /// Time in which gravity corrects the gyro's level, seconds.
@@ -84,6 +89,13 @@ impl Config {
             ("initial_z_m", p.initial_z_m, -1e5, 1e5),
             ("initial_yaw_rad", p.initial_yaw_rad, -7.0, 7.0),
             ("initial_yaw_sigma_rad", p.initial_yaw_sigma_rad, 0.0, 3.2),
+            (
+                "initial_position_sigma_m",
+                p.initial_position_sigma_m,
+                0.0,
+                1e4,
+            ),
+            ("map_pose_gate", p.map_pose_gate, 1.0, 1e6),
             ("init_samples", p.init_samples as f64, 1.0, 10_000.0),
             ("level_time_constant_s", p.level_time_constant_s, 0.01, 1e4),
             ("accel_gate_share", p.accel_gate_share, 0.001, 1.0),

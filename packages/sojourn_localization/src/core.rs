@@ -4,17 +4,18 @@ mod health;
 
 use crate::{
     attitude::{Attitude, Levelling},
-    config::Config,
+    config::{Config, Params},
     dead_reckoning::{DeadReckoning, Way},
+    map_frame::{MapFrame, MapPose, NotTaken, Passed},
     messages::{Counts, Estimate, ImuSample, Input, Output, Refusal, WheelSample},
     pairs::PairMaker,
     visual::{Reckoned, Sighting, Visual},
     vo::{Seen, StereoPair},
 };
-use nalgebra::{Isometry3, UnitQuaternion, Vector3};
+use nalgebra::{Isometry3, Matrix3, UnitQuaternion, Vector3};
 use sojourn_core::{
     Stamp,
-    frames::{Map, Odom, Pose2, Transform},
+    frames::{BaseLink, Odom, Pose2, Transform},
     kinematics::{Velocity, velocity_from},
     rover::Rover,
 };
@@ -64,7 +65,7 @@ pub struct Localization {
     counts: Counts,
     maker: PairMaker,
     visual: Visual,
-    map_from_odom: Transform<Map, Odom>,
+    map: MapFrame,
 }
 
 impl Localization {
@@ -75,11 +76,9 @@ impl Localization {
         Self {
             maker: PairMaker::default(),
             visual: Visual::new(p.visual, p.visual_odometry.clone()),
-            map_from_odom: Transform::from_xyz_rpy(
+            map: MapFrame::new(
                 [p.initial_x_m, p.initial_y_m, p.initial_z_m],
-                0.0,
-                0.0,
-                0.0,
+                start_covariance(p),
             ),
             config,
             rover: rover.clone(),
@@ -122,6 +121,7 @@ impl Localization {
                 None => Ok(()),
             },
             Input::InitialPose(pose) => self.on_initial_pose(pose),
+            Input::MapPose(stamp, pose) => self.on_map_pose(now, stamp, &pose),
             Input::Tick => return self.on_tick(now),
         };
         if let Err(why) = result {
@@ -359,16 +359,41 @@ impl Localization {
         {
             return Err(Refusal::NotFinite);
         }
-        let here = self
-            .estimate()
-            .map_or_else(Pose2::default, |e| e.odom_from_base_link.planar());
-        let turn_rad = pose.yaw_rad - here.yaw_rad;
-        let (s, c) = turn_rad.sin_cos();
-        let z_m = self.map_from_odom.iso.translation.z;
-        let x_m = pose.x_m - (c * here.x_m - s * here.y_m);
-        let y_m = pose.y_m - (s * here.x_m + c * here.y_m);
-        self.map_from_odom = Transform::from_xyz_rpy([x_m, y_m, z_m], 0.0, 0.0, turn_rad);
+        let covariance = start_covariance(&self.config.params);
+        self.map.stand(pose, self.passed(), covariance);
         Ok(())
+    }
+
+    /// `map → odom` moves by what was wrong at the pose's stamp.
+    fn on_map_pose(&mut self, now: Stamp, stamp: Stamp, pose: &MapPose) -> Result<(), Refusal> {
+        self.check_stamp(now, stamp, None)?;
+        if let Some(passed) = self.passed() {
+            self.map.pass(passed);
+        }
+        let taken = self.map.take(stamp, pose, self.config.params.map_pose_gate);
+        match taken {
+            Ok(_) => self.counts.map_poses += 1,
+            Err(NotTaken::NotFinite) => return Err(Refusal::NotFinite),
+            Err(NotTaken::TooOld) => return Err(Refusal::TooOld),
+            Err(NotTaken::Disagrees { .. }) => return Err(Refusal::Disagrees),
+        }
+        Ok(())
+    }
+
+    /// What the odometry believes now.
+    fn passed(&self) -> Option<Passed> {
+        let state = self.state.as_ref()?;
+        let pose = Transform::<Odom, BaseLink>::new(Isometry3::from_parts(
+            state.reckoning.position_m().into(),
+            state.attitude.odom_from_base(),
+        ));
+        let covariance = state.reckoning.pose_covariance(0.0);
+        let of = [0, 1, 5];
+        Some(Passed {
+            stamp: self.imu_at?.max(self.wheels_at?.0),
+            pose: pose.planar(),
+            covariance: Matrix3::from_fn(|i, j| covariance[of[i] * 6 + of[j]]),
+        })
     }
 
     /// Looks at the pairs whose stamp the wheels have reached.
@@ -424,8 +449,12 @@ impl Localization {
 
     fn on_tick(&mut self, now: Stamp) -> Output {
         self.first_tick.get_or_insert(now);
+        let sightings = self.look();
+        if let Some(passed) = self.passed() {
+            self.map.pass(passed);
+        }
         let out = Output {
-            sightings: self.look(),
+            sightings,
             estimate: self.estimate(),
             health: Some(self.health(now)),
         };
@@ -449,7 +478,21 @@ impl Localization {
             velocity_mps: state.velocity_mps,
             velocity_sigma_mps: state.velocity_sigma_mps,
             rate_radps: state.rate_radps,
-            map_from_odom: self.map_from_odom,
+            map_from_odom: self.map.transform(),
+            map_sigma_m: self.map_sigma_m(),
         })
     }
+
+    fn map_sigma_m(&self) -> f64 {
+        let Some(now) = self.passed() else { return 0.0 };
+        let covariance = self.map.covariance_at(&now);
+        let place = covariance.fixed_view::<2, 2>(0, 0).into_owned();
+        place.symmetric_eigenvalues().max().max(0.0).sqrt()
+    }
+}
+
+/// How well the start in `map` is known: x, y (metres) and yaw (radians).
+fn start_covariance(p: &Params) -> Matrix3<f64> {
+    let xy = p.initial_position_sigma_m.powi(2);
+    Matrix3::from_diagonal(&Vector3::new(xy, xy, p.initial_yaw_sigma_rad.powi(2)))
 }

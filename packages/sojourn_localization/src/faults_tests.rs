@@ -1,10 +1,11 @@
 //! The core with stereo pairs, and with pairs that go wrong: a drive over drawn ground whose slip only the pairs show.
 
 use crate::{
-    Config, ImuSample, Input, Localization, Output, Params, WheelSample,
+    Config, ImuSample, Input, Localization, Output, Params, Refusal, WheelSample,
+    map_frame::MapPose,
     vo::{GrayImage, Seen, tests::Ground},
 };
-use nalgebra::Vector3;
+use nalgebra::{Matrix3, Vector3};
 use sojourn_core::{
     Stamp,
     body::Body,
@@ -474,6 +475,8 @@ fn not_a_number_is_refused_in_every_input() {
         Input::Wheels(now, rim(0.0, 0.0, nan)),
         Input::Pair(now, pair),
         Input::InitialPose(Pose2::new(nan, 0.0, 0.0)),
+        Input::MapPose(now, in_map([nan, 0.0], 0.1)),
+        Input::MapPose(now, in_map([0.0, 0.0], nan)),
         Input::InitialPose(Pose2::new(0.0, 0.0, nan)),
     ];
     let count = inputs.len() as u64;
@@ -537,4 +540,51 @@ fn images_of_another_size_are_no_measurement() {
         matches!(told.sightings[0].seen, Seen::Failed { .. }),
         "{told:?}"
     );
+}
+
+/// A pose in `map` that heads east, with its standard deviation in metres and tenths of a radian.
+fn in_map([x_m, y_m]: [f64; 2], sigma: f64) -> MapPose {
+    let var = sigma * sigma;
+    MapPose {
+        pose: Pose2::new(x_m, y_m, 0.0),
+        covariance: Matrix3::from_diagonal(&Vector3::new(var, var, 0.01 * var)),
+    }
+}
+
+#[test]
+fn a_late_pose_in_map_moves_map_and_not_odom() {
+    // The truth: started at (100, 50), heading east.
+    let mut d = Drive::with(|p| (p.initial_x_m, p.initial_y_m) = (100.8, 50.4));
+    d.rest();
+    d.pair(Fate::Fine);
+    d.tick();
+    d.leg(Fate::Fine);
+    let (then, then_m) = (Stamp::from_secs(d.t_s), d.way_m);
+    d.leg(Fate::Fine);
+    let before = d.node.estimate().unwrap();
+    let now = Stamp::from_secs(d.t_s);
+    let said = in_map([100.0 + then_m, 50.0], 0.1);
+    d.node.step(now, Input::MapPose(then, said));
+    let after = d.node.estimate().unwrap();
+    assert_eq!(after.odom_from_base_link, before.odom_from_base_link);
+    let pose = (after.map_from_odom * after.odom_from_base_link).planar();
+    let off_m = (pose.x_m - 100.0 - d.way_m).hypot(pose.y_m - 50.0);
+    assert!(off_m < 0.05, "{off_m} m");
+    assert!(before.map_sigma_m > 0.9 && after.map_sigma_m < 0.2);
+    // Far off, and older than the one that was taken.
+    d.leg(Fate::Fine);
+    let now = Stamp::from_secs(d.t_s);
+    d.node.step(
+        now,
+        Input::MapPose(now, in_map([130.0 + d.way_m, 50.0], 0.1)),
+    );
+    let early = Stamp::from_secs(then.as_secs() - 1.0);
+    d.node.step(now, Input::MapPose(early, said));
+    let kept = d.node.estimate().unwrap();
+    assert_eq!(kept.map_from_odom, after.map_from_odom);
+    let counts = d.node.counts();
+    assert_eq!(counts.map_poses, 1);
+    for why in [Refusal::Disagrees, Refusal::TooOld] {
+        assert_eq!(counts.refused.get(&why), Some(&1), "{why:?}");
+    }
 }

@@ -3,12 +3,13 @@
 //! [`Localization`] is the whole node without ROS: it is told the time and an input and gives an estimate at each tick.
 //! [`attitude`] is the filter of roll, pitch and gyro bias, [`dead_reckoning`] the position and its covariance,
 //! [`config`] the parameter file. [`pairs`] makes stereo pairs of their parts, [`vo`] sees the motion in them, [`visual`]
-//! brings it into the estimate. [`mapfix`] finds the rover on the orbital map.
+//! brings it into the estimate. [`map_frame`] says where `odom` lies in `map`; [`mapfix`] finds the rover on the orbital map.
 
 pub mod attitude;
 pub mod config;
 mod core;
 pub mod dead_reckoning;
+pub mod map_frame;
 pub mod mapfix;
 mod messages;
 pub mod pairs;

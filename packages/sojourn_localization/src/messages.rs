@@ -1,6 +1,6 @@
 //! What the node is told and what it says.
 
-use crate::{pairs::Part, visual::Sighting, vo::StereoPair};
+use crate::{map_frame::MapPose, pairs::Part, visual::Sighting, vo::StereoPair};
 use nalgebra::Vector3;
 use sojourn_core::{
     Stamp,
@@ -41,6 +41,8 @@ pub enum Input {
     Part(Part),
     /// Somebody knows where the rover is: where it stands in `map` now.
     InitialPose(Pose2),
+    /// Somebody has found the rover on the map: where it stood in `map` at a stamp.
+    MapPose(Stamp, MapPose),
     /// Time for an estimate.
     Tick,
 }
@@ -56,6 +58,8 @@ pub enum Refusal {
     Future,
     /// The stamp lies so far back that what was believed then is forgotten.
     TooOld,
+    /// A pose in `map` that lies too far from where the rover is believed to be.
+    Disagrees,
 }
 
 impl Refusal {
@@ -67,6 +71,9 @@ impl Refusal {
             Self::OutOfOrder => "a stamp that is not newer than the last",
             Self::Future => "a stamp in the future",
             Self::TooOld => "a stamp too far back",
+            Self::Disagrees => {
+                "a pose in map that lies too far from where the rover is believed to be"
+            }
         }
     }
 }
@@ -88,6 +95,8 @@ pub struct Counts {
     pub motions: u64,
     /// Motions that the filter refused.
     pub outliers: u64,
+    /// Poses in `map` that were taken.
+    pub map_poses: u64,
 }
 
 /// Where the rover is believed to be.
@@ -107,6 +116,8 @@ pub struct Estimate {
     pub rate_radps: Vector3<f64>,
     /// Where `odom` lies in `map`.
     pub map_from_odom: Transform<Map, Odom>,
+    /// Greatest standard deviation of the rover's place in `map`, metres.
+    pub map_sigma_m: f64,
 }
 
 /// What the node says. Both only at a tick.

@@ -85,10 +85,7 @@ impl Bag {
     }
 
     /// Every message that localization hears, in the order of the file.
-    fn messages(
-        &self,
-        each: &mut Hears<'_>,
-    ) -> anyhow::Result<()> {
+    fn messages(&self, each: &mut Hears<'_>) -> anyhow::Result<()> {
         let stream = mcap::MessageStream::new(&self.bytes)
             .map_err(|e| self.broken(format!("not a whole MCAP recording: {e}")))?;
         for message in stream {

@@ -1,6 +1,7 @@
 //! Node `localization`: IMU and wheel states in, odometry, `map_from_odom` and tf out. Shell of
 //! [`sojourn_localization::Localization`].
 
+use nalgebra::Matrix3;
 use r2r::geometry_msgs::msg::{
     PoseStamped, PoseWithCovarianceStamped, TransformStamped, Vector3, Vector3Stamped,
 };
@@ -13,6 +14,7 @@ use sojourn_core::frames::{BaseLink, Map, Transform};
 use sojourn_core::kinematics::WheelMotion;
 use sojourn_core::rover::{Rover, Steering};
 use sojourn_core::topics;
+use sojourn_localization::map_frame::MapPose;
 use sojourn_localization::pairs::Part;
 use sojourn_localization::visual::{Sighting, Slip};
 use sojourn_localization::vo::{GrayImage, Seen, StereoCamera};
@@ -61,6 +63,21 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         let planar = Transform::<Map, BaseLink>::new(pose).planar();
         Ok(Some(Input::InitialPose(planar)))
     })?;
+    kit.subscribe(&topics::MAP_POSE, |m: PoseWithCovarianceStamped| {
+        let of = [0, 1, 5];
+        let c = &m.pose.covariance;
+        let covariance = Matrix3::from_fn(|i, j| {
+            let at = c.get(of[i] * 6 + of[j]);
+            at.copied().unwrap_or(f64::NAN)
+        });
+        let pose = PoseStamped {
+            header: m.header,
+            pose: m.pose.pose,
+        };
+        let (stamp, pose) = msgs::pose_stamped(&pose, topics::MAP_POSE.frame)?;
+        let pose = Transform::<Map, BaseLink>::new(pose).planar();
+        Ok(Some(Input::MapPose(stamp, MapPose { pose, covariance })))
+    })?;
     if visual {
         see(&mut kit)?;
     }
@@ -104,6 +121,8 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                     node.diagnostic("gyro_bias_yaw_radps", format!("{:.3e}", bias.z));
                     let sigma_m = estimate.pose_covariance[0].max(estimate.pose_covariance[7]);
                     node.diagnostic("position_sigma_m", format!("{:.3}", sigma_m.sqrt()));
+                    node.diagnostic("map_sigma_m", format!("{:.3}", estimate.map_sigma_m));
+                    node.diagnostic("map_poses", core.counts().map_poses);
                 }
                 let counts = core.counts();
                 node.diagnostic("refused", counts.refused.values().sum::<u64>());

@@ -17,6 +17,8 @@ pub enum QosClass {
     Clock,
     /// Reliable, transient local, keep the last hundred: `/tf_static`.
     TfStatic,
+    /// Best effort, keep the last ten: what other people's sensor drivers send, reliable or not; not part of lockstep.
+    Driver,
 }
 
 impl QosClass {
@@ -29,6 +31,7 @@ impl QosClass {
             Self::Event => "reliable, volatile, keep last 100",
             Self::Latched => "reliable, transient local, keep last 1",
             Self::TfStatic => "reliable, transient local, keep last 100",
+            Self::Driver => "best effort, volatile, keep last 10",
         }
     }
 }

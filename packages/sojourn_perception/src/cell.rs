@@ -51,6 +51,7 @@ pub(crate) struct Fusing<'a> {
 
 impl Cell {
     /// Variance of the mean after driving to `travel_m`, m².
+    #[inline]
     pub fn drifted_m2(&self, travel_m: f64, drift: &DriftParams) -> f64 {
         self.variance_m2 + (drift.height_per_m * (travel_m - self.travel_m)).powi(2)
     }
@@ -77,6 +78,7 @@ impl Cell {
 
     /// Takes in what an image saw. A view that contradicts what was known beyond all errors replaces it: something moved,
     /// or it was wrong. So the edge of a rock counts as the newest view shows it. A stray pixel only counts little.
+    #[inline]
     pub fn update(&mut self, o: &Observation, seen: Stamp, travel_m: f64, fusing: &Fusing<'_>) {
         let drift = fusing.drift;
         let floor_m2 = drift.floor_m * drift.floor_m;
@@ -111,6 +113,7 @@ impl Cell {
     }
 
     /// Standard deviation of a point of the cell's ground, metres.
+    #[inline]
     pub fn sigma_m(&self, travel_m: f64, drift: &DriftParams) -> f64 {
         (self.drifted_m2(travel_m, drift) + self.spread_m2).sqrt()
     }

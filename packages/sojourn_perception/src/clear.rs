@@ -5,12 +5,7 @@
 //! depth found there has to lie well beyond it; in the middle of the cell and in its four corners alike, so that a rock
 //! that fills part of a cell stays. Pixels without depth prove nothing.
 
-use crate::{
-    cell::{Cell, UNKNOWN},
-    config::Config,
-    core::DepthImage,
-    map::RollingMap,
-};
+use crate::{cell::UNKNOWN, config::Config, core::DepthImage, map::RollingMap};
 use nalgebra::{Isometry3, Vector3};
 use sojourn_core::{Stamp, camera::Pinhole};
 
@@ -27,15 +22,15 @@ const PLACES: [[f64; 2]; 5] = [
 pub(crate) struct Rays<'a> {
     pub image: &'a DepthImage,
     pub camera: &'a Pinhole,
-    pub camera_from_odom: Isometry3<f64>,
+    pub odom_from_camera: Isometry3<f64>,
     /// Standard deviation of depth per square metre of depth, 1/m.
     pub noise_per_m: f64,
 }
 
 impl Rays<'_> {
-    /// Whether the ray through a point of `odom` is known to end more than `beyond_m` behind it.
-    fn passes(&self, point: Vector3<f64>, beyond_m: f64, sigmas: f64) -> bool {
-        let at = self.camera_from_odom.transform_point(&point.into()).coords;
+    /// Whether the ray through a point of the camera's frame is known to end more than `beyond_m` behind it.
+    #[inline]
+    fn passes(&self, at: Vector3<f64>, beyond_m: f64, sigmas: f64) -> bool {
         let Some([u, v]) = self.camera.project(at) else {
             return false;
         };
@@ -67,17 +62,28 @@ impl RollingMap {
         let (n, res_m, [ox, oy]) = (self.side(), self.resolution_m(), self.origin_m());
         let p = &config.params.clearing;
         let drift = &config.params.drift;
-        let eye = rays.camera_from_odom.inverse().translation.vector;
+        let eye = rays.odom_from_camera.translation.vector;
+        let odom_from_camera = rays.odom_from_camera.rotation.to_rotation_matrix();
+        let camera_from_odom = odom_from_camera.matrix().transpose();
         let reach2_m2 = (1.5 * config.range_max_m).powi(2);
         // The middle of the image, seen from above; what lies behind the camera needs no projection.
-        let ahead = rays.camera_from_odom.rotation.inverse() * Vector3::z();
+        let ahead = odom_from_camera.matrix().column(2).into_owned();
+        let first_col = self.index(0, 0) % n.max(1);
+        let wrap = n - first_col;
         let mut cleared = 0;
         for row in 0..n {
             let y = oy + (row as f64 + 0.5) * res_m;
+            let first = self.index(0, row) - first_col;
             for col in 0..n {
                 let x = ox + (col as f64 + 0.5) * res_m;
-                let i = self.index(col, row);
-                let Some(cell) = self.cell_at(i) else {
+                // The ring buffer's column, without a division for every cell.
+                let i = first
+                    + if col < wrap {
+                        first_col + col
+                    } else {
+                        col - wrap
+                    };
+                let Some(cell) = self.cells.get(i).filter(|c| !c.height_m.is_nan()) else {
                     continue;
                 };
                 let (dx, dy) = (x - eye.x, y - eye.y);
@@ -88,26 +94,15 @@ impl RollingMap {
                 let below_m = p.sigmas * cell.sigma_m(travel_m, drift) + p.below_m;
                 let through = PLACES.iter().all(|[px, py]| {
                     let z = cell.height_m - below_m;
-                    let point = Vector3::new(x + px * res_m, y + py * res_m, z);
-                    rays.passes(point, p.beyond_cells * res_m, p.sigmas)
+                    let off = Vector3::new(dx + px * res_m, dy + py * res_m, z - eye.z);
+                    rays.passes(camera_from_odom * off, p.beyond_cells * res_m, p.sigmas)
                 });
-                if through {
-                    self.set_at(i, UNKNOWN);
+                if through && let Some(cell) = self.cells.get_mut(i) {
+                    *cell = UNKNOWN;
                     cleared += 1;
                 }
             }
         }
         cleared
-    }
-
-    /// A cell that is known.
-    fn cell_at(&self, i: usize) -> Option<Cell> {
-        self.cells.get(i).copied().filter(|c| !c.height_m.is_nan())
-    }
-
-    fn set_at(&mut self, i: usize, cell: Cell) {
-        if let Some(to) = self.cells.get_mut(i) {
-            *to = cell;
-        }
     }
 }

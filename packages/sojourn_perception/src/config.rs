@@ -1,6 +1,9 @@
 //! Parameters of the node, as `config/perception.param.yaml` gives them, and their checked form.
 
-use crate::stereo::StereoParams;
+use crate::{
+    sensors::{MAX_SENSORS, SensorParams},
+    stereo::StereoParams,
+};
 use serde::Deserialize;
 use sojourn_core::{CoreError, error::in_range, rover::Rover};
 use std::collections::BTreeMap;
@@ -28,6 +31,8 @@ pub enum Source {
     Depth,
     /// A rectified stereo pair that this node matches.
     Stereo,
+    /// No navigation camera: the further sensors alone see the ground.
+    None,
 }
 
 /// What counts as a rock.
@@ -86,6 +91,9 @@ pub struct Params {
     pub rover_file: String,
     /// Where depth comes from.
     pub source: Source,
+    /// Further depth sensors by name; none where the key is missing.
+    #[serde(default)]
+    pub sensors: BTreeMap<String, SensorParams>,
     /// Grid by name of the rover; `default` for any other.
     pub grids: BTreeMap<String, GridParams>,
     /// Every how many-th pixel is used, along rows and columns.
@@ -226,6 +234,13 @@ impl Config {
             ("rocks.slender", p.rocks.slender, 0.5, 100.0),
         ] {
             in_range(what, name, value, lo, hi)?;
+        }
+        if p.sensors.len() > MAX_SENSORS || (p.source == Source::None && p.sensors.is_empty()) {
+            let expected = format!("at most {MAX_SENSORS}, and one or more with source: none");
+            return Err(CoreError::value(what, "sensors", p.sensors.len(), expected));
+        }
+        for (name, sensor) in &p.sensors {
+            sensor.check(what, name)?;
         }
         p.stereo.check(what)?;
         Ok(Self {

@@ -1,9 +1,10 @@
 //! The decision of each tick: which images can be used now, and what is said of it.
 
 use crate::{
-    config::Config,
+    config::{Config, Source},
     map::{Footprint, TerrainGrid},
     pairing::{CameraPoses, Lookup, OdometryBuffer, RoverPose},
+    sensors::{Sensed, Sensor, SensorStatus},
     stereo::PairFault,
     update::Updater,
 };
@@ -11,7 +12,7 @@ use sojourn_core::{
     Stamp,
     camera::Pinhole,
     frames::{BaseLink, NavcamOptical, Odom, Transform},
-    health::{Health, NodeState},
+    health::{Health, HealthLevel, NodeState},
     rover::{Navcam, Rover},
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -51,6 +52,16 @@ pub enum DepthNoise {
         sigma_px: Vec<f32>,
         /// How many neighbouring pixels share one error.
         together: f64,
+        /// Distance between the two eyes, metres.
+        baseline_m: f64,
+    },
+    /// As a further sensor's parameters say, every pixel on its own: `sigma_m` at any depth, and `per_m2` times its
+    /// square, metres and 1/m.
+    Sensor {
+        /// Standard deviation at any depth, metres.
+        sigma_m: f64,
+        /// What is added per square metre of depth, 1/m.
+        per_m2: f64,
     },
 }
 
@@ -67,6 +78,10 @@ pub enum Input {
     Depth(DepthImage),
     /// A stereo pair that gave none.
     NoDepth(PairFault),
+    /// What a further sensor saw; its place among the parameter `sensors`, from 0 in the order of their names.
+    Sensed(usize, Sensed),
+    /// A message of a further sensor that gave nothing, and why.
+    NotSensed(usize, String),
     /// Time for a decision.
     Tick,
 }
@@ -166,6 +181,9 @@ pub struct Perception {
     last_refusal: Option<Refusal>,
     first_tick: Option<Stamp>,
     newest_image: Option<Stamp>,
+    sensors: Vec<Sensor>,
+    // Newest of all that is in the grid.
+    newest_entry: Option<Stamp>,
 }
 
 impl Perception {
@@ -186,6 +204,13 @@ impl Perception {
             last_refusal: None,
             first_tick: None,
             newest_image: None,
+            sensors: config
+                .params
+                .sensors
+                .iter()
+                .map(|(name, p)| Sensor::new(name, p))
+                .collect(),
+            newest_entry: None,
             config,
         }
     }
@@ -194,6 +219,11 @@ impl Perception {
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// What became of each further sensor's images, with its name, in the order of names.
+    pub fn sensors(&self) -> impl Iterator<Item = (&str, &SensorStatus)> {
+        self.sensors.iter().map(|s| (s.name.as_str(), &s.status))
     }
 
     /// Takes one input at ROS time `now`.
@@ -210,6 +240,12 @@ impl Perception {
             Input::CameraInfo(camera) => self.on_camera_info(camera),
             Input::Depth(image) => self.on_depth(now, image),
             Input::NoDepth(fault) => self.refuse(Refusal::Pair(fault)),
+            Input::Sensed(k, sensed) => self.on_sensed(now, k, sensed),
+            Input::NotSensed(k, why) => {
+                if let Some(sensor) = self.sensors.get_mut(k) {
+                    sensor.refuse(why);
+                }
+            }
             Input::Tick => return self.on_tick(now),
         }
         Output::default()
@@ -268,8 +304,19 @@ impl Perception {
     }
 
     fn on_depth(&mut self, now: Stamp, image: DepthImage) {
-        let pixels = image.width.checked_mul(image.height);
-        let wrong = match pixels {
+        if let Some(why) = self.image_fault(now, &image) {
+            return self.refuse(why);
+        }
+        if self.pending.len() >= MAX_PENDING {
+            self.pending.pop_front();
+            self.refuse(Refusal::QueueFull);
+        }
+        self.pending.push_back(image);
+    }
+
+    /// What is wrong with an image before anything is done with it.
+    fn image_fault(&self, now: Stamp, image: &DepthImage) -> Option<Refusal> {
+        match image.width.checked_mul(image.height) {
             Some(0) => Some(Refusal::Empty),
             Some(n) if n > MAX_PIXELS => Some(Refusal::TooLarge),
             Some(n) if n != image.depth_m.len() => Some(Refusal::Size),
@@ -279,15 +326,7 @@ impl Perception {
             None => Some(Refusal::TooLarge),
             _ if image.stamp.since(now) > self.config.params.future_s => Some(Refusal::Future),
             _ => None,
-        };
-        if let Some(why) = wrong {
-            return self.refuse(why);
         }
-        if self.pending.len() >= MAX_PENDING {
-            self.pending.pop_front();
-            self.refuse(Refusal::QueueFull);
-        }
-        self.pending.push_back(image);
     }
 
     fn on_tick(&mut self, now: Stamp) -> Output {
@@ -307,7 +346,10 @@ impl Perception {
                 Err(why) => self.refuse(why),
             }
         }
-        let grid = match (changed, self.newest_image) {
+        for k in 0..self.sensors.len() {
+            changed |= self.enter_sensed(now, k);
+        }
+        let grid = match (changed, self.newest_entry) {
             (true, Some(stamp)) => self.grid.map.grid(stamp, &self.config).ok(),
             _ => None,
         };
@@ -362,11 +404,117 @@ impl Perception {
         self.counts.images += 1;
         self.refused_since_image = 0;
         self.newest_image = self.newest_image.max(Some(image.stamp));
+        self.newest_entry = self.newest_entry.max(Some(image.stamp));
         Ok(())
     }
 
+    fn on_sensed(&mut self, now: Stamp, k: usize, mut sensed: Sensed) {
+        let why = match &sensed {
+            Sensed::Depth(image, camera) => self.image_fault(now, image).or_else(|| {
+                let fits = (camera.width, camera.height) == (image.width, image.height);
+                (!fits).then_some(Refusal::InfoSize)
+            }),
+            Sensed::Cloud(cloud) => {
+                let ahead_s = cloud.stamp.since(now);
+                (ahead_s > self.config.params.future_s).then_some(Refusal::Future)
+            }
+        };
+        let Some(sensor) = self.sensors.get_mut(k) else {
+            return;
+        };
+        if let Some(why) = why {
+            return sensor.refuse(why.describe());
+        }
+        if let Sensed::Depth(image, _) = &mut sensed {
+            sensor.prepare(image);
+        }
+        sensor.push(sensed);
+    }
+
+    /// Enters what waits of a sensor and can be used; whether there was anything.
+    fn enter_sensed(&mut self, now: Stamp, k: usize) -> bool {
+        let p = &self.config.params;
+        let mut changed = false;
+        let Some(sensor) = self.sensors.get_mut(k) else {
+            return false;
+        };
+        while let Some(sensed) = sensor.pending.pop_front() {
+            let stamp = sensed.stamp();
+            let at = match self.odometry.at(stamp, p.odometry_gap_s, p.rest_before_s) {
+                Lookup::At(at) => at,
+                Lookup::NotYet if now.since(stamp) <= p.wait_s => {
+                    sensor.pending.push_front(sensed);
+                    break;
+                }
+                Lookup::NotYet => {
+                    sensor.refuse(Refusal::NoOdometry.describe());
+                    continue;
+                }
+                Lookup::Never => {
+                    sensor.refuse(Refusal::Stale.describe());
+                    continue;
+                }
+            };
+            let odom_from_sensor = sensor.odom_from_sensor(&at);
+            let (done, all) = match &sensed {
+                Sensed::Depth(image, camera) => (
+                    self.grid.update(
+                        image,
+                        camera,
+                        &self.navcam,
+                        &odom_from_sensor,
+                        &at,
+                        &self.config,
+                    ),
+                    image.depth_m.len(),
+                ),
+                Sensed::Cloud(cloud) => (
+                    self.grid.update_cloud(
+                        cloud,
+                        &sensor.params,
+                        &odom_from_sensor,
+                        &at,
+                        &self.config,
+                    ),
+                    cloud.points_m.len() + cloud.missing,
+                ),
+            };
+            if done.usable == 0 {
+                sensor.refuse(Refusal::NoDepth.describe());
+                continue;
+            }
+            sensor.used(stamp, done.usable, all);
+            self.counts.seen_through += done.seen_through as u64;
+            self.newest_entry = self.newest_entry.max(Some(stamp));
+            changed = true;
+        }
+        changed
+    }
+
+    /// Health with what the further sensors lack.
     fn health(&self, now: Stamp) -> Health {
-        let since = self.newest_image.or(self.first_tick).unwrap_or(now);
+        let health = self.camera_health(now);
+        let since = self.first_tick.unwrap_or(now);
+        let lacks: Vec<String> = self
+            .sensors
+            .iter()
+            .filter_map(|s| s.complaint(now, since))
+            .collect();
+        if lacks.is_empty() || health.level == HealthLevel::Error {
+            return health;
+        }
+        let words = std::iter::once(health.reason.clone()).chain(lacks);
+        let said: Vec<String> = words.filter(|w| !w.is_empty()).collect();
+        Health::warn(health.state, said.join("; "))
+    }
+
+    fn camera_health(&self, now: Stamp) -> Health {
+        let newest = if self.config.params.source == Source::None {
+            self.newest_entry
+        } else {
+            self.newest_image
+        };
+        let since = newest.or(self.first_tick).unwrap_or(now);
         let silence_s = now.since(since);
         let (p, period_s) = (&self.config.params, self.config.image_period_s);
         let refused = match self.last_refusal {
@@ -377,7 +525,7 @@ impl Perception {
             _ => String::new(),
         };
         if silence_s > period_s + p.image_error_s {
-            let what = if self.newest_image.is_some() {
+            let what = if newest.is_some() {
                 "no usable depth image"
             } else {
                 "never a usable depth image"
@@ -387,12 +535,12 @@ impl Perception {
                 format!("{what} for {silence_s:.1} s{refused}"),
             );
         }
-        let state = if self.newest_image.is_some() {
+        let state = if newest.is_some() {
             NodeState::Active
         } else {
             NodeState::Starting
         };
-        if self.newest_image.is_some() && silence_s > period_s + p.image_warn_s {
+        if newest.is_some() && silence_s > period_s + p.image_warn_s {
             return Health::warn(
                 state,
                 format!("no usable depth image for {silence_s:.1} s{refused}"),

@@ -5,6 +5,8 @@
 //! with the rover, its cells Kalman filters, [`project`] takes one depth image to heights per cell, [`update`] enters them, [`holes`] closes small gaps, [`pairing`] finds
 //! pose and camera of an image's stamp, [`config`] is the parameter file.
 //!
+//! [`sensors`] are further depth sensors that see into the same grid, [`cloud`] reads their point clouds.
+//!
 //! [`layers`] works slope, roughness, step and hazard out of the grid, [`rocks`] finds rocks in it.
 //!
 //! [`stereo`] takes a rectified pair to disparities with their uncertainty.
@@ -13,8 +15,11 @@
 mod cell;
 pub mod classes;
 mod clear;
+pub mod cloud;
 pub mod config;
 mod core;
+#[cfg(feature = "ros")]
+pub mod feeds;
 pub mod holes;
 pub mod layers;
 pub mod map;
@@ -22,6 +27,7 @@ pub mod pairing;
 mod plane;
 pub mod project;
 pub mod rocks;
+pub mod sensors;
 pub mod stereo;
 pub mod update;
 #[cfg(feature = "ros")]

@@ -130,6 +130,7 @@ impl RollingMap {
     }
 
     // Index of a cell of the window, counted from its south-west corner.
+    #[inline]
     pub(crate) fn index(&self, col: usize, row: usize) -> usize {
         let c = (self.col0 + col as i64).rem_euclid(self.n);
         let r = (self.row0 + row as i64).rem_euclid(self.n);

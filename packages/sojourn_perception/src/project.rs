@@ -1,9 +1,11 @@
 //! One depth image to heights per cell of the map's window.
 
 use crate::{
+    cloud::PointCloud,
     config::Config,
     core::{DepthImage, DepthNoise},
     map::RollingMap,
+    sensors::SensorParams,
 };
 use nalgebra::{Isometry3, Vector3};
 use sojourn_core::{camera::Pinhole, rover::Navcam};
@@ -60,6 +62,7 @@ const NO_POINTS: Sums = Sums {
 };
 
 impl Sums {
+    #[inline]
     fn add(&mut self, z_m: f64, noise_m2: f64) {
         self.count += 1;
         self.low_m = self.low_m.min(z_m as f32);
@@ -69,6 +72,7 @@ impl Sums {
         self.noise_m2 += noise_m2;
     }
 
+    #[inline]
     fn join(&mut self, other: &Self) {
         self.count += other.count;
         self.low_m = self.low_m.min(other.low_m);
@@ -84,11 +88,63 @@ impl Sums {
 pub struct Projector {
     sums: Vec<Sums>,
     touched: Vec<usize>,
-    across: Vec<Vector3<f64>>,
+    across: Vec<[f64; 3]>,
     together: f64,
 }
 
 impl Projector {
+    /// Forgets the last image.
+    fn begin(&mut self, n: usize) {
+        for &i in &self.touched {
+            if let Some(s) = self.sums.get_mut(i) {
+                *s = NO_POINTS;
+            }
+        }
+        self.touched.clear();
+        self.sums.resize(n * n, NO_POINTS);
+        self.together = 1.0;
+    }
+
+    /// Brings the points of a cloud into `odom` and sums heights per cell, with the noise along the ray that the sensor's
+    /// parameters tell. Returns the number of points within its range, inside the window or not.
+    pub fn sum_points(
+        &mut self,
+        cloud: &PointCloud,
+        sensor: &SensorParams,
+        odom_from_sensor: &Isometry3<f64>,
+        map: &RollingMap,
+    ) -> usize {
+        let (n, res_m, [ox, oy]) = (map.side(), map.resolution_m(), map.origin_m());
+        self.begin(n);
+        let rot = odom_from_sensor.rotation.to_rotation_matrix();
+        let t = odom_from_sensor.translation.vector;
+        let mut usable = 0;
+        for p in &cloud.points_m {
+            let p = Vector3::new(f64::from(p[0]), f64::from(p[1]), f64::from(p[2]));
+            let range_m = p.norm();
+            let near_m = sensor.range_min_m.max(1e-6);
+            if !(range_m >= near_m && range_m <= sensor.range_max_m) {
+                continue;
+            }
+            usable += 1;
+            let q = rot * p;
+            let (x, y) = ((q.x + t.x - ox) / res_m, (q.y + t.y - oy) / res_m);
+            if !(x >= 0.0 && y >= 0.0 && x < n as f64 && y < n as f64) {
+                continue;
+            }
+            // The height takes its share of the error along the ray.
+            let sigma_m = sensor
+                .sigma_m
+                .hypot(sensor.sigma_per_m2 * range_m * range_m);
+            let noise_m = q.z / range_m * sigma_m;
+            let mut point = NO_POINTS;
+            point.add(q.z, noise_m * noise_m);
+            let cell = y as usize * n + x as usize;
+            write(&mut self.sums, &mut self.touched, cell, &point);
+        }
+        usable
+    }
+
     /// Brings every usable pixel into `odom` and sums heights per cell. Returns the number of pixels that had a usable
     /// depth, inside the window or not.
     pub fn sum(
@@ -101,13 +157,7 @@ impl Projector {
         config: &Config,
     ) -> usize {
         let n = map.side();
-        for &i in &self.touched {
-            if let Some(s) = self.sums.get_mut(i) {
-                *s = NO_POINTS;
-            }
-        }
-        self.touched.clear();
-        self.sums.resize(n * n, NO_POINTS);
+        self.begin(n);
         let (stride, res_m) = (config.params.stride_px, map.resolution_m());
         let rot = odom_from_camera.rotation.to_rotation_matrix();
         let (right, down, ahead) = (
@@ -118,7 +168,7 @@ impl Projector {
         let [ox, oy] = map.origin_m();
         let t = odom_from_camera.translation.vector;
         // In cells from the window's corner, so that the inner loop only multiplies and adds.
-        let to_cells = |v: Vector3<f64>| Vector3::new(v.x / res_m, v.y / res_m, v.z);
+        let to_cells = |v: Vector3<f64>| [v.x / res_m, v.y / res_m, v.z];
         let start = to_cells(Vector3::new(t.x - ox, t.y - oy, 0.0));
         self.across.clear();
         self.across.extend(
@@ -132,16 +182,20 @@ impl Projector {
             map.side() as f64,
         );
         // sigma_Z = Z² sigma_d / (f B), and the height takes its share of it.
-        let per_px = 1.0 / (camera.fx * navcam.baseline_m);
-        let everywhere = per_px * navcam.disparity_sigma_px;
-        let sigmas: &[f32] = match &image.noise {
-            DepthNoise::Rover => &[],
-            DepthNoise::Matched { sigma_px, .. } => sigma_px,
-        };
-        self.together = match image.noise {
-            DepthNoise::Rover => 1.0,
-            DepthNoise::Matched { together, .. } => together.max(1.0),
-        };
+        let everywhere = noise_per_m(image, camera, navcam);
+        let (mut sigmas, mut per_px, mut sigma_m): (&[f32], f64, f64) = (&[], 0.0, 0.0);
+        match &image.noise {
+            DepthNoise::Rover => {}
+            DepthNoise::Sensor { sigma_m: s, .. } => sigma_m = *s,
+            DepthNoise::Matched {
+                sigma_px,
+                together,
+                baseline_m,
+            } => {
+                (sigmas, per_px) = (sigma_px, 1.0 / (camera.fx * baseline_m));
+                self.together = together.max(1.0);
+            }
+        }
         let mut usable = 0;
         for (v, line) in image
             .depth_m
@@ -153,18 +207,23 @@ impl Projector {
             let row_sigmas = sigmas.get(v * camera.width..).unwrap_or_default();
             // Neighbouring pixels mostly fall into one cell: they are summed before they are written.
             let (mut cell, mut run) = (usize::MAX, NO_POINTS);
-            for (k, (&z, across)) in line.iter().step_by(stride).zip(&self.across).enumerate() {
+            for (k, across) in self.across.iter().enumerate() {
+                let Some(&z) = line.get(k * stride) else {
+                    break;
+                };
                 let z = f64::from(z);
                 // false for not-a-number
                 if !(z >= near && z <= far) {
                     continue;
                 }
                 usable += 1;
-                let p = start + (base + across) * z;
-                if !(p.x >= 0.0 && p.y >= 0.0 && p.x < side && p.y < side) {
+                let x = start[0] + (base[0] + across[0]) * z;
+                let y = start[1] + (base[1] + across[1]) * z;
+                let height_m = (base[2] + across[2]) * z;
+                if !(x >= 0.0 && y >= 0.0 && x < side && y < side) {
                     continue;
                 }
-                let i = p.y as usize * n + p.x as usize;
+                let i = y as usize * n + x as usize;
                 if i != cell {
                     write(&mut self.sums, &mut self.touched, cell, &run);
                     (cell, run) = (i, NO_POINTS);
@@ -172,8 +231,12 @@ impl Projector {
                 let sigma = row_sigmas
                     .get(k * stride)
                     .map_or(everywhere, |px| per_px * f64::from(*px));
-                let noise_m = p.z * z * sigma;
-                run.add(p.z, noise_m * noise_m);
+                let noise_m = height_m * z * sigma;
+                let mut noise_m2 = noise_m * noise_m;
+                if sigma_m > 0.0 {
+                    noise_m2 += (height_m / z * sigma_m).powi(2);
+                }
+                run.add(height_m, noise_m2);
             }
             write(&mut self.sums, &mut self.touched, cell, &run);
         }
@@ -222,6 +285,19 @@ impl Projector {
     }
 }
 
+/// Standard deviation of a depth over its square, 1/m: of all pixels, or of the rover's camera where matching tells it for
+/// each.
+pub(crate) fn noise_per_m(image: &DepthImage, camera: &Pinhole, navcam: &Navcam) -> f64 {
+    match &image.noise {
+        DepthNoise::Rover => navcam.disparity_sigma_px / (camera.fx * navcam.baseline_m),
+        DepthNoise::Matched { baseline_m, .. } => {
+            navcam.disparity_sigma_px / (camera.fx * baseline_m)
+        }
+        DepthNoise::Sensor { per_m2, .. } => *per_m2,
+    }
+}
+
+#[inline]
 fn write(sums: &mut [Sums], touched: &mut Vec<usize>, cell: usize, run: &Sums) {
     if let Some(s) = sums.get_mut(cell) {
         if s.count == 0 {

@@ -2,14 +2,16 @@
 
 use crate::{
     clear::Rays,
+    cloud::PointCloud,
     config::Config,
     core::DepthImage,
     map::{Footprint, RollingMap},
     pairing::RoverPose,
-    project::{Observation, Projector},
+    project::{Observation, Projector, noise_per_m},
+    sensors::SensorParams,
 };
 use nalgebra::Isometry3;
-use sojourn_core::{camera::Pinhole, rover::Navcam};
+use sojourn_core::{Stamp, camera::Pinhole, rover::Navcam};
 
 /// The grid with the room that updating it needs.
 #[derive(Clone, Debug)]
@@ -53,27 +55,18 @@ impl Updater {
         at: &RoverPose,
         config: &Config,
     ) -> Updated {
-        let projector = &mut self.projector;
-        let usable = projector.sum(image, camera, navcam, odom_from_camera, &self.map, config);
+        let usable = self
+            .projector
+            .sum(image, camera, navcam, odom_from_camera, &self.map, config);
         if usable == 0 {
             return Updated::default();
         }
-        self.seen.clear();
-        self.seen
-            .extend(projector.observations(odom_from_camera, &self.map));
-        self.map.merge(
-            self.seen.iter().copied(),
-            image.stamp,
-            at.travel_m,
-            &at.odom_from_base_link.iso,
-            self.own_area,
-            config,
-        );
+        self.merge(image.stamp, odom_from_camera, at, config);
         let rays = Rays {
             image,
             camera,
-            camera_from_odom: odom_from_camera.inverse(),
-            noise_per_m: navcam.disparity_sigma_px / (camera.fx * navcam.baseline_m),
+            odom_from_camera: *odom_from_camera,
+            noise_per_m: noise_per_m(image, camera, navcam),
         };
         let seen_through = self
             .map
@@ -82,5 +75,48 @@ impl Updater {
             usable,
             seen_through,
         }
+    }
+
+    /// Enters a cloud of a sensor that stood at `odom_from_sensor` while the rover was at `at`. A cloud tells where there is
+    /// ground, not through what its rays went, so it clears nothing.
+    pub fn update_cloud(
+        &mut self,
+        cloud: &PointCloud,
+        sensor: &SensorParams,
+        odom_from_sensor: &Isometry3<f64>,
+        at: &RoverPose,
+        config: &Config,
+    ) -> Updated {
+        let usable = self
+            .projector
+            .sum_points(cloud, sensor, odom_from_sensor, &self.map);
+        if usable > 0 {
+            self.merge(cloud.stamp, odom_from_sensor, at, config);
+        }
+        Updated {
+            usable,
+            seen_through: 0,
+        }
+    }
+
+    /// Fuses what was summed last.
+    fn merge(
+        &mut self,
+        stamp: Stamp,
+        odom_from_sensor: &Isometry3<f64>,
+        at: &RoverPose,
+        config: &Config,
+    ) {
+        self.seen.clear();
+        self.seen
+            .extend(self.projector.observations(odom_from_sensor, &self.map));
+        self.map.merge(
+            self.seen.iter().copied(),
+            stamp,
+            at.travel_m,
+            &at.odom_from_base_link.iso,
+            self.own_area,
+            config,
+        );
     }
 }

@@ -35,12 +35,14 @@ impl Pinhole {
 
     /// Direction of the ray through a pixel's centre, scaled so that z is 1: multiply by depth to get the point.
     #[must_use]
+    #[inline]
     pub fn ray(&self, u: f64, v: f64) -> Vector3<f64> {
         Vector3::new((u - self.cx) / self.fx, (v - self.cy) / self.fy, 1.0)
     }
 
     /// Pixel of a point in the optical frame, `None` behind the camera.
     #[must_use]
+    #[inline]
     pub fn project(&self, point: Vector3<f64>) -> Option<[f64; 2]> {
         (point.z > 1e-9).then(|| {
             [

@@ -13,7 +13,9 @@ use sojourn_perception::config::{LayerParams, RockParams};
 use sojourn_perception::layers::{Abilities, derive};
 use sojourn_perception::stereo::{Eye, GreyImage, Stage};
 use sojourn_perception::{
-    Config, DepthImage, DepthNoise, Input, Params, Perception, Source, TerrainGrid, rocks, wire,
+    Config, DepthImage, DepthNoise, Input, Params, Perception, Source, TerrainGrid,
+    feeds::{self, Feeds},
+    rocks, wire,
 };
 use sojourn_ros::ros::msgs;
 use sojourn_ros::ros::publisher::Publisher;
@@ -33,6 +35,8 @@ enum Heard {
     Image(Eye, GreyImage),
     /// Intrinsics of the right eye and the baseline, metres.
     RightInfo(Pinhole, f64),
+    /// Something of a further sensor.
+    Further(usize, feeds::Heard),
 }
 
 fn grey(m: &Image, frame: &str) -> Result<GreyImage, Refused> {
@@ -47,6 +51,9 @@ fn grey(m: &Image, frame: &str) -> Result<GreyImage, Refused> {
 
 /// Depth images or both eyes, as the parameter `source` says.
 fn subscribe_camera(kit: &mut NodeKit<Heard>, source: Source) -> anyhow::Result<()> {
+    if source == Source::None {
+        return Ok(());
+    }
     if source == Source::Depth {
         kit.subscribe(&topics::DEPTH, |m: Image| {
             let (stamp, width, height, depth_m) = msgs::depth_image(&m, topics::DEPTH.frame)?;
@@ -121,6 +128,8 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
         .map_err(|e| anyhow::anyhow!("node {}: parameter rover_file: {e}", kit.name()))?;
     let source = params.source;
     let outlets = Outlets::new(&mut kit, &params, &rover)?;
+    let mut further = Feeds::new(&params.sensors, &params.stereo);
+    feeds::subscribe(&mut kit, &params.sensors, Heard::Further)?;
     let mut stage = Stage::new(params.stereo.clone());
     let mut core = Perception::new(Config::new(params, &rover)?, &rover);
 
@@ -158,6 +167,11 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                         Heard::RightInfo(camera, baseline_m) => {
                             stage.right_info(camera, baseline_m);
                         }
+                        Heard::Further(k, heard) => {
+                            if let Some(input) = further.hear(k, heard) {
+                                core.step(tick.now, input);
+                            }
+                        }
                     }
                 }
                 for depth in stage.tick() {
@@ -165,6 +179,9 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                         Ok(image) => Input::Depth(image),
                         Err(fault) => Input::NoDepth(fault),
                     };
+                    core.step(tick.now, input);
+                }
+                for input in further.tick() {
                     core.step(tick.now, input);
                 }
                 let out = core.step(tick.now, Input::Tick);
@@ -179,6 +196,14 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                 node.diagnostic("refused", counts.refused.values().sum::<u64>());
                 node.diagnostic("grid_cleared", counts.cleared);
                 node.diagnostic("cells_seen_through", counts.seen_through);
+                for (name, s) in core.sensors() {
+                    let share = f64::from(s.usable_permille) / 10.0;
+                    let text = format!(
+                        "{} used, {} refused, {} dropped, {share:.1} % usable",
+                        s.used, s.refused, s.dropped
+                    );
+                    node.diagnostic(&format!("sensor_{name}"), text);
+                }
                 node.diagnostic("pairs_dropped", stage.dropped());
                 node.done(out.health.unwrap_or_default())?;
             }

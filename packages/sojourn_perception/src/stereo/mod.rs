@@ -178,6 +178,7 @@ impl Disparity {
             height: self.height,
             depth_m: self.pixels.iter().map(depth).collect(),
             noise: DepthNoise::Matched {
+                baseline_m: pair.baseline_m,
                 sigma_px: self.sigma_px,
                 together: ((2 * params.refine_px + 1) as f64).powi(2),
             },

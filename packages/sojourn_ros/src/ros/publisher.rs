@@ -16,6 +16,7 @@ pub fn qos_profile(class: QosClass) -> r2r::QosProfile {
         QosClass::Event => reliable(100),
         QosClass::Latched => reliable(1).transient_local(),
         QosClass::TfStatic => reliable(100).transient_local(),
+        QosClass::Driver => r2r::QosProfile::default().best_effort().keep_last(10),
     }
 }
 
@@ -31,7 +32,10 @@ pub fn subscription_qos(class: QosClass) -> r2r::QosProfile {
 /// Whether messages of a class are counted. Latched ones are not: a late joiner gets only the last of them.
 #[must_use]
 pub fn is_counted(class: QosClass) -> bool {
-    !matches!(class, QosClass::Latched | QosClass::TfStatic)
+    !matches!(
+        class,
+        QosClass::Latched | QosClass::TfStatic | QosClass::Driver
+    )
 }
 
 /// How many messages this node has published on each topic.

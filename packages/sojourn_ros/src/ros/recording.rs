@@ -171,7 +171,7 @@ fn offered_qos(class: Option<QosClass>) -> String {
         Some(QosClass::Event) => (100, "volatile"),
         Some(QosClass::Latched) => (1, "transient_local"),
         Some(QosClass::TfStatic) => (100, "transient_local"),
-        Some(QosClass::Sensor | QosClass::Clock) | None => (10, "volatile"),
+        Some(QosClass::Sensor | QosClass::Clock | QosClass::Driver) | None => (10, "volatile"),
     };
     let infinite = "    sec: 9223372036\n    nsec: 854775807\n";
     format!(

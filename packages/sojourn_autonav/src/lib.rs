@@ -25,7 +25,7 @@ pub mod paths;
 mod planes;
 pub mod rocks;
 pub mod search;
-pub mod slip_forecast;
+pub use sojourn_core::slip_forecast;
 mod status;
 mod think;
 

@@ -28,6 +28,7 @@ pub mod rover;
 pub mod settle;
 pub mod site;
 pub mod slip;
+pub mod slip_forecast;
 pub mod soil;
 pub mod status;
 pub mod suspension;

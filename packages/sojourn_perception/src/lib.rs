@@ -10,6 +10,7 @@
 //! [`layers`] works slope, roughness, step and hazard out of the grid, [`rocks`] finds rocks in it.
 //!
 //! [`stereo`] takes a rectified pair to disparities with their uncertainty.
+//! [`science`] finds targets for the science team and orders what goes home.
 //! [`classes`] tells soil, bedrock, sand and big rock apart in an image.
 
 mod cell;
@@ -28,6 +29,7 @@ mod plane;
 pub mod project;
 pub mod rocks;
 pub mod sensors;
+pub mod science;
 pub mod stereo;
 pub mod update;
 #[cfg(feature = "ros")]

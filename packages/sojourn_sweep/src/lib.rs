@@ -17,6 +17,7 @@ pub mod report;
 pub mod row;
 pub mod run;
 pub mod scene;
+pub mod slip_trial;
 pub mod slurm;
 pub mod table;
 pub mod workers;

@@ -8,6 +8,7 @@ use super::eval_localization::{LocalizationArgs, localization};
 use super::eval_mapfix::{MapfixArgs, mapfix};
 use super::eval_perception::{PerceptionArgs, perception};
 use super::eval_planner::{PlannerArgs, planner};
+use super::eval_science::{ScienceArgs, science};
 use super::eval_slip::{SlipArgs, slip};
 use super::eval_terrain::{TerrainArgs, terrain};
 use super::eval_twin::{TwinArgs, twin};
@@ -84,9 +85,18 @@ pub enum EvalCommand {
             sojourn eval planner --set worlds/ --provider openai --without crops,critic --json"
     )]
     Planner(Box<PlannerArgs>),
-    /// Slip against slope for every class of ground, beside what rovers measured.
+    /// The downlink queue against truth: are the images worth most among the first to be sent?
+    #[command(after_help = "Examples:\n  sojourn eval science --seeds 20 --json\n\n\
+            Rendered pairs of generated worlds with CFA 0 to 10 %. The queue sees the left image and the rocks of the stereo grid; the\n\
+            true worth of an image is that of the rocks that really are in it. Best are the tenth with the greatest true worth.")]
+    Science(ScienceArgs),
+    /// Slip against slope for every class of ground, beside what rovers measured; or the forecast of slip on the twin's drives.
     #[command(
-        after_help = "Examples:\n  sojourn eval slip --chart docs/slip_slope.png\n  sojourn eval slip --rover leo --body earth --json"
+        after_help = "Examples:\n  sojourn eval slip --chart docs/slip_slope.png\n  sojourn eval slip --rover leo --body earth --json\n  \
+            sojourn eval slip --seeds 30 --json\n\n\
+            With --seeds the rover drives straight ways of 90 m over generated worlds, tilted by up to 12 deg, whose soils are drawn\n\
+            from the seed. Before every metre the forecast is asked, with the true pitch and class of the metre; then it learns what\n\
+            was measured (with an error of 3 points)."
     )]
     Slip(SlipArgs),
     /// Terrain classes in rover images (soil, bedrock, sand, big rock) against labels.
@@ -112,6 +122,7 @@ pub fn eval(command: &EvalCommand) -> CliResult {
         EvalCommand::Perception(args) => perception(args),
         EvalCommand::Mapfix(args) => mapfix(args),
         EvalCommand::Planner(args) => planner(args),
+        EvalCommand::Science(args) => science(args),
         EvalCommand::Slip(args) => slip(args),
         EvalCommand::Terrain(args) => terrain(args),
     }

@@ -27,8 +27,18 @@ pub struct SlipArgs {
     /// A picture of the curves (PNG).
     #[arg(long, value_name = "FILE")]
     pub chart: Option<PathBuf>,
+    /// Drives this many worlds of the twin instead, and says how far the forecast of slip was off, stretch by stretch.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000), conflicts_with = "chart")]
+    pub seeds: Option<u64>,
+    /// What the forecast begins with, by class; without it the table that comes with Sojourn.
+    #[arg(long, value_name = "FILE", requires = "seeds")]
+    pub priors: Option<PathBuf>,
+    /// Writes such a table, made from the spread of the soils, and does nothing else.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "chart"])]
+    pub fit_priors: Option<PathBuf>,
     /// Prints JSON: {rover, body, curves: [{class, points: [{slope_deg, slip, sinkage_m, stuck}]}],
-    /// anchors: [{what, class, figure, anchor, model, deviation_points, used_for_fit}]}.
+    /// anchors: [{what, class, figure, anchor, model, deviation_points, used_for_fit}]}; with
+    /// --seeds {mae_points, mae_points_unmeasured, mae_points_classless, mae_points_model, within_2sigma, stretches, per_class, …}.
     #[arg(long)]
     pub json: bool,
 }
@@ -45,6 +55,12 @@ pub fn slip(args: &SlipArgs) -> CliResult {
         Some(file) => SoilTable::load(file)?,
         None => SoilTable::shipped()?,
     };
+    if let Some(file) = &args.fit_priors {
+        return super::eval_slip_forecast::fit(&rover, &body, &table, file);
+    }
+    if let Some(seeds) = args.seeds {
+        return super::eval_slip_forecast::drives(args, &rover, &body, seeds);
+    }
     let climber = Climber::new(&rover, &body, &table);
     let curves = climber.curves();
     let anchors = climber.compare(&shipped_anchors()?)?;

@@ -4,8 +4,10 @@
 //! Truth of a cell is the mean of the ground's heights in the middles of its squares of 5 cm. All cells count that hold
 //! pixels, also those where matching went wrong; cells that were filled (under the rover, small gaps) do not.
 
+mod science;
 mod score;
 
+pub use science::{ScienceFigures, evaluate_science};
 pub use score::{Figures, Ring};
 
 use crate::SweepError;

@@ -172,7 +172,8 @@ pub struct SiteArgs {
 /// The model that helps with the plan.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
-    /// Who is asked: geometric (or none: nobody), anthropic, openai, replay:FILE, or the URL of a server that speaks the
+    /// Who is asked: geometric (or none: nobody), classifier (labels from the shipped classifier of orbital images; classifier:FILE
+    /// for another one), anthropic, openai, replay:FILE, or the URL of a server that speaks the
     /// Messages API. Keys come from ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN) and OPENAI_API_KEY.
     #[arg(long, value_name = "SPEC", default_value = "geometric")]
     pub provider: String,

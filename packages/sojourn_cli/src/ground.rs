@@ -204,6 +204,9 @@ pub fn provider(
         None => ModelConfig::shipped()?,
     };
     let config = config.patient(args.model_timeout_s)?;
+    if crate::orbital_labels::asked(args).is_some() {
+        return Ok((None, config));
+    }
     let provider = sojourn_planner::provider_from(&args.spec(), &args.model, &config)?;
     Ok((provider, config))
 }

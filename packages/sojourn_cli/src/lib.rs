@@ -12,6 +12,7 @@ pub mod ground;
 pub mod labelled;
 pub mod launch;
 pub mod localize;
+pub mod orbital_labels;
 pub mod peer;
 pub mod pixels;
 pub mod report;

@@ -10,6 +10,7 @@
 //! [`layers`] works slope, roughness, step and hazard out of the grid, [`rocks`] finds rocks in it.
 //!
 //! [`stereo`] takes a rectified pair to disparities with their uncertainty.
+//! [`orbital`] tells classes of ground apart in images from orbit, with a [`forest`].
 //! [`science`] finds targets for the science team and orders what goes home.
 //! [`classes`] tells soil, bedrock, sand and big rock apart in an image.
 
@@ -21,15 +22,17 @@ pub mod config;
 mod core;
 #[cfg(feature = "ros")]
 pub mod feeds;
+pub mod forest;
 pub mod holes;
 pub mod layers;
 pub mod map;
+pub mod orbital;
 pub mod pairing;
 mod plane;
 pub mod project;
 pub mod rocks;
-pub mod sensors;
 pub mod science;
+pub mod sensors;
 pub mod stereo;
 pub mod update;
 #[cfg(feature = "ros")]

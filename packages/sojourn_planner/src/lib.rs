@@ -8,6 +8,7 @@ mod candidates;
 mod cost;
 mod distance;
 mod error;
+mod labelled;
 pub mod least_cost;
 mod line;
 pub mod model;
@@ -26,6 +27,7 @@ pub mod xml;
 
 pub use candidates::{Candidate, Preset, candidates, open_ground};
 pub use error::PlanError;
+pub use labelled::{GivenLabels, history_labels, plan_labelled};
 pub use model::{
     Assistance, Briefing, ModelConfig, ModelRecord, Provider, ProviderError, provider_from,
 };

@@ -66,6 +66,20 @@ pub fn plan(
     constraints: &Constraints,
     assistance: Option<&Assistance<'_>>,
 ) -> Result<PlanOutcome, PlanError> {
+    in_workshop(request, site, rover, constraints, |shop| match assistance {
+        Some(assistance) => advise(shop, assistance),
+        None => searched(shop, ModelStage::none(), &[], None),
+    })
+}
+
+/// Checks the request and does something over its ground.
+pub(crate) fn in_workshop<T>(
+    request: &PlanRequest,
+    site: &Site,
+    rover: &Rover,
+    constraints: &Constraints,
+    make: impl FnOnce(&Workshop<'_>) -> Result<T, PlanError>,
+) -> Result<T, PlanError> {
     constraints.check("constraints")?;
     rover.check("rover")?;
     check_ends(request, site.elevation()?, constraints)?;
@@ -76,10 +90,7 @@ pub fn plan(
     for (which, p) in [("start", request.start_m), ("goal", request.goal_m)] {
         check_open(&measured, which, p, &[])?;
     }
-    match assistance {
-        Some(assistance) => advise(&shop, assistance),
-        None => searched(&shop, ModelStage::none(), &[], None),
-    }
+    make(&shop)
 }
 
 /// The plan that the search makes alone over the labels; `stricter` is a mission with less of everything.

@@ -12,6 +12,7 @@ use super::eval_science::{ScienceArgs, science};
 use super::eval_slip::{SlipArgs, slip};
 use super::eval_terrain::{TerrainArgs, terrain};
 use super::eval_twin::{TwinArgs, twin};
+use super::orbital::{OrbitalArgs, eval as orbital};
 use crate::cli_error::CliResult;
 use clap::Subcommand;
 
@@ -78,6 +79,12 @@ pub enum EvalCommand {
             place beyond the search, map of another place."
     )]
     Mapfix(MapfixArgs),
+    /// Classes of ground in images from orbit, against the classes of generated worlds; or drawn over a real image.
+    #[command(after_help = "Examples:\n  sojourn eval orbital --seeds 20 --json\n  \
+            sojourn eval orbital --dtm dtm.tif --ortho ortho.tif --picture classes.png\n\n\
+            Cells of 2 m. Hazardous are ripples, loose soil, boulder fields, scarps. Legend: bedrock brown, outcrop ochre, boulders\n\
+            red, ripples yellow, loose soil orange, scarp purple, smooth green, unknown grey.")]
+    Orbital(OrbitalArgs),
     /// The planner's labels and routes against truth, for any provider.
     #[command(
         after_help = "Examples:\n  sojourn eval planner --scenes 1..51 --provider geometric --json\n  \
@@ -121,6 +128,7 @@ pub fn eval(command: &EvalCommand) -> CliResult {
         EvalCommand::Localization(args) => localization(args),
         EvalCommand::Perception(args) => perception(args),
         EvalCommand::Mapfix(args) => mapfix(args),
+        EvalCommand::Orbital(args) => orbital(args),
         EvalCommand::Planner(args) => planner(args),
         EvalCommand::Science(args) => science(args),
         EvalCommand::Slip(args) => slip(args),

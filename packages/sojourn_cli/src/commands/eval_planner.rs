@@ -5,6 +5,7 @@ use crate::args::ModelArgs;
 use crate::cli_error::{CliError, CliResult};
 use crate::ground;
 use crate::launch::places::Places;
+use crate::orbital_labels;
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,10 +20,12 @@ use sojourn_core::plan::{Feature, ModelLevel};
 use sojourn_core::raster::Raster;
 use sojourn_core::rover::Rover;
 use sojourn_core::site::Site;
+use sojourn_perception::orbital::Orbital;
 use sojourn_planner::model::Watch;
 use sojourn_planner::score::{LabelScore, hazard_m, line_figures, score_labels, true_risk};
 use sojourn_planner::{
     Assistance, Briefing, ModelConfig, PlanRequest, Provider, candidates, open_ground, plan,
+    plan_labelled,
 };
 use sojourn_twin::generate::{CLASSES, generate};
 use std::collections::BTreeMap;
@@ -133,6 +136,8 @@ struct Bench<'a> {
     rover: Rover,
     mission: Constraints,
     provider: Option<&'a dyn Provider>,
+    /// Labels without a conversation, when `--provider` is the classifier.
+    orbital: Option<Orbital>,
     config: ModelConfig,
     briefing: Briefing,
 }
@@ -150,6 +155,7 @@ pub fn planner(args: &PlannerArgs) -> CliResult {
         rover,
         mission,
         provider: provider.as_deref(),
+        orbital: orbital_labels::classifier(&args.model)?,
         config,
         briefing: Briefing::load(places.shared("config/knowledge").ok().as_deref(), None, "")?,
     };
@@ -383,8 +389,16 @@ fn judge(bench: &Bench<'_>, scene: &Scene) -> anyhow::Result<Row> {
         cancel: &cancel,
         progress: &|_| {},
     };
+    let began = std::time::Instant::now();
+    let given = match &bench.orbital {
+        Some(orbital) => Some(orbital_labels::labels(orbital, site)?),
+        None => None,
+    };
     let made = match bench.provider {
-        None => Ok(alone.clone()),
+        None => match &given {
+            Some(given) => plan_labelled(&request, site, rover, mission, given),
+            None => Ok(alone.clone()),
+        },
         Some(provider) => plan(
             &request,
             site,
@@ -416,11 +430,14 @@ fn judge(bench: &Bench<'_>, scene: &Scene) -> anyhow::Result<Row> {
             made.verdict.ok && matches!(stage.level, Some(ModelLevel::Full | ModelLevel::PickOnly))
         }
     };
-    let labels = made
-        .model
-        .as_ref()
-        .map(|m| m.labels.clone())
-        .unwrap_or_default();
+    let labels = match (&made.model, given) {
+        (Some(m), _) => m.labels.clone(),
+        (None, Some(given)) => {
+            row.seconds = began.elapsed().as_secs_f64();
+            given.labels
+        }
+        (None, None) => Vec::new(),
+    };
     let score: LabelScore = score_labels(&labels, &scene.truth);
     row.labels = labels.len();
     (row.missed_hazard, row.false_alarm_area) = (score.missed(), score.false_alarm());
@@ -513,9 +530,13 @@ fn tell(args: &PlannerArgs, bench: &Bench<'_>, rows: &[Row]) -> CliResult {
         ("hazard_m_with", one(|r| r.hazard_m_with, mean)),
         ("length_ratio", one(|r| r.length_ratio, mean)),
     ];
+    let nobody = match &bench.orbital {
+        Some(_) => orbital_labels::CLASSIFIER,
+        None => "geometric",
+    };
     let provider = bench
         .provider
-        .map_or_else(|| "geometric".to_string(), Provider::name);
+        .map_or_else(|| nobody.to_string(), Provider::name);
     if let Some(dir) = &args.out {
         let page = html(&provider, &args.without, &figures, rows);
         files::write_atomic(&dir.join("report.html"), page.as_bytes())?;

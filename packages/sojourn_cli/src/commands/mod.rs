@@ -25,6 +25,7 @@ pub mod launch;
 pub mod localize;
 pub mod mapfix;
 pub mod odometry_trials;
+pub mod orbital;
 pub mod plan;
 pub mod rehearse;
 pub mod sweep;

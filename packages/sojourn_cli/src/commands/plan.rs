@@ -5,11 +5,13 @@ use crate::args::{GroundArgs, PlanArgs, SiteArgs};
 use crate::cli_error::{CliError, CliResult};
 use crate::ground;
 use crate::launch::places::Places;
+use crate::orbital_labels;
 use sojourn_core::plan::Plan;
 use sojourn_core::{files, site::Site};
 use sojourn_planner::model::{Replay, Transcript, Watch, conversation_html};
 use sojourn_planner::{
-    Assistance, Briefing, ModelRecord, PlanRequest, Provider, candidates, plan as make_plan, to_xml,
+    Assistance, Briefing, GivenLabels, ModelRecord, PlanRequest, Provider, candidates,
+    history_labels, plan as make_plan, plan_labelled, to_xml,
 };
 use sojourn_twin::verify::{Setup, VerifyOptions, verify};
 use std::io::IsTerminal;
@@ -127,12 +129,15 @@ pub fn plan(args: &PlanArgs) -> CliResult {
             .twin
             .then_some(&twin as &sojourn_planner::model::Twin<'_>),
     });
-    let outcome = make_plan(&request, &site, &rover, &constraints, assistance.as_ref()).map_err(
-        |e| match e {
-            sojourn_planner::PlanError::Stopped => CliError::Interrupted,
-            other => other.into(),
-        },
-    )?;
+    let given = given_labels(args, &site, &rover, &briefing)?;
+    let made = match &given {
+        Some(given) => plan_labelled(&request, &site, &rover, &constraints, given),
+        None => make_plan(&request, &site, &rover, &constraints, assistance.as_ref()),
+    };
+    let outcome = made.map_err(|e| match e {
+        sojourn_planner::PlanError::Stopped => CliError::Interrupted,
+        other => other.into(),
+    })?;
     let plan = &outcome.plan;
     if let (Some(dir), Some(record)) = (&args.talk, &outcome.model) {
         write_talk(dir, record, plan)?;
@@ -221,6 +226,29 @@ fn taken_up(
         }
         (provider, _) => Ok(provider),
     }
+}
+
+/// Labels that need no conversation: the orbital classifier's, and where nobody is asked those of earlier drives.
+fn given_labels(
+    args: &PlanArgs,
+    site: &Site,
+    rover: &sojourn_core::rover::Rover,
+    briefing: &Briefing,
+) -> Result<Option<GivenLabels>, CliError> {
+    let classifier = orbital_labels::classifier(&args.model)?;
+    let nobody = matches!(args.model.spec().as_str(), "none" | "geometric");
+    let mut given = match &classifier {
+        Some(orbital) => orbital_labels::labels(orbital, site)?,
+        None if nobody => GivenLabels {
+            provider: "drive history".into(),
+            ..GivenLabels::default()
+        },
+        None => return Ok(None),
+    };
+    given
+        .labels
+        .extend(history_labels(&briefing.history, rover.limits.slip));
+    Ok((classifier.is_some() || !given.labels.is_empty()).then_some(given))
 }
 
 const TRANSCRIPT: &str = "transcript.json";

@@ -1,4 +1,5 @@
-//! `sojourn train`: trains what ships with trained weights. The work is PyTorch's, in `tools/`; inference needs none of it.
+//! `sojourn train`: trains what ships with trained weights. The network's training is PyTorch's, in `tools/`; inference needs
+//! none of it.
 
 use super::say;
 use crate::cli_error::CliResult;
@@ -23,6 +24,12 @@ pub enum TrainCommand {
             there is one. Stopped, the same command goes on after the last whole epoch."
     )]
     Terrain(TrainTerrainArgs),
+    /// The classifier of images from orbit (ripples, bedrock, boulders, smooth), on the twin's worlds.
+    #[command(
+        after_help = "Examples:\n  sojourn train orbital --out orbital.json\n  sojourn eval orbital --model orbital.json --seeds 20\n\n\
+            Worlds of 256 m with the sun anywhere and 25 to 60 deg high, every third one seen at half the resolution."
+    )]
+    Orbital(super::orbital::TrainOrbitalArgs),
 }
 
 /// `sojourn train terrain`
@@ -56,7 +63,10 @@ pub struct TrainTerrainArgs {
 /// # Errors
 /// One sentence: no checkout, no PyTorch, or the training's own end.
 pub fn train(command: &TrainCommand) -> CliResult {
-    let TrainCommand::Terrain(args) = command;
+    let args = match command {
+        TrainCommand::Terrain(args) => args,
+        TrainCommand::Orbital(args) => return super::orbital::train(args),
+    };
     let places = Places::find();
     let root = places
         .checkout

@@ -8,7 +8,7 @@ use super::{loads::wheel_loads_n, table::WheelTable, wheel::Contact};
 use rayon::prelude::*;
 use sojourn_core::{
     body::Body,
-    kinematics::{Velocity, WheelMotion, velocity_from},
+    kinematics::{WheelMotion, velocity_from},
     rover::{Rover, Wheel},
     settle::Settled,
     soil::Soil,
@@ -55,8 +55,8 @@ pub struct Traction {
     pub left_mps: f64,
     /// About the body's up axis, rad/s.
     pub turn_radps: f64,
-    /// Share of the commanded way that is lost: of the forward way, or of the turn when it turns in place. Negative when
-    /// it is pushed ahead downhill, above 1 when it slides back.
+    /// Share of the wheels' way that is lost, over all wheels along their headings: of the way straight ahead, of the turn
+    /// in place. Negative when it is pushed ahead downhill, above 1 when it slides back.
     pub slip: f64,
     /// The wheels turn and the rover does not move.
     pub stuck: bool,
@@ -159,8 +159,9 @@ impl Dynamics {
         let scale = if moving { step.fastest_mps } else { 0.0 };
         [out.forward_mps, out.left_mps] = [q[0] * scale, q[1] * scale];
         out.turn_radps = q[2] * scale / self.reach_m;
-        let asked = velocity_from(&self.rover, motion);
-        out.slip = slip_of(asked, &out);
+        out.slip = slip_of(&step.rim_mps, |i| {
+            self.ground_speed(i, q, step.steer[i]).0 * scale
+        });
         // Within the smoothing around standing still no way is told from none.
         let speed = q[0].hypot(q[1]).max(q[2].abs());
         if moving && speed < 1.5 * STILL {
@@ -419,14 +420,17 @@ fn moved(q: [f64; 3], way: [f64; 3], share: f64) -> [f64; 3] {
     next
 }
 
-fn slip_of(asked: Velocity, got: &Traction) -> f64 {
-    if asked.speed_mps.abs() > 1e-9 {
-        1.0 - got.forward_mps / asked.speed_mps
-    } else if asked.turn_radps.abs() > 1e-12 {
-        1.0 - got.turn_radps / asked.turn_radps
-    } else {
-        0.0
+/// Share of the wheels' way that the body does not make: one less the ground speed along every wheel's heading over its
+/// rim speed, wheels weighed by the square of their rim speed. Straight ahead that is the share of the way that is lost,
+/// in place that of the turn, and on a curve it goes from one to the other without a jump: measured by the way ahead
+/// alone, a turn with a trace of way ahead would slip without bound. A wheel that stands has no say.
+fn slip_of(rim_mps: &[f64; 6], along: impl Fn(usize) -> f64) -> f64 {
+    let turned: f64 = rim_mps.iter().map(|r| r * r).sum();
+    if !(turned > 0.0) {
+        return 0.0;
     }
+    let made: f64 = rim_mps.iter().enumerate().map(|(i, r)| r * along(i)).sum();
+    1.0 - made / turned
 }
 
 /// How deep a wheel stands in its own hole when it goes on slipping so (0 to 1), metres.

@@ -243,6 +243,35 @@ fn a_side_slope_makes_it_creep_down() {
 }
 
 #[test]
+fn a_turn_with_a_trace_of_way_ahead_slips_like_the_turn_in_place() {
+    let rover = perseverance();
+    // uphill ahead and to the right: it slides back and to the left while it turns
+    let slope = on_plane(&rover, 12f64.to_radians().tan(), -0.8);
+    let soil = [soil_of(TerrainClass::SmoothRegolith); 6];
+    let slip = |speed_mps: f64| {
+        let motion = wheels_for(
+            &rover,
+            Velocity {
+                speed_mps,
+                turn_radps: 0.0255,
+            },
+        );
+        dynamics()
+            .step(&mut Tracks::default(), &slope, soil, &motion, 0.1)
+            .slip
+    };
+    let in_place = slip(0.0);
+    assert!((0.0..0.4).contains(&in_place), "{in_place}");
+    for trace_mps in [1e-6, 1e-4, 1e-3] {
+        let slip = slip(trace_mps);
+        assert!(
+            (slip - in_place).abs() < 0.1,
+            "{trace_mps} m/s: {slip}, in place {in_place}"
+        );
+    }
+}
+
+#[test]
 fn a_wheel_that_stands_drags_and_pulls_to_its_side() {
     let rover = perseverance();
     let level = on_plane(&rover, 0.0, 0.0);

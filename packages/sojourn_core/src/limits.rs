@@ -16,7 +16,7 @@ pub struct Limits {
     pub bogie_deg: f64,
     /// Least distance from belly pan to ground, metres.
     pub clearance_m: f64,
-    /// Greatest height difference of the ground under one wheel, metres.
+    /// Greatest height difference of the ground under one wheel over the slope that the rover stands on, metres.
     pub wheel_drop_m: f64,
     /// Greatest slip, 0 to 1.
     pub slip: f64,

@@ -36,7 +36,8 @@ pub struct Settled {
     pub bogie_rad: [f64; 2],
     /// Heights of the six wheels' lowest points, metres, in the order of [`Rover::hubs_m`].
     pub wheel_m: [f64; 6],
-    /// Ground height span under each wheel, metres.
+    /// Greatest height difference of the ground under each wheel over the slope that the body stands on, metres: what the
+    /// wheel has to climb or may fall from. An even slope has none.
     pub wheel_drop_m: [f64; 6],
     /// Least distance from the belly pan to the ground, metres.
     pub clearance_m: f64,
@@ -205,25 +206,25 @@ impl Settler {
         }
     }
 
-    /// Contact height of a wheel whose hub stands over `(x, y)`, and the ground's span under it; `None` where any
-    /// ground under it is unknown.
+    /// Contact height of a wheel whose hub stands over `(x, y)`, and the ground's span under it over the body's slope;
+    /// `None` where any ground under it is unknown.
     ///
-    /// `across` is the slope of the wheel's axle (up to the left): a wheel leans with the body, so on a side slope its
-    /// tread lies on the ground and does not stand on its edge.
+    /// `ahead` is the slope of the body, `across` that of the wheel's axle (up to the left): a wheel leans with the body,
+    /// so on a side slope its tread lies on the ground and does not stand on its edge.
     fn wheel(
         &self,
         ground: &impl HeightField,
         [x, y]: [f64; 2],
         (c, s): (f64, f64),
-        across: f64,
+        [ahead, across]: [f64; 2],
     ) -> Option<(f64, f64)> {
         let (mut contact, mut lo, mut hi) = (f64::NEG_INFINITY, f64::INFINITY, f64::NEG_INFINITY);
         for &(dx, rise) in &self.along {
             for dy in self.across_m {
-                let h = ground.height_m(x + c * dx - s * dy, y + s * dx + c * dy)?;
-                contact = contact.max(h + rise - across * dy);
-                lo = lo.min(h);
-                hi = hi.max(h);
+                let h = ground.height_m(x + c * dx - s * dy, y + s * dx + c * dy)? - across * dy;
+                contact = contact.max(h + rise);
+                lo = lo.min(h - ahead * dx);
+                hi = hi.max(h - ahead * dx);
             }
         }
         Some((contact, hi - lo))
@@ -274,7 +275,8 @@ impl Settler {
                     let lx = xs[side][w] - sign * self.hub_y_m[w] * sin_roll * sin_pitch;
                     let ly = sign * self.hub_y_m[w] * cos_roll;
                     let at = [pose.x_m + c * lx - s * ly, pose.y_m + s * lx + c * ly];
-                    let (contact, span) = self.wheel(ground, at, (c, s), sin_roll / cos_roll)?;
+                    let slope = [sin_pitch / cos_pitch, sin_roll / cos_roll];
+                    let (contact, span) = self.wheel(ground, at, (c, s), slope)?;
                     heights[side * 3 + w] = contact;
                     drops[side * 3 + w] = span;
                     h[w] = contact - sign * (self.hub_y_m[w] - self.y_ref_m) * sin_roll * cos_pitch;

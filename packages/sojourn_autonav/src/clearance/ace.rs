@@ -17,7 +17,7 @@ use sojourn_core::{frames::Pose2, rover::Rover};
 pub struct Bounds {
     /// Angles.
     pub attitude: Attitude,
-    /// Greatest span of the ground under a wheel, metres.
+    /// Greatest span of the ground under a wheel over the slope that the body may stand on, metres.
     pub drop_m: f64,
     /// Least distance of the belly from the ground, metres.
     pub clearance_m: f64,
@@ -85,8 +85,7 @@ impl Ace {
         };
         let mut contact = [Range::default(); 6];
         let mut hubs = [[0.0; 2]; 6];
-        let mut drop_m: f64 = 0.0;
-        let tread = (ahead.abs() * self.radius_m + left.abs() * self.half_width_m) * 2.0;
+        let mut span_m: f64 = 0.0;
         for w in 0..6 {
             let side = if w < 3 { 1.0 } else { -1.0 };
             let hub = [
@@ -100,7 +99,7 @@ impl Ace {
             }
             hubs[w] = hub;
             contact[w] = Range::new(lo.min(hi), hi);
-            drop_m = drop_m.max(hi - lo.min(hi) + tread);
+            span_m = span_m.max(hi - lo.min(hi));
         }
         let (pitch, roll) = (ahead.atan(), left.atan());
         let on_plane = Attitude {
@@ -124,6 +123,9 @@ impl Ace {
             lean_m,
             swing_m,
         )?;
+        // The boxes hold the span over the regional plane; the body may stand on another slope.
+        let [off_ahead, off_left] = slopes_off(&attitude, [ahead, left]);
+        let drop_m = span_m + 2.0 * (off_ahead * self.radius_m + off_left * self.half_width_m);
         let clearance_m =
             self.clearance(surfaces, images, heading, at, &attitude, [ahead, left])?;
         Some(Bounds {
@@ -227,4 +229,10 @@ impl Ace {
         }
         (least > f64::NEG_INFINITY).then_some(least)
     }
+}
+
+/// How far the body's slopes ahead and to the left may be from the regional plane's.
+fn slopes_off(a: &Attitude, [ahead, left]: [f64; 2]) -> [f64; 2] {
+    let off = |r: &Range, plane: f64| Range::new(r.lo.tan(), r.hi.tan()).moved(-plane).magnitude();
+    [off(&a.pitch_up, ahead), off(&a.roll_up_left, left)]
 }

@@ -51,6 +51,7 @@ proptest! {
         prop_assert!((s.tilt_rad.to_degrees() - slope).abs() < 0.2, "tilt {}", s.tilt_rad.to_degrees());
         prop_assert!(s.differential_rad.abs() < 0.2f64.to_radians(), "differential {}", s.differential_rad.to_degrees());
         prop_assert!(s.bogie_rad[0].abs() < 0.3f64.to_radians());
+        prop_assert!(s.wheel_drop_m.iter().all(|d| *d < 0.01), "an even slope is no step: {:?}", s.wheel_drop_m);
         prop_assert!((s.clearance_m * s.tilt_rad.cos() - r.belly.height_m).abs() < 0.03, "clearance {}", s.clearance_m);
     }
 

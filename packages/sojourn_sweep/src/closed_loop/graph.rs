@@ -318,11 +318,14 @@ impl Graph {
             }
             e.odom_from_base_link = self.faults.published(e.odom_from_base_link);
             self.mail.odometry = Some((e.stamp, e.odom_from_base_link));
-            // Where visual odometry measures the slip, the speed over ground is what is left of the wheels'.
-            let measured = self.mail.slip.zip(heard.suspension);
-            let ground_mps = measured.map_or(e.velocity_mps[0], |((_, slip), (_, felt))| {
-                felt.rim_mps * (1.0 - slip)
-            });
+            // Where visual odometry measures the slip, the speed over ground is what is left of the wheels'; until it has,
+            // localization believes what the rover's file says of slopes.
+            let slip = self.visual.as_ref().and_then(StandIn::slip);
+            let ground_mps = slip
+                .zip(heard.suspension)
+                .map_or(e.velocity_mps[0], |(slip, (_, felt))| {
+                    felt.rim_mps * (1.0 - slip)
+                });
             self.mail.ground = Some((e.stamp, ground_mps));
             self.mail.map_from_odom = Some((e.stamp, e.map_from_odom));
         }

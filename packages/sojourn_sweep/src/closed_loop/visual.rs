@@ -64,6 +64,7 @@ pub(super) struct StandIn {
     at: Option<nalgebra::Vector3<f64>>,
     wheels_m: f64,
     seen_m: f64,
+    slip: Option<f64>,
 }
 
 impl StandIn {
@@ -78,7 +79,13 @@ impl StandIn {
             at: None,
             wheels_m: 0.0,
             seen_m: 0.0,
+            slip: None,
         }
+    }
+
+    /// The slip that was told last: it is believed until the next pair of images.
+    pub(super) fn slip(&self) -> Option<f64> {
+        self.slip
     }
 
     /// Replaces the way in an estimate by what was seen up to the true pose of the same moment; `wheels_m` is the signed
@@ -110,6 +117,7 @@ impl StandIn {
         let slip = 1.0 - self.seen_m / self.wheels_m.max(LEAST_SHARE * self.errors.step_m);
         (self.wheels_m, self.seen_m) = (0.0, 0.0);
         self.number += 1;
+        self.slip = Some(slip);
         (out, Some((stamp, slip)))
     }
 }

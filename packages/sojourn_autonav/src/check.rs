@@ -8,7 +8,7 @@ use crate::{
 };
 use sojourn_core::{
     frames::Pose2,
-    limits::Limits,
+    limits::{Limits, Share},
     plan::WaypointLimits,
     rover::{Rover, SuspensionKind},
     settle::{Excess, Settler},
@@ -152,7 +152,7 @@ impl Checker {
         &mut self,
         ground: &Ground,
         limits: &Limits,
-        share: f64,
+        share: Share,
         pose: Pose2,
         direction: f64,
     ) -> Option<Verdict> {
@@ -203,7 +203,7 @@ impl Checker {
         &mut self,
         ground: &Ground,
         limits: &Limits,
-        share: f64,
+        share: Share,
         pose: Pose2,
         direction: f64,
     ) -> Verdict {
@@ -229,7 +229,7 @@ impl Checker {
                     Verdict::Unsafe(Excess {
                         limit: "approximate clearance",
                         value: f64::NAN,
-                        allowed: share,
+                        allowed: share.rest,
                     })
                 } else {
                     Verdict::Unknown
@@ -243,7 +243,7 @@ impl Checker {
         &mut self,
         ground: &Ground,
         limits: &Limits,
-        share: f64,
+        share: Share,
         pose: Pose2,
         direction: f64,
     ) -> Verdict {
@@ -285,7 +285,7 @@ mod tests {
             check.verdict(
                 &Ground::of(raster, None, 0.1).with_images(&r, 0.12, PlannerKind::Tiered),
                 &r.limits,
-                0.8,
+                0.8.into(),
                 pose,
                 1.0,
             )

@@ -5,7 +5,7 @@
 
 use crate::check::Tiers;
 use serde::Deserialize;
-use sojourn_core::{CoreError, error::in_range, rover::Rover};
+use sojourn_core::{CoreError, error::in_range, limits::Share, rover::Rover};
 
 /// A configuration that cannot be used; the message names the key, the value and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -93,10 +93,14 @@ pub struct AutoNavParams {
     pub turns_deg: Vec<f64>,
     /// Heading error above which the rover turns in place first (modes GUARDED and DIRECTED), degrees.
     pub turn_first_deg: f64,
-    /// Share of every limit that a new path may use.
+    /// Share of every limit but tilt that a new path may use.
     pub limit_share: f64,
-    /// Share of every limit that a path under way, or the first step out of where the rover stands, may use.
+    /// Share of every limit but tilt that a path under way, or the first step out of where the rover stands, may use.
     pub hold_share: f64,
+    /// The same for tilt, for a new path.
+    pub tilt_limit_share: f64,
+    /// The same for tilt, for a path under way.
+    pub tilt_hold_share: f64,
     /// Share of the slip limit that predicted slip may use.
     pub slip_share: f64,
     /// Cost of slope: factor `1 + weight * (slope / limit)^2`.
@@ -169,8 +173,8 @@ pub struct Config {
     pub curvatures_per_m: Vec<f64>,
     pub turns_rad: Vec<f64>,
     pub turn_first_rad: f64,
-    pub limit_share: f64,
-    pub hold_share: f64,
+    pub limit_share: Share,
+    pub hold_share: Share,
     pub slip_share: f64,
     pub tilt_weight: f64,
     pub roughness_weight: f64,
@@ -280,8 +284,14 @@ impl Config {
             curvatures_per_m,
             turns_rad,
             turn_first_rad: num("turn_first_deg", p.turn_first_deg, 1.0, 90.0)?.to_radians(),
-            limit_share: num("limit_share", p.limit_share, 0.1, 1.0)?,
-            hold_share: num("hold_share", p.hold_share, 0.1, 1.0)?,
+            limit_share: Share {
+                rest: num("limit_share", p.limit_share, 0.1, 1.0)?,
+                tilt: num("tilt_limit_share", p.tilt_limit_share, 0.1, 1.0)?,
+            },
+            hold_share: Share {
+                rest: num("hold_share", p.hold_share, 0.1, 1.0)?,
+                tilt: num("tilt_hold_share", p.tilt_hold_share, 0.1, 1.0)?,
+            },
             slip_share: num("slip_share", p.slip_share, 0.1, 1.0)?,
             tilt_weight: num("tilt_weight", p.tilt_weight, 0.0, 1e3)?,
             roughness_weight: num("roughness_weight", p.roughness_weight, 0.0, 1e3)?,
@@ -318,11 +328,15 @@ impl Config {
                 c.arc_length_m
             )));
         }
-        if c.hold_share < c.limit_share {
-            return Err(ConfigError::Mismatch(format!(
-                "hold_share is {}, expected at least limit_share, which is {}",
-                c.hold_share, c.limit_share
-            )));
+        for (name, hold, limit) in [
+            ("", c.hold_share.rest, c.limit_share.rest),
+            ("tilt_", c.hold_share.tilt, c.limit_share.tilt),
+        ] {
+            if hold < limit {
+                return Err(ConfigError::Mismatch(format!(
+                    "{name}hold_share is {hold}, expected at least {name}limit_share, which is {limit}"
+                )));
+            }
         }
         Ok(c)
     }

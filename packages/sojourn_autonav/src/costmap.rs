@@ -235,7 +235,7 @@ impl CostMap {
                 + k.class.map_or(0.0, |k| config.class_weight * added_cost(k))
                 + config.tilt_weight * slope * slope
                 + config.roughness_weight * k.sigma_m / rough_m;
-            if slope > config.hold_share {
+            if slope > config.hold_share.tilt {
                 cell.factor = BARRIER;
             }
             cell.rocks = k.rocks.map(|share| self.rock_cost(f64::from(share)) as f32);

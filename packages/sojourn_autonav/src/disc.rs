@@ -5,7 +5,11 @@
 
 use crate::check::Verdict;
 use sojourn_core::{
-    frames::Pose2, limits::Limits, raster::Raster, rover::Rover, settle::Excess,
+    frames::Pose2,
+    limits::{Limits, Share},
+    raster::Raster,
+    rover::Rover,
+    settle::Excess,
     terrain::slope_roughness,
 };
 
@@ -72,14 +76,14 @@ impl Disc {
 
     /// Whether the disc at a pose is good.
     #[must_use]
-    pub fn verdict(&self, limits: &Limits, share: f64, pose: Pose2) -> Verdict {
+    pub fn verdict(&self, limits: &Limits, share: Share, pose: Pose2) -> Verdict {
         let at = |r: &Raster| r.nearest(pose.x_m, pose.y_m);
         let (Some(slope), Some(step)) = (at(&self.slope_deg), at(&self.step_m)) else {
             return Verdict::Unknown;
         };
-        for (limit, value, allowed) in [
-            ("tilt_deg", slope, limits.tilt_deg),
-            ("wheel_drop_m", step, limits.wheel_drop_m),
+        for (limit, value, allowed, share) in [
+            ("tilt_deg", slope, limits.tilt_deg, share.tilt),
+            ("wheel_drop_m", step, limits.wheel_drop_m, share.rest),
         ] {
             if !(value <= allowed * share) {
                 return Verdict::Unsafe(Excess {

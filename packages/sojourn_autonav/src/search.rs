@@ -8,7 +8,7 @@ use crate::{
 };
 use sojourn_core::{
     frames::{Pose2, wrap_rad},
-    limits::Limits,
+    limits::{Limits, Share},
 };
 use std::collections::BTreeMap;
 
@@ -106,6 +106,11 @@ pub struct Search<'a> {
 
 /// Way that a way out may use, samples.
 const WAY_OUT_SAMPLES: f64 = 2.5;
+/// What it may use of the limits there. Not all: the ground is not known to the last hundredth.
+const OUT_SHARE: Share = Share {
+    rest: 0.97,
+    tilt: 0.98,
+};
 
 impl Search<'_> {
     /// Looks for the cheapest safe candidate: first in the full tree, then among short single arcs.
@@ -148,9 +153,9 @@ impl Search<'_> {
     }
 
     /// Share of the limits for the first step out of where the rover stands.
-    fn first_share(&self) -> f64 {
+    fn first_share(&self) -> Share {
         if self.way_out {
-            1.0
+            OUT_SHARE
         } else {
             self.config.hold_share
         }

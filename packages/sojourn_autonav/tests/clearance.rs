@@ -11,7 +11,7 @@ use sojourn_autonav::{
     Config,
     clearance::evaluate::{Tally, compare},
 };
-use sojourn_core::{frames::Pose2, raster::Raster};
+use sojourn_core::{frames::Pose2, limits::Share, raster::Raster};
 
 /// 10⁴ poses over rock fields and slopes: what is accepted, exact settling on the fine ground finds safe.
 #[test]
@@ -37,15 +37,22 @@ fn nothing_unsafe_is_accepted() {
             world.height_m(x, y) as f32
         });
         let mut rng = ChaCha8Rng::seed_from_u64(i as u64);
-        let poses = (0..1250).map(move |_| {
-            Pose2::new(
-                rng.random_range(-10.0..22.0),
-                rng.random_range(-8.0..8.0),
-                rng.random_range(-3.1..3.1),
-            )
-        });
-        let tally = compare(&config, &r, &fine, 2, poses).unwrap();
-        assert_eq!(tally.ace_accepted_but_unsafe, 0, "{cfa} {slope}: {tally:?}");
+        let poses: Vec<Pose2> = (0..1250)
+            .map(|_| {
+                Pose2::new(
+                    rng.random_range(-10.0..22.0),
+                    rng.random_range(-8.0..8.0),
+                    rng.random_range(-3.1..3.1),
+                )
+            })
+            .collect();
+        // Look-ups bound the ground, so they may use all of every limit.
+        let bounded = compare(&config, &r, &fine, 2, Share::WHOLE, poses.iter().copied()).unwrap();
+        assert_eq!(
+            bounded.ace_accepted_but_unsafe, 0,
+            "{cfa} {slope}: {bounded:?}"
+        );
+        let tally = compare(&config, &r, &fine, 2, config.limit_share, poses.into_iter()).unwrap();
         assert_eq!(tally.accepted_but_unsafe, 0, "{cfa} {slope}: {tally:?}");
         // It has to accept, too: a check that refuses everything would pass the above.
         assert!(

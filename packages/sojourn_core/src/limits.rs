@@ -24,6 +24,35 @@ pub struct Limits {
     pub wheel_speed_mps: f64,
 }
 
+/// How much of the limits a check may use: what is left is for what the check does not know.
+///
+/// Tilt has a share of its own: the ground under a whole rover is known far better than the ground under one wheel, so a
+/// slope can be driven nearer to its limit than a rock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    /// Of every limit but tilt, 0 to 1. Clearance is raised by its inverse.
+    pub rest: f64,
+    /// Of the tilt limit, 0 to 1.
+    pub tilt: f64,
+}
+
+impl Share {
+    /// The limits themselves.
+    pub const WHOLE: Self = Self {
+        rest: 1.0,
+        tilt: 1.0,
+    };
+}
+
+impl From<f64> for Share {
+    fn from(share: f64) -> Self {
+        Self {
+            rest: share,
+            tilt: share,
+        }
+    }
+}
+
 impl Limits {
     /// Checks the ranges.
     ///

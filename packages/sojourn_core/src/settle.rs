@@ -10,7 +10,11 @@
 //! of the previous iteration; so a tilted plane gives exactly no joint angle.
 
 use crate::{
-    frames::Pose2, limits::Limits, raster::HeightField, rover::Rover, suspension::SuspensionKind,
+    frames::Pose2,
+    limits::{Limits, Share},
+    raster::HeightField,
+    rover::Rover,
+    suspension::SuspensionKind,
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,26 +71,38 @@ impl std::fmt::Display for Excess {
 }
 
 impl Settled {
-    /// The first limit this pose breaks, when each limit is tightened to `share` of its value (1.0 for the limit
-    /// itself; clearance is raised by `1 / share` instead). A number that is not one counts as broken.
+    /// The first limit this pose breaks, when each limit is tightened to its [`Share`] (1.0 for the limit itself;
+    /// clearance is raised by `1 / share` instead). A number that is not one counts as broken.
     #[must_use]
-    pub fn excess(&self, limits: &Limits, share: f64) -> Option<Excess> {
+    pub fn excess(&self, limits: &Limits, share: impl Into<Share>) -> Option<Excess> {
+        let share = share.into();
         let bogie = self.bogie_rad[0].abs().max(self.bogie_rad[1].abs());
         let drop = self
             .wheel_drop_m
             .iter()
             .fold(0.0f64, |m, &v| if v.is_nan() { v } else { m.max(v) });
         let too_much = [
-            ("tilt_deg", self.tilt_rad.to_degrees(), limits.tilt_deg),
+            (
+                "tilt_deg",
+                self.tilt_rad.to_degrees(),
+                limits.tilt_deg,
+                share.tilt,
+            ),
             (
                 "differential_deg",
                 self.differential_rad.abs().to_degrees(),
                 limits.differential_deg,
+                share.rest,
             ),
-            ("bogie_deg", bogie.to_degrees(), limits.bogie_deg),
-            ("wheel_drop_m", drop, limits.wheel_drop_m),
+            (
+                "bogie_deg",
+                bogie.to_degrees(),
+                limits.bogie_deg,
+                share.rest,
+            ),
+            ("wheel_drop_m", drop, limits.wheel_drop_m, share.rest),
         ];
-        for (limit, value, allowed) in too_much {
+        for (limit, value, allowed, share) in too_much {
             // written so that not-a-number breaks the limit
             if !(value <= allowed * share) {
                 return Some(Excess {
@@ -96,7 +112,7 @@ impl Settled {
                 });
             }
         }
-        if !(self.clearance_m >= limits.clearance_m / share) {
+        if !(self.clearance_m >= limits.clearance_m / share.rest) {
             return Some(Excess {
                 limit: "clearance_m",
                 value: self.clearance_m,

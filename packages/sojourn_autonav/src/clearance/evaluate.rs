@@ -5,7 +5,9 @@ use crate::{
     config::Config,
     ground::Ground,
 };
-use sojourn_core::{CoreError, frames::Pose2, raster::Raster, rover::Rover, settle::Settler};
+use sojourn_core::{
+    CoreError, frames::Pose2, limits::Share, raster::Raster, rover::Rover, settle::Settler,
+};
 
 /// Counts of a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +74,7 @@ pub fn coarsened(fine: &Raster, factor: usize) -> Result<[Raster; 3], CoreError>
 
 /// Compares at every pose, on a map of cells of `factor` by `factor` fine ones that holds their mean, lowest and
 /// highest height, as a camera without noise would fill it. The map's own uncertainty of the pose is left out on both
-/// sides; slip is not looked at.
+/// sides; slip is not looked at. `share` is how much of the limits both tiers may use.
 ///
 /// # Errors
 /// [`CoreError`] when the fine ground is smaller than one cell.
@@ -81,6 +83,7 @@ pub fn compare(
     rover: &Rover,
     fine: &Raster,
     factor: usize,
+    share: Share,
     poses: impl Iterator<Item = Pose2>,
 ) -> Result<Tally, CoreError> {
     let [mean, low, high] = coarsened(fine, factor)?;
@@ -97,7 +100,6 @@ pub fn compare(
         let safe = exact
             .settle(fine, pose)
             .is_some_and(|s| s.excess(&rover.limits, 1.0).is_none());
-        let share = config.limit_share;
         let looked = checker.looked(&ground, &rover.limits, share, pose, 0.0);
         let accepted = looked.is_some()
             || matches!(

@@ -17,6 +17,7 @@ use sojourn_autonav::{
 use sojourn_core::{
     body::Body,
     frames::Pose2,
+    limits::Share,
     raster::{HeightField, Raster},
     rover::Rover,
 };
@@ -37,10 +38,12 @@ pub struct ClearanceArgs {
     /// The rover: a name in config/rovers or a file.
     #[arg(long, default_value = "perseverance")]
     pub rover: String,
-    /// Share of every limit that the check allows; without it, limit_share of config/autonav.param.yaml.
+    /// Share of every limit that a drive may use; without it, the shares of config/autonav.param.yaml.
     #[arg(long)]
     pub share: Option<f64>,
-    /// Prints JSON: {poses, accepted_but_unsafe, safe_but_rejected, ace_accepted_but_unsafe, …, rows: [{cfa, slope_deg, …}]}.
+    /// Prints JSON: {poses, accepted_but_unsafe, safe_but_rejected, tiers_accepted_but_unsafe, driving: {…}, rows:
+    /// [{cfa, slope_deg, …}]}. accepted_but_unsafe: accepted by look-ups alone; safe_but_rejected: by both tiers; at the
+    /// limits themselves. driving: the same with the shares that a drive may use.
     #[arg(long)]
     pub json: bool,
 }
@@ -66,26 +69,31 @@ struct Row {
     slope_deg: f64,
     poses: u64,
     safe: u64,
+    /// By look-ups alone.
     accepted_but_unsafe: u64,
-    /// Share of the safe poses.
+    /// By both tiers, share of the safe poses.
     safe_but_rejected: f64,
-    ace_accepted_but_unsafe: u64,
+    tiers_accepted_but_unsafe: u64,
     /// Share of the safe poses that look-ups alone accept.
     ace_accepted: f64,
+    driving_accepted_but_unsafe: u64,
+    driving_safe_but_rejected: f64,
 }
 
 impl Row {
-    fn new(cfa: f64, slope_deg: f64, t: Tally) -> Self {
+    fn new(cfa: f64, slope_deg: f64, [t, driving]: [Tally; 2]) -> Self {
         let of_safe = |n: u64| n as f64 / t.safe.max(1) as f64;
         Self {
             cfa,
             slope_deg,
             poses: t.poses,
             safe: t.safe,
-            accepted_but_unsafe: t.accepted_but_unsafe,
+            accepted_but_unsafe: t.ace_accepted_but_unsafe,
             safe_but_rejected: of_safe(t.safe_but_rejected),
-            ace_accepted_but_unsafe: t.ace_accepted_but_unsafe,
+            tiers_accepted_but_unsafe: t.accepted_but_unsafe,
             ace_accepted: of_safe(t.ace_accepted),
+            driving_accepted_but_unsafe: driving.accepted_but_unsafe,
+            driving_safe_but_rejected: of_safe(driving.safe_but_rejected),
         }
     }
 }
@@ -94,13 +102,24 @@ impl Row {
 struct Outcome {
     rover: String,
     seed: u64,
-    limit_share: f64,
     poses: u64,
+    /// Accepted by look-ups alone, unsafe by exact settling on the fine ground; at the limits themselves.
     accepted_but_unsafe: u64,
-    ace_accepted_but_unsafe: u64,
-    /// Share of the safe poses, by CFA over all slopes.
+    /// Safe but rejected by both tiers at the limits themselves: share of the safe poses, by CFA over all slopes.
     safe_but_rejected: Vec<(f64, f64)>,
+    /// Accepted by either tier at the limits themselves: poses within what the map does not know of a limit.
+    tiers_accepted_but_unsafe: u64,
+    driving: Driving,
     rows: Vec<Row>,
+}
+
+/// Both tiers with the shares of the limits that a drive may use.
+#[derive(Serialize)]
+struct Driving {
+    limit_share: f64,
+    tilt_limit_share: f64,
+    accepted_but_unsafe: u64,
+    safe_but_rejected: Vec<(f64, f64)>,
 }
 
 /// Measures.
@@ -115,6 +134,8 @@ pub fn clearance(args: &ClearanceArgs) -> CliResult {
     let mut params: AutoNavParams = sojourn_core::params::load_node_params(&file, "autonav")?;
     if let Some(share) = args.share {
         (params.limit_share, params.hold_share) = (share, share.max(params.hold_share));
+        (params.tilt_limit_share, params.tilt_hold_share) =
+            (share, share.max(params.tilt_hold_share));
     }
     let config = Config::new(&params, &rover).map_err(anyhow::Error::from)?;
     let cells: Vec<(f64, f64)> = CFAS
@@ -130,7 +151,7 @@ pub fn clearance(args: &ClearanceArgs) -> CliResult {
     let jobs: Vec<(usize, u64)> = (0..cells.len())
         .flat_map(|cell| (0..worlds).map(move |world| (cell, world)))
         .collect();
-    let tallies: Vec<(usize, Tally)> = jobs
+    let tallies: Vec<(usize, [Tally; 2])> = jobs
         .par_iter()
         .map(|&(cell, world)| {
             let (cfa, slope_deg) = cells.get(cell).copied().context("cell of the table")?;
@@ -141,16 +162,20 @@ pub fn clearance(args: &ClearanceArgs) -> CliResult {
                 .wrapping_add((cell as u64) << 32 | world);
             let fine = ground(seed, cfa, slope_deg, &body)?;
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let poses = (0..n).map(move |_| {
-                let mut at = || rng.random_range(EDGE_M..SIDE_M - EDGE_M);
-                let (x, y) = (at(), at());
-                Pose2::new(
-                    x,
-                    y,
-                    rng.random_range(-std::f64::consts::PI..std::f64::consts::PI),
-                )
-            });
-            let tally = compare(&config, &rover, &fine, FACTOR, poses)?;
+            let poses: Vec<Pose2> = (0..n)
+                .map(|_| {
+                    let mut at = || rng.random_range(EDGE_M..SIDE_M - EDGE_M);
+                    let (x, y) = (at(), at());
+                    Pose2::new(
+                        x,
+                        y,
+                        rng.random_range(-std::f64::consts::PI..std::f64::consts::PI),
+                    )
+                })
+                .collect();
+            let compared =
+                |share| compare(&config, &rover, &fine, FACTOR, share, poses.iter().copied());
+            let tally = [compared(Share::WHOLE)?, compared(config.limit_share)?];
             bar.inc(1);
             Ok((cell, tally))
         })
@@ -188,13 +213,15 @@ fn report(
     config: &Config,
     rover: &Rover,
     cells: &[(f64, f64)],
-    tallies: &[(usize, Tally)],
+    tallies: &[(usize, [Tally; 2])],
 ) -> CliResult {
     let sum = |keep: &dyn Fn(usize) -> bool| {
         tallies
             .iter()
             .filter(|(cell, _)| keep(*cell))
-            .fold(Tally::default(), |a, (_, t)| a.plus(*t))
+            .fold([Tally::default(); 2], |[a, b], (_, [s, t])| {
+                [a.plus(*s), b.plus(*t)]
+            })
     };
     let rows: Vec<Row> = cells
         .iter()
@@ -202,36 +229,44 @@ fn report(
         .map(|(i, &(cfa, slope))| Row::new(cfa, slope, sum(&|cell| cell == i)))
         .collect();
     let of_cfa = |cfa: f64| {
-        let t = sum(&|cell| cells.get(cell).is_some_and(|c| c.0 == cfa));
-        (cfa, t.safe_but_rejected as f64 / t.safe.max(1) as f64)
+        let of = |t: Tally| (cfa, t.safe_but_rejected as f64 / t.safe.max(1) as f64);
+        sum(&|cell| cells.get(cell).is_some_and(|c| c.0 == cfa)).map(of)
     };
-    let all = sum(&|_| true);
+    let rejected = CFAS.map(of_cfa);
+    let [all, driving] = sum(&|_| true);
     let outcome = Outcome {
         rover: rover.name.clone(),
         seed: args.seed,
-        limit_share: config.limit_share,
         poses: all.poses,
-        accepted_but_unsafe: all.accepted_but_unsafe,
-        ace_accepted_but_unsafe: all.ace_accepted_but_unsafe,
-        safe_but_rejected: CFAS.map(of_cfa).to_vec(),
+        accepted_but_unsafe: all.ace_accepted_but_unsafe,
+        safe_but_rejected: rejected.iter().map(|r| r[0]).collect(),
+        tiers_accepted_but_unsafe: all.accepted_but_unsafe,
+        driving: Driving {
+            limit_share: config.limit_share.rest,
+            tilt_limit_share: config.limit_share.tilt,
+            accepted_but_unsafe: driving.accepted_but_unsafe,
+            safe_but_rejected: rejected.iter().map(|r| r[1]).collect(),
+        },
         rows,
     };
     if args.json {
         return say_json(&outcome);
     }
     say(&format!(
-        "{} poses, limits times {:.2}\n\n  CFA  slope   safe  accepted but unsafe  (look-ups)  safe but rejected  look-ups accept",
-        outcome.poses, outcome.limit_share
+        "{} poses; at the limits themselves, and in driving: limits times {:.2}, tilt times {:.2}\n\n  CFA  slope   safe  unsafe accepted by look-ups, tiers, driving  safe rejected by tiers, driving  look-ups accept",
+        outcome.poses, outcome.driving.limit_share, outcome.driving.tilt_limit_share
     ));
     for r in &outcome.rows {
         say(&format!(
-            "{:4.0} %  {:3.0}°  {:4.0} %  {:19}  {:10}  {:15.1} %  {:13.1} %",
+            "{:4.0} %  {:3.0}°  {:4.0} %  {:27}  {:5}  {:7}  {:20.1} %  {:5.1} %  {:13.1} %",
             100.0 * r.cfa,
             r.slope_deg,
             100.0 * r.safe as f64 / r.poses.max(1) as f64,
             r.accepted_but_unsafe,
-            r.ace_accepted_but_unsafe,
+            r.tiers_accepted_but_unsafe,
+            r.driving_accepted_but_unsafe,
             100.0 * r.safe_but_rejected,
+            100.0 * r.driving_safe_but_rejected,
             100.0 * r.ace_accepted,
         ));
     }

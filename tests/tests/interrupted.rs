@@ -146,3 +146,73 @@ fn no_node_outlives_a_launcher_that_is_killed() {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// A command that writes a folder is interrupted when the first of its files appears: it says so, and nothing is left.
+#[test]
+fn ctrl_c_leaves_no_half_written_world() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("made").join("world");
+    let said = dir.path().join("stderr");
+    let mut command = sojourn();
+    command
+        .args([
+            "world", "generate", "--seed", "3", "--soil", "demo", "--out",
+        ])
+        .arg(&out)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::fs::File::create(&said).unwrap());
+    let mut running = Running::start(&mut command).unwrap();
+    let end = Instant::now() + LIMIT;
+    while files(&out).is_empty() {
+        assert!(Instant::now() < end, "nothing was written");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    signal(running.pid(), "INT").unwrap();
+    let status = running.wait(END).unwrap();
+    let said = std::fs::read_to_string(said).unwrap();
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(said.ends_with("error: interrupted\n"), "{said}");
+    assert!(!out.exists(), "{:?}", files(&out));
+}
+
+/// Before anything is written an interruption leaves nothing either.
+#[test]
+fn ctrl_c_ends_a_plan_with_a_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, said) = (dir.path().join("plan.json"), dir.path().join("stderr"));
+    // Reading from a pipe that nobody writes to lasts for as long as it has to.
+    let mission = dir.path().join("mission.yaml");
+    let made = std::process::Command::new("mkfifo").arg(&mission).status();
+    assert!(made.unwrap().success());
+    let mut command = sojourn();
+    command
+        .args([
+            "plan", "--dtm", "none.tif", "--start", "1,1", "--goal", "2,2",
+        ])
+        .arg("--mission")
+        .arg(&mission)
+        .arg("--out")
+        .arg(&out)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::fs::File::create(&said).unwrap());
+    let mut running = Running::start(&mut command).unwrap();
+    // It has installed its handlers when its thread for them is there.
+    let end = Instant::now() + LIMIT;
+    let threads = format!("/proc/{}/task", running.pid());
+    let named = || {
+        let tasks = std::fs::read_dir(&threads).into_iter().flatten().flatten();
+        tasks.into_iter().any(|t| {
+            std::fs::read_to_string(t.path().join("comm")).is_ok_and(|c| c.trim() == "interrupt")
+        })
+    };
+    while !named() {
+        assert!(Instant::now() < end, "no handler was installed");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    signal(running.pid(), "INT").unwrap();
+    let status = running.wait(END).unwrap();
+    let said = std::fs::read_to_string(said).unwrap();
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert_eq!(said, "error: interrupted\n");
+    assert!(!out.exists());
+}

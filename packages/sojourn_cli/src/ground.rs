@@ -224,9 +224,30 @@ pub fn writable(file: &Path) -> anyhow::Result<()> {
     if file.is_dir() {
         return Err(refuse("it is a folder".into()));
     }
+    if file.exists() && !file.is_file() {
+        return Err(refuse("it is a device or a pipe, expected a file".into()));
+    }
     let probe = sojourn_core::files::temporary_name(file);
     std::fs::File::create(&probe).map_err(|e| refuse(format!("{}: {e}", folder.display())))?;
     let _ = std::fs::remove_file(&probe);
+    Ok(())
+}
+
+/// Makes sure that files named on the command line are different ones.
+///
+/// # Errors
+/// One sentence that names both options.
+pub fn apart(files: &[(&str, &PathBuf)]) -> anyhow::Result<()> {
+    let whole = |p: &Path| p.canonicalize().or_else(|_| std::path::absolute(p));
+    for (i, (name, file)) in files.iter().enumerate() {
+        for (other, same) in files.iter().take(i) {
+            anyhow::ensure!(
+                whole(file)? != whole(same)?,
+                "{}: is named by {other} and by {name}, expected two files",
+                file.display()
+            );
+        }
+    }
     Ok(())
 }
 

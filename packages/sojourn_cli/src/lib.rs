@@ -9,6 +9,7 @@ pub mod demo;
 pub mod doctor;
 pub mod grey_file;
 pub mod ground;
+pub mod interrupt;
 pub mod labelled;
 pub mod launch;
 pub mod localize;

@@ -27,6 +27,15 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => return usage(&e),
     };
+    // These end what they have started in good order.
+    let own = matches!(
+        cli.command,
+        Command::Demo(_) | Command::Launch(_) | Command::Sweep(_)
+    );
+    if !own && let Err(e) = sojourn_cli::interrupt::watch() {
+        eprintln!("error: signals cannot be caught: {e}");
+        return ExitCode::FAILURE;
+    }
     let result = match &cli.command {
         Command::Demo(args) => sojourn_cli::demo::demo(args),
         Command::Site(args) => commands::plan::site(args),

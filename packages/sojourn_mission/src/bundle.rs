@@ -229,10 +229,9 @@ impl Bundle {
             ));
         }
         let (fresh, old) = (sibling(dir, "new"), sibling(dir, "old"));
+        let unfinished = files::Unfinished::begin(&fresh);
         let result = self.write_and_swap(dir, &fresh, &old);
-        if result.is_err() {
-            let _ = std::fs::remove_dir_all(&fresh);
-        }
+        drop(unfinished);
         result
     }
 

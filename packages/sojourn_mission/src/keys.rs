@@ -466,8 +466,9 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         // A hard link fails when the target has appeared meanwhile; a rename would replace it.
         std::fs::hard_link(&tmp, path)
     };
+    let unfinished = files::Unfinished::begin(&tmp);
     let result = write();
-    let _ = std::fs::remove_file(&tmp);
+    drop(unfinished);
     result
 }
 

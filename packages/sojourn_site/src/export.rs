@@ -27,15 +27,14 @@ pub fn write_geotiffs(site: &Site, dir: &Path) -> Result<Vec<PathBuf>, SiteError
         } else {
             0.0
         };
+        let unfinished = files::Unfinished::begin(&tmp);
         let result = write_one(site, raster, datum_m, &tmp)
             .map_err(|e| SiteError::refused(&path, format!("cannot be written: {e}")))
             .and_then(|()| {
                 std::fs::rename(&tmp, &path).map_err(|e| CoreError::io(&path, "writing", e).into())
             });
-        if let Err(e) = result {
-            let _ = std::fs::remove_file(&tmp);
-            return Err(e);
-        }
+        drop(unfinished);
+        result?;
         written.push(path);
     }
     Ok(written)

@@ -130,6 +130,7 @@ fn export(args: &ExportArgs) -> CliResult {
         .map(|dir| Ok(WorldFolder::load(dir)?))
         .collect::<anyhow::Result<Vec<_>>>()?;
     loading.finish_and_clear();
+    let out = files::NewFolder::begin(&args.out)?;
     for folder in ["images", "orthos"] {
         std::fs::create_dir_all(args.out.join(folder))
             .map_err(|e| anyhow::anyhow!("{}: cannot be made: {e}", args.out.display()))?;
@@ -157,6 +158,7 @@ fn export(args: &ExportArgs) -> CliResult {
     }
     let text = serde_json::to_string_pretty(&export.manifest(&folders))? + "\n";
     export.write("manifest.json", text.as_bytes())?;
+    out.keep();
     let (pairs, pieces) = (export.images.len(), export.orthos.len());
     if args.json {
         return say_json(&json!({

@@ -113,8 +113,7 @@ pub struct CheckSdfArgs {
 pub fn export(args: &ExportSdfArgs) -> CliResult {
     let places = Places::find();
     let (rover, _) = ground::rover(&places, &args.rover)?;
-    std::fs::create_dir_all(&args.out)
-        .map_err(|e| anyhow::anyhow!("{}: cannot be made: {e}", args.out.display()))?;
+    let out = files::NewFolder::begin(&args.out)?;
     ground::writable(&args.out.join(MANIFEST))?;
     let bar = spinner("ground, rocks, rover");
     let cfa = args.cfa.as_deref().map(share).transpose()?;
@@ -149,6 +148,7 @@ pub fn export(args: &ExportSdfArgs) -> CliResult {
         ..write(&folder, &rover, &args.rover, &params, &args.out)?
     };
     write_manifest(&manifest, &args.out)?;
+    out.keep();
     bar.finish_and_clear();
     tell(args, &manifest)
 }

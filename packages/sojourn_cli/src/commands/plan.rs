@@ -17,7 +17,7 @@ use sojourn_twin::verify::{Setup, VerifyOptions, verify};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// Makes a site folder from a raster.
 ///
@@ -38,8 +38,10 @@ pub fn site(args: &SiteArgs) -> CliResult {
         &rover,
         None,
     )?;
+    let folder = files::NewFolder::begin(&args.out)?;
     site.save(&args.out)?;
     sojourn_site::write_geotiffs(&site, &args.out)?;
+    folder.keep();
     tell_site(&site, &args.out, args.json)
 }
 
@@ -87,6 +89,7 @@ pub fn plan(args: &PlanArgs) -> CliResult {
     ground::writable(out)?;
     if let Some(xml) = &args.xml {
         ground::writable(xml)?;
+        ground::apart(&[("--out", out), ("--xml", xml)])?;
     }
     let (rover, _) = ground::rover(&places, &args.rover)?;
     let (constraints, _) = ground::mission(&places, args.mission.as_deref())?;
@@ -107,7 +110,11 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         goal_m: ground::place(&site, "goal", goal)?,
         seed: args.seed,
     };
-    let cancel = interruptible()?;
+    let cancel = if provider.is_some() {
+        interruptible()?
+    } else {
+        Arc::default()
+    };
     let show = std::io::stderr().is_terminal();
     let progress = |line: &str| {
         if show {
@@ -138,6 +145,7 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         sojourn_planner::PlanError::Stopped => CliError::Interrupted,
         other => other.into(),
     })?;
+    crate::interrupt::release();
     let plan = &outcome.plan;
     if let (Some(dir), Some(record)) = (&args.talk, &outcome.model) {
         write_talk(dir, record, plan)?;
@@ -261,7 +269,7 @@ fn interruptible() -> Result<Arc<AtomicBool>, CliError> {
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag))?;
         signal_hook::flag::register(signal, Arc::clone(&flag))?;
     }
-    debug_assert!(!flag.load(Ordering::Relaxed));
+    crate::interrupt::hold();
     Ok(flag)
 }
 

@@ -77,6 +77,10 @@ pub fn verify(args: &VerifyArgs) -> CliResult {
     {
         ground::writable(file)?;
     }
+    let mut named = vec![("--plan", &args.plan), ("--out", &args.out)];
+    named.extend(args.html.iter().map(|f| ("--html", f)));
+    named.extend(args.csv.iter().map(|f| ("--csv", f)));
+    ground::apart(&named)?;
     let plan = Plan::load(&args.plan)?;
     let what = args.plan.display();
     let (rover, rover_file) = ground::rover(&places, args.rover.as_deref().unwrap_or(&plan.rover))?;

@@ -241,6 +241,7 @@ fn writable(out: &Path) -> anyhow::Result<()> {
 fn finish(mut folder: WorldFolder, rover: &Rover, args: &MakeArgs, bar: &ProgressBar) -> CliResult {
     bar.set_message("writing layers and the table of rocks");
     ground::add_slope(&mut folder.site, rover)?;
+    let out = files::NewFolder::begin(&args.out)?;
     folder.save(&args.out)?;
     sojourn_site::write_geotiffs(&folder.site, &args.out)?;
     let truth = args.out.join(TRUTH);
@@ -250,6 +251,7 @@ fn finish(mut folder: WorldFolder, rover: &Rover, args: &MakeArgs, bar: &Progres
     write_soils(&truth)?;
     bar.set_message("drawing");
     world_pictures::draw(&folder, &args.out.join(TRUTH), &args.out)?;
+    out.keep();
     bar.finish_and_clear();
     let site = &folder.site;
     let size_m = site.elevation()?.size_m();

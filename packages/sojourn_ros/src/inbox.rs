@@ -7,6 +7,10 @@
 use sojourn_core::Stamp;
 use std::collections::{BTreeMap, VecDeque};
 
+/// A stream's message whose stamp is further than this from the tick that takes it in is refused, seconds: its sender's
+/// clock is another one, or it has been under way for too long. What a node still believes within that its core decides.
+pub const MAX_AGE_S: f64 = 10.0;
+
 /// Which messages of a topic a node wants at a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
@@ -40,9 +44,12 @@ struct Queue<I> {
     name: String,
     keep: Keep,
     by_tick: bool,
+    stream: bool,
     capacity: usize,
     entries: VecDeque<Entry<I>>,
     counts: TopicCounts,
+    /// The stamp of the newest message refused for its stamp, and when.
+    off_clock: Option<(Stamp, Stamp)>,
     // Of a topic ordered by tick: messages per tick that have arrived, older ones folded into `settled`.
     per_tick: BTreeMap<u64, u64>,
     settled: u64,
@@ -71,6 +78,8 @@ impl<I> Inbox<I> {
             name: name.to_string(),
             keep,
             by_tick,
+            stream: false,
+            off_clock: None,
             capacity: capacity.max(1),
             entries: VecDeque::new(),
             counts: TopicCounts::default(),
@@ -78,6 +87,32 @@ impl<I> Inbox<I> {
             settled: 0,
         });
         self.queues.len() - 1
+    }
+
+    /// From now on messages of a topic are refused for their stamp, when they have one: see [`MAX_AGE_S`].
+    pub fn check_stamps(&mut self, topic: usize) {
+        if let Some(queue) = self.queues.get_mut(topic) {
+            queue.stream = true;
+        }
+    }
+
+    /// What has been refused for its stamp since the last call: topic and why.
+    pub fn off_clock(&mut self) -> Vec<(String, String)> {
+        let why = |(stamp, now): (Stamp, Stamp)| {
+            let age_s = now.since(stamp);
+            if age_s > 0.0 {
+                format!("stamp is {age_s:.3} s old, at most {MAX_AGE_S} s allowed")
+            } else {
+                format!(
+                    "stamp is {:.3} s in the future, at most {MAX_AGE_S} s allowed",
+                    -age_s
+                )
+            }
+        };
+        let queues = self.queues.iter_mut();
+        queues
+            .filter_map(|q| Some((q.name.clone(), why(q.off_clock.take()?))))
+            .collect()
     }
 
     /// Names of the topics.
@@ -128,8 +163,8 @@ impl<I> Inbox<I> {
     }
 
     /// Takes the inputs of a tick in the order (stamp, topic, arrival). `announced` is `None` when running free: then
-    /// everything that is there is taken.
-    pub fn take(&mut self, tick: u64, announced: Option<&Announced>) -> Vec<I> {
+    /// everything that is there is taken. `now` is the tick's time; without it no stamp is checked.
+    pub fn take(&mut self, tick: u64, now: Option<Stamp>, announced: Option<&Announced>) -> Vec<I> {
         let mut order: Vec<usize> = (0..self.queues.len()).collect();
         order.sort_by(|a, b| {
             self.queues[*a]
@@ -162,10 +197,14 @@ impl<I> Inbox<I> {
                     (Some(_), Some(limit)) => entry.sequence <= limit,
                     (Some(_), None) => true,
                 };
-                if due {
-                    mine.push(entry)
-                } else {
-                    rest.push_back(entry)
+                let dated = queue.stream && entry.stamp != Stamp::default();
+                match now.filter(|now| dated && now.since(entry.stamp).abs() > MAX_AGE_S) {
+                    _ if !due => rest.push_back(entry),
+                    Some(now) => {
+                        queue.counts.refused += 1;
+                        queue.off_clock = Some((entry.stamp, now));
+                    }
+                    None => mine.push(entry),
                 }
             }
             queue.entries = rest;
@@ -208,8 +247,52 @@ mod tests {
         inbox.push(a, 0, at(1.1), Some(2), false);
         inbox.push(a, 0, at(1.2), Some(3), false);
         assert_eq!(inbox.missing(2, &announced(&[("/a", 2)])), None);
-        assert_eq!(inbox.take(2, Some(&announced(&[("/a", 2)]))), vec![1, 2]);
-        assert_eq!(inbox.take(3, Some(&announced(&[("/a", 3)]))), vec![3]);
+        assert_eq!(
+            inbox.take(2, None, Some(&announced(&[("/a", 2)]))),
+            vec![1, 2]
+        );
+        assert_eq!(inbox.take(3, None, Some(&announced(&[("/a", 3)]))), vec![3]);
+    }
+
+    #[test]
+    fn a_stream_is_refused_for_its_stamp_and_counted() {
+        let mut inbox = Inbox::default();
+        let a = inbox.add("/imu", Keep::All, false, 100);
+        let b = inbox.add("/plan", Keep::All, false, 100);
+        inbox.check_stamps(a);
+        let stamps = [
+            at(50.0),
+            at(89.9),
+            at(90.1),
+            at(100.0),
+            at(109.0),
+            at(111.0),
+            Stamp::default(),
+        ];
+        for (i, stamp) in stamps.into_iter().enumerate() {
+            inbox.push(a, 0, stamp, Some(i), false);
+        }
+        // a latched topic may be as old as it is
+        inbox.push(b, 0, at(1.0), Some(9), false);
+        assert_eq!(inbox.take(1, Some(at(100.0)), None), vec![6, 9, 2, 3, 4]);
+        assert_eq!(
+            inbox.counts().map(|c| c.1.refused).collect::<Vec<_>>(),
+            [3, 0]
+        );
+        let said = inbox.off_clock();
+        assert!(
+            said.len() == 1 && said[0].0 == "/imu" && said[0].1.contains("11.000 s in the future"),
+            "{said:?}"
+        );
+        assert!(inbox.off_clock().is_empty());
+        // in lockstep it still counts as arrived
+        inbox.push(a, 0, at(1.0), Some(10), false);
+        assert_eq!(inbox.missing(1, &announced(&[("/imu", 8)])), None);
+        assert!(
+            inbox
+                .take(2, Some(at(100.0)), Some(&announced(&[("/imu", 8)])))
+                .is_empty()
+        );
     }
 
     #[test]
@@ -228,8 +311,8 @@ mod tests {
         for i in 0..5 {
             inbox.push(a, 0, at(1.0), Some(i), false);
         }
-        assert_eq!(inbox.take(1, Some(&announced(&[("/a", 3)]))), vec![2]);
-        assert_eq!(inbox.take(2, None), vec![4]);
+        assert_eq!(inbox.take(1, None, Some(&announced(&[("/a", 3)]))), vec![2]);
+        assert_eq!(inbox.take(2, None, None), vec![4]);
     }
 
     #[test]
@@ -243,12 +326,14 @@ mod tests {
         inbox.push(h, 1, at(1.0), Some("slow 1"), false);
         assert_eq!(inbox.missing(2, &announced(&[("/heartbeat", 2)])), None);
         assert_eq!(
-            inbox.take(2, Some(&announced(&[("/heartbeat", 2)]))).len(),
+            inbox
+                .take(2, None, Some(&announced(&[("/heartbeat", 2)])))
+                .len(),
             2
         );
         assert_eq!(inbox.missing(3, &announced(&[("/heartbeat", 3)])), None);
         assert_eq!(
-            inbox.take(3, Some(&announced(&[("/heartbeat", 3)]))),
+            inbox.take(3, None, Some(&announced(&[("/heartbeat", 3)]))),
             vec!["fast 2"]
         );
     }
@@ -261,7 +346,7 @@ mod tests {
             inbox.push(a, 0, at(1.0), Some(i), false);
         }
         assert_eq!(inbox.counts().next().map(|c| c.1.dropped), Some(3));
-        assert_eq!(inbox.take(1, None), vec![3, 4]);
+        assert_eq!(inbox.take(1, None, None), vec![3, 4]);
     }
 
     proptest! {
@@ -284,7 +369,7 @@ mod tests {
                         sent[which] += 1;
                         inbox.push(topics[which], 0, Stamp(sent[which] as i64), Some((which, sent[which])), false);
                     }
-                    out.push(inbox.take(tick, Some(&want)));
+                    out.push(inbox.take(tick, None, Some(&want)));
                 }
                 out
             };

@@ -310,9 +310,14 @@ impl<I: Send + 'static> NodeKit<I> {
         } else {
             QUEUE
         };
-        let number = guard(&self.shared.state)
-            .inbox
-            .add(&resolved, keep, by_tick, capacity);
+        let number = {
+            let inbox = &mut guard(&self.shared.state).inbox;
+            let number = inbox.add(&resolved, keep, by_tick, capacity);
+            if topic.qos == QosClass::Sensor && !by_tick {
+                inbox.check_stamps(number);
+            }
+            number
+        };
         let shared = self.shared.clone();
         let mut complaints = Complaints::default();
         self.drainers.push(Box::new(move || {
@@ -435,6 +440,7 @@ impl<I: Send + 'static> NodeKit<I> {
             in_tick: None,
             health: Health::default(),
             say: Say::default(),
+            off_clock: BTreeMap::new(),
         })
     }
 }
@@ -456,13 +462,13 @@ pub(crate) fn drain<T>(stream: &mut (impl Stream<Item = T> + Unpin), mut take: i
 }
 
 #[derive(Default)]
-struct Complaints {
+pub(super) struct Complaints {
     said: Option<Instant>,
     since: u64,
 }
 
 impl Complaints {
-    fn say(&mut self, topic: &str, why: &Refused) {
+    pub(super) fn say(&mut self, topic: &str, why: &Refused) {
         self.since += 1;
         if self
             .said

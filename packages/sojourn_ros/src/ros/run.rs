@@ -1,11 +1,12 @@
 //! A node at work: ticks in, heartbeats out.
 
 use crate::KitError;
+use crate::Refused;
 use crate::inbox::{Announced, Inbox};
 use crate::lockstep::LockstepServer;
 use crate::params::ParamValue;
 use crate::ros::graph::GraphWatch;
-use crate::ros::kit::resolve;
+use crate::ros::kit::{Complaints, resolve};
 use crate::ros::logging;
 use crate::ros::meta::header;
 use crate::ros::param_services::Store;
@@ -219,6 +220,8 @@ pub struct RunningNode<I: Send + 'static> {
     pub(crate) in_tick: Option<(Stamp, u64, Instant)>,
     pub(crate) health: Health,
     pub(crate) say: Say,
+    /// What was said of messages refused for their stamp, by topic.
+    pub(super) off_clock: BTreeMap<String, Complaints>,
 }
 
 /// Keeps the private state of the diagnostics out of the public struct's way.
@@ -281,6 +284,10 @@ impl<I: Send + 'static> RunningNode<I> {
         } else {
             self.sim_tick()
         };
+        for (topic, why) in guard(&self.shared.state).inbox.off_clock() {
+            let complaints = self.off_clock.entry(topic.clone()).or_default();
+            complaints.say(&topic, &Refused(why));
+        }
         if let Some(tick) = &tick {
             self.in_tick = Some((tick.now, tick.number, Instant::now()));
         }
@@ -293,9 +300,11 @@ impl<I: Send + 'static> RunningNode<I> {
             return None;
         }
         let pending = state.pending.take()?;
-        let inputs = state
-            .inbox
-            .take(pending.tick, pending.lockstep.then_some(&pending.announced));
+        let inputs = state.inbox.take(
+            pending.tick,
+            Some(pending.stamp),
+            pending.lockstep.then_some(&pending.announced),
+        );
         Some(Tick {
             now: pending.stamp,
             number: pending.tick,
@@ -333,9 +342,10 @@ impl<I: Send + 'static> RunningNode<I> {
             }
             logging::set_now(Stamp(0));
         }
-        let inputs = guard(&self.shared.state).inbox.take(0, None);
+        let now = self.shared.now();
+        let inputs = guard(&self.shared.state).inbox.take(0, Some(now), None);
         Some(Tick {
-            now: self.shared.now(),
+            now,
             number: 0,
             lockstep: false,
             hold: false,
@@ -485,7 +495,7 @@ impl<I: Send + 'static> RunningNode<I> {
 
     /// What has come since the last tick: for a node that must not lose anything when it is told to stop.
     pub fn rest(&mut self) -> Vec<I> {
-        guard(&self.shared.state).inbox.take(u64::MAX, None)
+        guard(&self.shared.state).inbox.take(u64::MAX, None, None)
     }
 
     /// The parameters as they are now, for settable ones.

@@ -56,26 +56,6 @@ pub fn in_frame(header: &Header, frame: &str) -> Result<Stamp, Refused> {
     }
 }
 
-/// Whether a stamp is neither older than `max_age_s` nor more than `max_ahead_s` in the future.
-///
-/// # Errors
-/// With the age and the limit, seconds.
-pub fn fresh(stamp: Stamp, now: Stamp, max_age_s: f64, max_ahead_s: f64) -> Result<(), Refused> {
-    let age_s = now.since(stamp);
-    if age_s > max_age_s {
-        return Err(Refused(format!(
-            "stamp is {age_s:.3} s old, at most {max_age_s} s allowed"
-        )));
-    }
-    if -age_s > max_ahead_s {
-        return Err(Refused(format!(
-            "stamp is {:.3} s in the future, at most {max_ahead_s} s allowed",
-            -age_s
-        )));
-    }
-    Ok(())
-}
-
 /// A vector or position, metres or whatever unit the message has.
 ///
 /// # Errors

@@ -229,6 +229,16 @@ impl Say {
     }
 }
 
+/// Whether nothing is missing.
+pub fn is_done() -> bool {
+    let root = root();
+    let there = || -> Result<bool> {
+        let wanted = wanted_stamp(&root, &Source::from_environment(&root)?)?;
+        Ok(missing_packages().is_empty() && read_stamp(&root.join(".ros")) == wanted)
+    };
+    there().unwrap_or(false)
+}
+
 /// Makes the machine ready, or with `check_only` says what is missing.
 ///
 /// # Errors
@@ -407,7 +417,8 @@ impl RosEnv {
     pub fn python(&self) -> PathBuf {
         match self.source {
             Source::Wheels => self.ros.join("bin/python"),
-            Source::Sourced(_) => PathBuf::from("python3"),
+            // The one that the interfaces are built for; another one on the path may be of another version.
+            Source::Sourced(_) => PathBuf::from("/usr/bin/python3"),
         }
     }
 

@@ -12,6 +12,7 @@ use sojourn_core::{conduct::Event, files, plan::Plan, report::Report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::process::ChildStdin;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -19,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// The node that conducts the drive.
 const GROUND: &str = "ground";
+/// How an MCAP file begins and ends.
+const MCAP_MAGIC: &[u8; 8] = b"\x89MCAP0\r\n";
 /// How long the ground may take to end after its last event.
 const AFTERWARDS: Duration = Duration::from_secs(20);
 
@@ -101,11 +104,15 @@ impl Drive<'_> {
         if state.refused {
             return Err(CliError::Failed("not approved; nothing was driven".into()));
         }
-        if let Some(bad) = ended.iter().find(|e| e.label == "recorder" && e.code != 0) {
-            return Err(self.died(bad));
-        }
         match (state.outcome, state.error) {
             (Some(mut outcome), _) => {
+                // A recorder that ended badly after it had closed its file has done its work.
+                let bad = ended.iter().find(|e| e.label == "recorder" && e.code != 0);
+                if let Some(bad) = bad
+                    && !is_whole(&self.folder.join("recording.mcap"))
+                {
+                    return Err(self.died(bad));
+                }
                 outcome.nodes = state.nodes;
                 outcome.drive_wall_s = state.drive_wall_s;
                 Ok(outcome)
@@ -336,6 +343,20 @@ impl Drive<'_> {
             path.display()
         ))
     }
+}
+
+/// Whether a recording was closed: an MCAP begins and ends with the same bytes.
+fn is_whole(recording: &Path) -> bool {
+    use std::io::{Read, Seek, SeekFrom};
+    let ends = || -> std::io::Result<bool> {
+        let mut file = File::open(recording)?;
+        let (mut first, mut last) = ([0; MCAP_MAGIC.len()], [0; MCAP_MAGIC.len()]);
+        file.read_exact(&mut first)?;
+        file.seek(SeekFrom::End(-(MCAP_MAGIC.len() as i64)))?;
+        file.read_exact(&mut last)?;
+        Ok(first == *MCAP_MAGIC && last == *MCAP_MAGIC)
+    };
+    ends().unwrap_or(false)
 }
 
 fn short(line: &str) -> String {

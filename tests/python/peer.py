@@ -87,6 +87,25 @@ def cmd_params(node, args):
         reasons=[wrong.reason, unknown.reason])
 
 
+def cmd_set(node, args):
+    """Sets a parameter to another value, reads it back, and sets it back."""
+    def read():
+        request = GetParameters.Request(names=[args.name])
+        return node.call(GetParameters, f"/{args.node}/get_parameters", request, args.timeout).values[0].double_value
+
+    def write(value):
+        new = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
+        request = SetParameters.Request(parameters=[Parameter(name=args.name, value=new)])
+        return node.call(SetParameters, f"/{args.node}/set_parameters", request, args.timeout).results[0]
+
+    before = read()
+    result = write(before + 0.5)
+    there = read()
+    back = write(before)
+    out(result.successful and there == before + 0.5 and back.successful and read() == before,
+        before=before, set=there, reason=result.reason)
+
+
 def cmd_grid(node, args):
     seen = []
     node.create_subscription(GridMap, "terrain_grid", seen.append, QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE))
@@ -148,7 +167,7 @@ def cmd_drive(node, args):
 def cmd_kill(node, args):
     """Waits until the rover moves, sends a signal to a process, and measures in simulated time until it stands.
 
-    The command that counts is `cmd_vel`, what the guard lets through.
+    The command that counts is `cmd_vel`, what the guard lets through, or that of another topic.
     """
     state = {"clock": 0.0, "last_moving": None, "moving": 0, "commands": 0, "newest_zero": True}
 
@@ -165,7 +184,7 @@ def cmd_kill(node, args):
 
     reliable = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
     node.create_subscription(Clock, "/clock", on_clock, reliable)
-    node.create_subscription(TwistStamped, "cmd_vel", on_command, reliable)
+    node.create_subscription(TwistStamped, args.topic, on_command, reliable)
     if not node.spin_until(lambda: state["moving"] >= 20 and not state["newest_zero"], args.timeout):
         out(False, reason="the rover never moved", **state)
     killed_at = max(state["clock"], state["last_moving"])
@@ -328,6 +347,9 @@ def main():
     p = commands.add_parser("params")
     p.add_argument("--node", required=True)
     p.add_argument("--name", required=True)
+    p = commands.add_parser("set")
+    p.add_argument("--node", required=True)
+    p.add_argument("--name", required=True)
     commands.add_parser("grid")
     p = commands.add_parser("plan")
     p.add_argument("--start", required=True)
@@ -338,6 +360,7 @@ def main():
     p = commands.add_parser("kill")
     p.add_argument("--pid", type=int, required=True)
     p.add_argument("--signal", default="SIGKILL")
+    p.add_argument("--topic", default="cmd_vel")
     p.add_argument("--watch-s", type=float, default=3.0)
     p = commands.add_parser("intrude")
     p.add_argument("--topic", required=True)

@@ -168,6 +168,12 @@ fn a_plain_rclpy_peer_finds_what_it_expects() {
 
     let params = suite.peer(&["params", "--node", "guard", "--name", "command_timeout_s"]);
     assert_eq!(params["ok"], true, "{params}\n{}", suite.log());
+    // A weight can be set, read back and set back while the node runs; a limit cannot.
+    let set = suite.peer(&["set", "--node", "autonav", "--name", "tilt_weight"]);
+    assert_eq!(set["ok"], true, "{set}\n{}", suite.log());
+    assert_ne!(set["before"], set["set"], "{set}");
+    let limit = suite.peer(&["set", "--node", "autonav", "--name", "limit_share"]);
+    assert_eq!(limit["ok"], false, "{limit}");
 
     let planned = suite.peer(&["plan", "--start", "100,100", "--goal", "130,120"]);
     assert_eq!(planned["ok"], true, "{planned}\n{}", suite.log());
@@ -334,9 +340,19 @@ fn a_flood_of_garbage_ends_no_node() {
 
 #[test]
 fn the_guard_leaves_a_stop_behind() {
+    leaves_a_stop_behind("guard", "cmd_vel");
+}
+
+#[test]
+fn autonav_leaves_a_stop_behind() {
+    leaves_a_stop_behind("autonav", "cmd_vel_nav");
+}
+
+/// A node that commands motion is told to end in mid-drive: the last it says on its topic is a stop.
+fn leaves_a_stop_behind(node: &str, topic: &str) {
     let suite = Suite::start();
     let _drive = suite.drive();
-    let pid = suite.pid("guard").to_string();
+    let pid = suite.pid(node).to_string();
     let seen = suite.peer(&[
         "--timeout",
         "60",
@@ -345,6 +361,8 @@ fn the_guard_leaves_a_stop_behind() {
         &pid,
         "--signal",
         "SIGTERM",
+        "--topic",
+        topic,
     ]);
     assert_eq!(
         seen["ok"],
@@ -423,6 +441,7 @@ fn every_node_ends_with_code_0_on_sigterm() {
         "planner",
         "twin",
         "base",
+        "ground",
     ];
     for node in nodes {
         let domain = Domain::take().unwrap();

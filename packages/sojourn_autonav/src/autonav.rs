@@ -79,6 +79,8 @@ pub struct AutoNav {
     pub(crate) gave_up: Option<String>,
     pub(crate) curvature_now_per_m: f64,
     pub(crate) stops: u32,
+    /// Whether something forbade any motion at the last tick: an excess that lasts is one stop.
+    was_forbidden: bool,
     think_stops: u32,
     pub(crate) planning: u64,
     pub(crate) settled: usize,
@@ -115,12 +117,29 @@ impl AutoNav {
             gave_up: None,
             curvature_now_per_m: 0.0,
             stops: 0,
+            was_forbidden: false,
             think_stops: 0,
             planning: 0,
             settled: 0,
             looked_up: 0,
             candidates: Arc::new(Vec::new()),
         })
+    }
+
+    /// From the next planning on ways are ranked by the weights of another configuration; nothing else of it counts.
+    pub fn weigh_by(&mut self, config: Config) {
+        self.config = Config {
+            tilt_weight: config.tilt_weight,
+            roughness_weight: config.roughness_weight,
+            rock_weight: config.rock_weight,
+            unknown_factor: config.unknown_factor,
+            turn_cost_s: config.turn_cost_s,
+            steer_cost_s: config.steer_cost_s,
+            class_weight: config.class_weight,
+            visit_weight: config.visit_weight,
+            short_cost_s: config.short_cost_s,
+            ..self.config.clone()
+        };
     }
 
     /// Takes an input; a tick gives a decision, everything else gives nothing.
@@ -244,7 +263,7 @@ impl AutoNav {
     }
 
     /// What forbids any motion now.
-    fn forbidden(&mut self, now: Stamp, scope: &Scope) -> Result<(), Halt> {
+    fn forbidden(&mut self, scope: &Scope) -> Result<(), Halt> {
         use DriveState::Stopped;
         let (x, y) = (scope.pose.x_m, scope.pose.y_m);
         let way_m = scope.rim_mps * self.rover.cadence.control_period_s * JUMP_TICKS;
@@ -275,7 +294,6 @@ impl AutoNav {
             return Ok(());
         };
         self.halt();
-        let _ = now;
         Err(Halt::new(Stopped, why))
     }
 
@@ -305,7 +323,12 @@ impl AutoNav {
 
     fn act(&mut self, now: Stamp, scope: &Scope) -> Result<(Velocity, DriveState, String), Halt> {
         use DriveState::{Driving, Stopped};
-        self.forbidden(now, scope)?;
+        let forbidden = self.forbidden(scope);
+        if forbidden.is_err() && !self.was_forbidden {
+            self.stops = self.stops.saturating_add(1);
+        }
+        self.was_forbidden = forbidden.is_err();
+        forbidden?;
         if scope.distance_m <= ARRIVED_SHARE * scope.tolerance_m {
             self.halt();
             return Ok((Velocity::STOP, DriveState::Goal, "at the waypoint".into()));

@@ -106,6 +106,8 @@ pub struct Search<'a> {
 
 /// Way that a way out may use, samples.
 const WAY_OUT_SAMPLES: f64 = 2.5;
+/// Headings of a turn in place that are settled: the outer wheels move by half the distance of a path's samples.
+const TURN_STEP_RAD: f64 = 0.075;
 /// What it may use of the limits there. Not all: the ground is not known to the last hundredth.
 const OUT_SHARE: Share = Share {
     rest: 0.97,
@@ -366,14 +368,14 @@ impl Search<'_> {
         out
     }
 
-    /// Settles at headings along a turn in place, each within 7.5° of the next.
+    /// Settles at headings along a turn in place, so near to each other that no wheel passes over a stone between two.
     fn turn(&mut self, soil: &Soil<'_>, turn: usize) -> Stretch {
         let angle = soil.config.turns_rad.get(turn).copied().unwrap_or(0.0);
         self.turn_by(soil.start, angle)
     }
 
     fn turn_by(&mut self, start: Pose2, angle_rad: f64) -> Stretch {
-        let steps = (angle_rad.abs() / 7.5f64.to_radians()).ceil() as usize;
+        let steps = (angle_rad.abs() / TURN_STEP_RAD).ceil() as usize;
         let share = self.first_share();
         let mut out = Stretch::EMPTY;
         for i in 1..=steps {

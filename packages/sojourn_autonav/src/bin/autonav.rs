@@ -28,6 +28,18 @@ const LINE_STRIP: i32 = 4;
 const TEXT: i32 = 9;
 const ADD: i32 = 0;
 const DELETE_ALL: i32 = 3;
+/// What may be set while the node runs: weights that rank ways, and nothing that decides whether a way is safe.
+const WEIGHTS: [&str; 9] = [
+    "tilt_weight",
+    "roughness_weight",
+    "rock_weight",
+    "unknown_factor",
+    "turn_cost_s",
+    "steer_cost_s",
+    "class_weight",
+    "visit_weight",
+    "short_cost_s",
+];
 /// The status is sent at least this often, seconds.
 const STATUS_EVERY_S: f64 = 1.0;
 
@@ -176,9 +188,15 @@ fn markers(now: Stamp, d: &Decision, core: &AutoNav) -> MarkerArray {
 }
 
 async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
-    let params: AutoNavParams = kit.params()?;
-    let rover = Rover::load(Path::new(&params.rover_file))?;
-    let mut core = AutoNav::new(Config::new(&params, &rover)?, rover)?;
+    let rover_file = kit.params::<AutoNavParams>()?.rover_file;
+    let rover = Rover::load(Path::new(&rover_file))?;
+    let checked = rover.clone();
+    let params: AutoNavParams = kit.params_settable(&WEIGHTS, move |p| {
+        Config::new(p, &checked)
+            .map(drop)
+            .map_err(|e| e.to_string())
+    })?;
+    let mut core = AutoNav::new(Config::new(&params, &rover)?, rover.clone())?;
 
     kit.subscribe_latest(&topics::TERRAIN_GRID, |m: GridMap| {
         use topics::grid_layers::{ELEVATION, VARIANCE};
@@ -267,7 +285,9 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                 node.diagnostic("planning_ms", format!("{planning_ms:.1}"));
                 node.done(d.health)?;
             }
-            Event::ParametersChanged => {}
+            Event::ParametersChanged => {
+                core.weigh_by(Config::new(&node.params()?, &rover)?);
+            }
             Event::Stop => return Ok(()),
         }
     }

@@ -14,6 +14,8 @@ pub mod table;
 pub mod writer;
 
 #[cfg(test)]
+mod bag_tests;
+#[cfg(test)]
 mod made;
 #[cfg(test)]
 mod tests;

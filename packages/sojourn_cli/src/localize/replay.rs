@@ -21,7 +21,7 @@ pub struct Replayed {
     pub estimate: Trajectory,
     /// Visual odometry alone; empty without pairs.
     pub visual: Trajectory,
-    /// Wheels, gyro and gravity alone; empty without them.
+    /// Wheels, gyro and gravity alone; empty without them, and without pairs, for then the estimate is the same.
     pub wheels: Trajectory,
     /// Counts of pairs.
     pub pairs: Pairs,
@@ -89,7 +89,8 @@ fn with_wheels(
         p.visual.enabled = visual;
         Ok(Localization::new(Config::new(p, body)?, rover))
     };
-    let (mut all, mut plain) = (node(pairs)?, node(false)?);
+    let mut all = node(pairs)?;
+    let mut plain = if pairs { Some(node(false)?) } else { None };
     let mut out = Replayed::default();
     let period_s = rover.cadence.control_period_s;
     let mut next: Option<Stamp> = None;
@@ -100,19 +101,21 @@ fn with_wheels(
             due = now;
         }
         while due <= now {
-            tick(&mut all, &mut plain, due, &mut out);
+            tick(&mut all, plain.as_mut(), due, &mut out);
             due = due.plus_secs(period_s);
         }
         next = Some(due);
         told(now);
-        if matches!(input, Input::Imu(..) | Input::Wheels(..)) {
+        if let Some(plain) = &mut plain
+            && matches!(input, Input::Imu(..) | Input::Wheels(..))
+        {
             plain.step(now, input.clone());
         }
         all.step(now, input);
         Ok(())
     })?;
     if let Some(end) = next {
-        tick(&mut all, &mut plain, end, &mut out);
+        tick(&mut all, plain.as_mut(), end, &mut out);
     }
     let counts = all.counts();
     out.refused = counts
@@ -132,7 +135,7 @@ fn with_wheels(
     Ok(out)
 }
 
-fn tick(all: &mut Localization, plain: &mut Localization, now: Stamp, out: &mut Replayed) {
+fn tick(all: &mut Localization, plain: Option<&mut Localization>, now: Stamp, out: &mut Replayed) {
     let said = all.step(now, Input::Tick);
     for sighting in &said.sightings {
         saw(sighting, out);
@@ -143,7 +146,9 @@ fn tick(all: &mut Localization, plain: &mut Localization, now: Stamp, out: &mut 
         }
     };
     push(&mut out.estimate, said.estimate);
-    push(&mut out.wheels, plain.step(now, Input::Tick).estimate);
+    if let Some(plain) = plain {
+        push(&mut out.wheels, plain.step(now, Input::Tick).estimate);
+    }
 }
 
 fn saw(s: &Sighting, out: &mut Replayed) {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Look, coarse, look, node, rover, stand};
+use common::{Look, coarse, look, node, params, rover, stand};
 use proptest::prelude::*;
 use sojourn_core::{Stamp, frames::Transform};
 use sojourn_perception::{Input, Perception, TerrainGrid};
@@ -110,13 +110,18 @@ fn images_without_depth_clear_nothing() {
 fn what_lies_behind_the_rover_gets_less_sure_with_every_metre() {
     let mut core = node(&coarse(rover("perseverance")));
     let mut grid = seen(&mut core, 1.0, [0.0; 3], 0.0, &|_, _| 0.0);
-    let first = grid.variance.nearest(3.05, 0.05).unwrap();
+    let mut variance = Vec::new();
     for k in 1..=8 {
         let x = f64::from(k);
         grid = seen(&mut core, 1.0 + 12.0 * x, [x, 0.0, 0.0], 0.0, &|_, _| 0.0);
+        variance.push(grid.variance.nearest(3.05, 0.05).unwrap());
     }
-    let last = grid.variance.nearest(3.05, 0.05).unwrap();
-    assert!(last > first + 0.001, "{first} then {last}");
+    // From the sixth metre on it lies behind the rover: nothing sees or touches it any more.
+    let behind = &variance[5..];
+    assert!(behind.windows(2).all(|w| w[1] > w[0]), "{variance:?}");
+    let per_m = params().drift.height_per_m;
+    let (first, last) = (behind[0], behind[2]);
+    assert!(last - first >= (2.0 * per_m).powi(2), "{variance:?}");
     assert!(grid.low.nearest(3.05, 0.05) <= grid.high.nearest(3.05, 0.05));
 }
 

@@ -151,7 +151,7 @@ fn no_node_outlives_a_launcher_that_is_killed() {
 #[test]
 fn ctrl_c_leaves_no_half_written_world() {
     let dir = tempfile::tempdir().unwrap();
-    let out = dir.path().join("made").join("world");
+    let out = dir.path().join("world");
     let said = dir.path().join("stderr");
     let mut command = sojourn();
     command
@@ -164,7 +164,11 @@ fn ctrl_c_leaves_no_half_written_world() {
     let mut running = Running::start(&mut command).unwrap();
     let end = Instant::now() + LIMIT;
     while files(&out).is_empty() {
-        assert!(Instant::now() < end, "nothing was written");
+        let error = std::fs::read_to_string(&said).unwrap();
+        assert!(
+            Instant::now() < end && error.is_empty(),
+            "nothing was written: {error}"
+        );
         std::thread::sleep(Duration::from_micros(200));
     }
     signal(running.pid(), "INT").unwrap();

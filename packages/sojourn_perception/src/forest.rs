@@ -49,7 +49,7 @@ struct Tree {
     threshold: Vec<f32>,
     /// The right child; at a leaf its number among the leaves.
     next: Vec<u32>,
-    /// Shares of the classes of every leaf, in 255ths.
+    /// Shares of the classes of every leaf, each a 255th part.
     leaves: Vec<u8>,
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sojourn_core::{
     Stamp,
     body::Body,
+    classes::TerrainClass,
     frames::{Pose2, wrap_rad},
     kinematics::{Velocity, WheelMotion},
     rover::Rover,
@@ -24,7 +25,7 @@ use sojourn_twin::{
         ImageEvent, SimConfig, SimOutput, Simulator,
         faults::{Fault, FaultSchedule, Scheduled, When},
     },
-    world::{World, WorldParams},
+    world::{Unlabelled, World, WorldParams},
 };
 
 /// Channel of what is drawn from a trial's seed.
@@ -292,6 +293,8 @@ fn world(trial: &Trial, way: &Way, body: &Body) -> Result<World, SweepError> {
         &site,
         &WorldParams {
             rock_cfa: trial.cfa,
+            // The trial sets slip itself.
+            unlabelled: Unlabelled::Class(TerrainClass::SmoothRegolith),
             clear_m,
             sun_azimuth_rad: wrap_rad(azimuth),
             sun_elevation_rad: trial.sun_deg.to_radians(),

@@ -17,7 +17,7 @@ use sojourn_core::{
 use sojourn_twin::{
     generate::{Shape, plain},
     noise,
-    world::{World, WorldParams},
+    world::{Unlabelled, World, WorldParams},
 };
 use std::sync::Arc;
 
@@ -80,6 +80,8 @@ pub struct SceneParams {
     pub start_clear_m: f64,
     /// Radius without rocks around the goal, metres: nobody sends a rover onto a rock.
     pub goal_clear_m: f64,
+    /// What the ground is made of: one class, or drawn from the prior by slope.
+    pub soil: Unlabelled,
 }
 
 impl SceneParams {
@@ -261,6 +263,7 @@ fn world(
             rock_min_m: params.rock_min_m,
             rock_max_m: params.rock_max_m,
             fine_relief_rms_m: params.fine_relief_rms_m,
+            unlabelled: params.soil,
             clear_m: vec![
                 [start[0], start[1], params.start_clear_m],
                 [goal[0], goal[1], params.goal_clear_m],

@@ -3,6 +3,7 @@
 
 use sojourn_core::{
     body::Body,
+    classes::TerrainClass,
     plan::{Mode, WaypointLimits},
     rover::Rover,
 };
@@ -12,6 +13,7 @@ use sojourn_sweep::{
     },
     scene::{Direction, Scene, SceneKey, SceneParams},
 };
+use sojourn_twin::world::Unlabelled;
 use std::{ops::ControlFlow, path::Path};
 
 fn scenario(seed: u64, cfa: f64, sensing: Sensing, distance_m: f64) -> Scenario {
@@ -35,6 +37,7 @@ fn scenario(seed: u64, cfa: f64, sensing: Sensing, distance_m: f64) -> Scenario 
         rock_max_m: 1.5,
         start_clear_m: 4.0,
         goal_clear_m: 3.0,
+        soil: Unlabelled::Class(TerrainClass::SmoothRegolith),
     };
     let scene = Scene::new(&key, &params, &rover, &body).unwrap();
     let mut settings = Settings::load(&config).unwrap();

@@ -1,8 +1,8 @@
 //! A world as a folder: what a planner may read in front, the truth apart in `truth/`.
 //!
 //! `manifest.json` with elevation and image is a site like any other. `truth/manifest.json` holds the class codes,
-//! `truth/world.json` the seed and the recipe that the ground is made from, `truth/rocks.csv` the rocks. The 5 cm ground
-//! itself is not stored: it comes from the seed, tile by tile.
+//! `truth/world.json` the seed and the recipe that the ground is made from, `truth/soils.yaml` what the classes are made of
+//! in this world, `truth/rocks.csv` the rocks. The 5 cm ground itself is not stored: it comes from the seed, tile by tile.
 
 use crate::{
     TwinError,
@@ -10,7 +10,7 @@ use crate::{
     recipe::Recipe,
     rocks::Rock,
     surface::{Surface, SurfaceParams},
-    world::{World, WorldParams},
+    world::{Unlabelled, World, WorldParams, drawn_table},
 };
 use serde::{Deserialize, Serialize};
 use sojourn_core::{
@@ -19,7 +19,9 @@ use sojourn_core::{
     classes::TerrainClass,
     files,
     plan::sha256_hex,
+    raster::Raster,
     site::{Manifest, Site},
+    soil::SoilTable,
 };
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
@@ -29,6 +31,8 @@ pub const DOCUMENT_VERSION: u32 = 1;
 pub const TRUTH: &str = "truth";
 /// The document in it.
 pub const DOCUMENT: &str = "world.json";
+/// The table of soils in it.
+pub const SOILS: &str = "soils.yaml";
 /// Most rocks that the table lists; of more, the largest.
 const MOST_LISTED: usize = 100_000;
 
@@ -77,6 +81,9 @@ pub struct WorldFolder {
     pub truth: Site,
     /// How the ground is made.
     pub document: WorldDocument,
+    /// What each class is made of in this world: wheels meet these soils and no others. What has a spread is drawn by the
+    /// world's seed; the tables that worlds are made with have none.
+    pub soils: SoilTable,
 }
 
 /// Which part of a world is wanted and how.
@@ -112,6 +119,16 @@ impl WorldFolder {
         dir.join(TRUTH).join(DOCUMENT).is_file()
     }
 
+    /// Has the classes made of what the world's seed draws from a table.
+    ///
+    /// # Errors
+    /// [`TwinError::Core`] when a class of the world has no soil in the table.
+    pub fn draw_soils(&mut self, what: &str, table: &SoilTable) -> Result<(), TwinError> {
+        check_soils(what, table, self.truth.layer(CLASSES)?)?;
+        self.soils = drawn_table(table, self.document.seed);
+        Ok(())
+    }
+
     /// The ground truth.
     ///
     /// # Errors
@@ -134,6 +151,8 @@ impl WorldFolder {
             clear_m: view.clear_m.clone(),
             sun_azimuth_rad: sun[0],
             sun_elevation_rad: sun[1],
+            soils: Some(self.soils.clone()),
+            unlabelled: Unlabelled::Prior,
         };
         let surface = Surface::new(
             SurfaceParams {
@@ -164,12 +183,23 @@ impl WorldFolder {
             &truth.join("rocks.vrt"),
             rocks_layer(&table.file).as_bytes(),
         )?;
+        files::write_atomic(&truth.join(SOILS), self.soils_text()?.as_bytes())?;
         self.document.rocks = Some(table);
         let text = serde_json::to_string_pretty(&self.document)
             .map_err(|e| CoreError::format(DOCUMENT, e.to_string()))?;
         files::write_atomic(&truth.join(DOCUMENT), text.as_bytes())?;
         self.site.save(dir)?;
         Ok(())
+    }
+
+    fn soils_text(&self) -> Result<String, TwinError> {
+        let table = serde_yaml::to_string(&self.soils)
+            .map_err(|e| CoreError::format(SOILS, e.to_string()))?;
+        Ok(format!(
+            "# What each class of terrain is made of in this world; the simulator drives on it. The nominal soils are what seed {}\n\
+             # drew, so nothing is left to the spread. Terms: config/soils.yaml. `prior` holds for ground without a class.\n{table}",
+            self.document.seed
+        ))
     }
 
     /// Reads a folder.
@@ -215,16 +245,37 @@ impl WorldFolder {
             )
             .into());
         }
+        let path = dir.join(TRUTH).join(SOILS);
+        let soils = SoilTable::load(&path)?;
+        check_soils(&path.display().to_string(), &soils, codes)?;
         Ok(Self {
             site,
             truth,
             document,
+            soils,
         })
     }
 }
 
-/// The ground under a simulator: of a world's folder by its own recipe (only region, clear discs and sun are taken from
-/// the parameters), of any other site's by the parameters.
+/// Every class that stands for ground must be made of something.
+fn check_soils(what: &str, table: &SoilTable, codes: &Raster) -> Result<(), CoreError> {
+    let mut there = [false; 256];
+    for v in codes.data() {
+        there[*v as u8 as usize] = true;
+    }
+    for (code, there) in there.iter().enumerate() {
+        let class = TerrainClass::from_code(code as u8).unwrap_or(TerrainClass::Unknown);
+        let ground = !matches!(class, TerrainClass::Unknown | TerrainClass::ShadowOrNoData);
+        if *there && ground && table.soil(class).is_none() {
+            let reason = format!("has no entry for {}, which the world has", class.name());
+            return Err(CoreError::format(what, reason));
+        }
+    }
+    Ok(())
+}
+
+/// The ground under a simulator: of a world's folder by its own recipe and soils (only region, clear discs and sun are taken
+/// from the parameters), of any other site's by the parameters.
 ///
 /// # Errors
 /// [`TwinError::Core`] that names the file and what is wrong.
@@ -232,6 +283,19 @@ pub fn open(dir: &Path, params: &WorldParams) -> Result<(World, Body), TwinError
     if !WorldFolder::is_world(dir) {
         let site = Site::load(dir)?;
         return Ok((World::from_site(&site, params)?, site.manifest.body));
+    }
+    if params.soils.is_some() {
+        let soils = dir.join(TRUTH).join(SOILS);
+        return Err(CoreError::value(
+            "simulator",
+            "soils_file",
+            "a file",
+            format!(
+                "none, since the world has soils of its own: {}",
+                soils.display()
+            ),
+        )
+        .into());
     }
     let folder = WorldFolder::load(dir)?;
     let world = folder.world(&View {

@@ -4,7 +4,7 @@ use crate::{
     TwinError,
     render::SensorParams,
     sim::{SimConfig, faults::FaultSchedule, imu::ImuDrift},
-    world::WorldParams,
+    world::{Unlabelled, WorldParams},
 };
 use serde::Deserialize;
 use sojourn_core::{CoreError, error::in_range, frames::Pose2, rover::Rover, soil::SoilTable};
@@ -88,8 +88,10 @@ pub struct SimulatorParams {
     pub sun_elevation_deg: f64,
     /// Share of the way lost on top of what the soil takes.
     pub extra_slip: f64,
-    /// File of the soils; empty for the one that comes with Sojourn.
+    /// File of the soils of a site without truth; empty for the one that comes with Sojourn.
     pub soils_file: String,
+    /// What the ground of a site without truth is made of.
+    pub unlabelled_soil: Unlabelled,
     /// File of faults to come; empty for none.
     pub faults_file: String,
     /// Images of the pan at the start.
@@ -203,17 +205,17 @@ impl SimulatorParams {
                 clear_m: vec![[start[0], start[1], ground.clear_radius_m]],
                 sun_azimuth_rad: self.sun_azimuth_deg.to_radians(),
                 sun_elevation_rad: self.sun_elevation_deg.to_radians(),
+                soils: match self.soils_file.as_str() {
+                    "" => None,
+                    file => Some(SoilTable::load(Path::new(file))?),
+                },
+                unlabelled: self.unlabelled_soil,
             },
             sim: SimConfig {
                 seed: self.seed,
                 start: Pose2::new(start[0], start[1], self.start_yaw_rad),
                 goal_m: Some(goal),
                 extra_slip: self.extra_slip,
-                soils: match self.soils_file.as_str() {
-                    "" => None,
-                    file => Some(SoilTable::load(Path::new(file))?),
-                },
-                soil_seed: self.seed,
                 faults: match self.faults_file.as_str() {
                     "" => FaultSchedule::default(),
                     file => FaultSchedule::load(Path::new(file))?,

@@ -16,6 +16,7 @@ use sojourn_sweep::closed_loop::{
     FaultPlan, Observer, Outcome, Scenario, Sensing, Settings, Task, TickView, run,
 };
 use sojourn_twin::{
+    noise,
     sim::score::UnsafeEvent,
     world::{World, WorldParams},
 };
@@ -23,6 +24,8 @@ use std::{io::IsTerminal, ops::ControlFlow, path::Path, sync::Arc};
 
 /// Ground kept around the plan, metres.
 const MARGIN_M: f64 = 40.0;
+/// Channel of the hash from the verification's seed to the rehearsal's.
+const CHANNEL: u64 = 0x5e_4e;
 /// Time beyond the plan's time-outs after which a drive is cut off, seconds.
 const GRACE_S: f64 = 600.0;
 
@@ -33,7 +36,8 @@ pub struct InTheLoop {
     pub outcome: Outcome,
     /// Why.
     pub reason: String,
-    /// Seed of relief, rocks, soil and noise.
+    /// The verification's seed. Relief, rocks, soil and noise are drawn from a hash of it: never those of a drive that is given
+    /// the same number.
     pub seed: u64,
     /// Simulated time, seconds.
     pub sim_s: f64,
@@ -116,7 +120,8 @@ pub fn in_the_loop(
     let plan = as_commanded(plan, xml)?;
     let mut settings = Settings::load(config_dir)?;
     let s = &mut settings.simulator;
-    s.seed = seed;
+    let drawn = noise::hash(seed, CHANNEL, 0, 0);
+    s.seed = drawn;
     (s.start_x_m, s.start_y_m, s.start_yaw_rad) =
         (plan.start.x_m, plan.start.y_m, plan.start.yaw_rad);
     (s.goal_x_m, s.goal_y_m) = (plan.goal.x_m, plan.goal.y_m);
@@ -136,7 +141,7 @@ pub fn in_the_loop(
         settings,
         faults: FaultPlan::default(),
         visual_odometry: None,
-        seed,
+        seed: drawn,
         limit_s,
     };
     let result = run(&scenario, &mut Watcher { bar: &bar })?;

@@ -240,6 +240,8 @@ fn writable(out: &Path) -> anyhow::Result<()> {
 /// Writes folder, GeoTIFF copies and pictures, and says so.
 fn finish(mut folder: WorldFolder, rover: &Rover, args: &MakeArgs, bar: &ProgressBar) -> CliResult {
     bar.set_message("writing layers and the table of rocks");
+    let soils = Places::find().shared("config/soils.yaml")?;
+    folder.draw_soils(&soils.display().to_string(), &SoilTable::load(&soils)?)?;
     ground::add_slope(&mut folder.site, rover)?;
     let out = files::NewFolder::begin(&args.out)?;
     folder.save(&args.out)?;
@@ -248,7 +250,6 @@ fn finish(mut folder: WorldFolder, rover: &Rover, args: &MakeArgs, bar: &Progres
     sojourn_site::write_geotiffs(&folder.truth, &truth)?;
     let style = world_pictures::classes_style();
     files::write_atomic(&truth.join("classes.qml"), style.as_bytes())?;
-    write_soils(&truth)?;
     bar.set_message("drawing");
     world_pictures::draw(&folder, &args.out.join(TRUTH), &args.out)?;
     out.keep();
@@ -282,17 +283,6 @@ fn finish(mut folder: WorldFolder, rover: &Rover, args: &MakeArgs, bar: &Progres
         size_m[1]
     ));
     Ok(())
-}
-
-/// What the classes are made of, beside them.
-fn write_soils(truth: &Path) -> anyhow::Result<()> {
-    let file = Places::find().shared("config/soils.yaml")?;
-    SoilTable::load(&file)?;
-    let text = files::read_text(&file, sojourn_core::params::MAX_CONFIG_BYTES)?;
-    Ok(files::write_atomic(
-        &truth.join("soils.yaml"),
-        text.as_bytes(),
-    )?)
 }
 
 fn tell_stats(args: &StatsArgs) -> CliResult {

@@ -561,8 +561,6 @@ fn simulator(
         start,
         goal_m: Some([plan.goal.x_m, plan.goal.y_m]),
         extra_slip: s.extra_slip,
-        soils: None,
-        soil_seed: scenario.seed,
         faults: scenario.faults.schedule.clone(),
         pan_images: s.pan_images,
         image_turn_rad: s.image_turn_deg.to_radians(),

@@ -15,6 +15,7 @@ use crate::{
     folder::{DOCUMENT_VERSION, WorldDocument, WorldFolder},
     recipe::Recipe,
     rocks::{FULLEST, RockField},
+    world::drawn_table,
 };
 use sojourn_core::{
     CoreError,
@@ -22,6 +23,7 @@ use sojourn_core::{
     classes::TerrainClass,
     raster::Raster,
     site::{ELEVATION, Manifest, ORTHO, SITE_SCHEMA_VERSION, Site},
+    soil::SoilTable,
 };
 use std::collections::BTreeMap;
 
@@ -138,6 +140,7 @@ fn finish(
         },
         site,
         truth,
+        soils: drawn_table(&SoilTable::shipped()?, seed),
     };
     if !folder.site.layers.contains_key(ORTHO) {
         let image = ortho::render(&folder)?;

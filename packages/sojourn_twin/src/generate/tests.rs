@@ -206,12 +206,53 @@ fn a_folder_comes_back_as_it_was() {
     assert_eq!(table.lines().count(), listed.listed + 1);
     assert_eq!(listed.rocks, a.rocks_in(a.region_m()).len());
     assert!(dir.path().join("truth/rocks.vrt").is_file());
+    assert_eq!(back.soils, folder.soils);
     // Truth of other terrain is refused.
     let mut other = generate(9, &mars(), &small("mixed")).unwrap();
     other.site.save(dir.path()).unwrap();
     let message = WorldFolder::load(dir.path()).unwrap_err().to_string();
     assert!(message.contains("terrain_digest"), "{message}");
     other.document.schema_version = 99;
+}
+
+#[test]
+fn the_soils_of_the_folder_are_what_wheels_meet() {
+    use sojourn_core::soil::Soil;
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = generate(8, &mars(), &small("mixed")).unwrap();
+    folder.save(dir.path()).unwrap();
+    let file = dir.path().join("truth/soils.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let world = || {
+        WorldFolder::load(dir.path())
+            .unwrap()
+            .world(&View::everything())
+            .unwrap()
+    };
+    let place = |class| world().soils().table().weakness(class).unwrap();
+    let sand = place(TerrainClass::SandRipples);
+    let Soil::Deformable(drawn) = world().soils().of_classes()[sand] else {
+        panic!("sand is rock");
+    };
+    // What a person writes there holds, whatever the seed.
+    let line = format!("dig: {}", drawn.dig);
+    assert_eq!(text.matches(&line).count(), 1, "{text}");
+    std::fs::write(&file, text.replace(&line, "dig: 0.345")).unwrap();
+    let Soil::Deformable(changed) = world().soils().of_classes()[sand] else {
+        panic!("sand is rock");
+    };
+    assert!((changed.dig - 0.345).abs() < 1e-12 && (drawn.dig - 0.345).abs() > 1e-6);
+    // A class that the world has and the table has not is refused, with the file's name.
+    let mut table = folder.soils.clone();
+    table
+        .classes
+        .retain(|c| c.class != TerrainClass::BoulderField);
+    std::fs::write(&file, serde_yaml::to_string(&table).unwrap()).unwrap();
+    let message = WorldFolder::load(dir.path()).unwrap_err().to_string();
+    assert!(
+        message.contains("soils.yaml") && message.contains("boulder_field"),
+        "{message}"
+    );
 }
 
 #[test]

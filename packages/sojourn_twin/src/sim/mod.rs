@@ -5,180 +5,38 @@
 //! what the wheels sink in. The same seed and the same commands give the same bits.
 
 pub mod cadence;
+mod config;
 pub mod faults;
 pub mod imu;
+mod output;
 pub mod score;
-pub mod soils;
 pub mod sun;
+
+pub use config::SimConfig;
+pub use output::{ImageEvent, SimOutput, Truth, WheelReading};
 
 use crate::{
     TwinError,
-    render::{DepthNoise, Frame, Renderer, SensorParams, Shot, StereoRig, Sun},
+    render::{DepthNoise, Renderer, Shot, StereoRig, Sun},
     terra::{Dynamics, Tracks, Traction},
     world::World,
 };
 use cadence::{ImageCadence, ImageDue};
-use faults::{FaultSchedule, Faults};
-use imu::{ImuDrift, ImuModel, ImuSample};
+use faults::Faults;
+use imu::ImuModel;
 use nalgebra::UnitQuaternion;
 use score::{Period, Score, Scorer};
-use soils::TrueSoils;
 use sojourn_core::{
     Stamp,
     body::Body,
-    error::in_range,
-    frames::{BaseLink, Map, NavcamOptical, Pose2, Transform, wrap_rad},
+    frames::{BaseLink, Map, Pose2, Transform, wrap_rad},
     kinematics::{Velocity, WheelMotion, fastest_rim_mps, limited, wheels_for},
     raster::HeightField,
     rover::Rover,
     settle::{Settled, Settler},
-    soil::SoilTable,
 };
 use std::sync::Arc;
-use sun::{SunSample, SunSensor};
-
-/// What a run of the simulator is given besides world and rover.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SimConfig {
-    /// Seed of sensor noise.
-    pub seed: u64,
-    /// Where the rover stands, in `map`.
-    pub start: Pose2,
-    /// Where it should arrive, metres in `map`: for the score.
-    pub goal_m: Option<[f64; 2]>,
-    /// Share of the way lost on top of what the soil takes.
-    pub extra_slip: f64,
-    /// What the ground is made of; `None` for the table that comes with Sojourn.
-    pub soils: Option<SoilTable>,
-    /// Seed of the soils: patches where the world has no classes, and the strength of each class.
-    pub soil_seed: u64,
-    /// What is to go wrong.
-    pub faults: FaultSchedule,
-    /// Images of the pan at the start, evenly around.
-    pub pan_images: usize,
-    /// An image after turning this far, radians.
-    pub image_turn_rad: f64,
-    /// Farthest ground an image shows, metres.
-    pub render_range_m: f64,
-    /// Whether depth has the noise of stereo.
-    pub depth_noise: bool,
-    /// Whether the right image is made too.
-    pub right_images: bool,
-    /// The cameras' detectors and exposure.
-    pub sensor: SensorParams,
-    /// How the inertial unit's biases move.
-    pub imu_drift: ImuDrift,
-    /// Scatter of the sun sensor about each axis, radians.
-    pub sun_sigma_rad: f64,
-    /// Whether images are made at all: a run that only moves is thousands of times faster.
-    pub images: bool,
-}
-
-impl SimConfig {
-    /// The demo's run: 3 % more slip than the soil's, six images around at the start, one every 20° of turn.
-    #[must_use]
-    pub fn demo(seed: u64, start: Pose2, goal_m: Option<[f64; 2]>) -> Self {
-        Self {
-            seed,
-            start,
-            goal_m,
-            extra_slip: 0.03,
-            soils: None,
-            soil_seed: seed,
-            faults: FaultSchedule::default(),
-            pan_images: 6,
-            image_turn_rad: 20f64.to_radians(),
-            render_range_m: 30.0,
-            depth_noise: true,
-            right_images: true,
-            sensor: SensorParams::navcam(),
-            imu_drift: ImuDrift::default(),
-            sun_sigma_rad: 0.005,
-            images: true,
-        }
-    }
-
-    fn check(&self) -> Result<(), TwinError> {
-        let what = "simulator";
-        in_range(what, "start.x_m", self.start.x_m, -1e7, 1e7)?;
-        in_range(what, "start.y_m", self.start.y_m, -1e7, 1e7)?;
-        in_range(what, "start.yaw_rad", self.start.yaw_rad, -1e3, 1e3)?;
-        for v in self.goal_m.iter().flatten() {
-            in_range(what, "goal", *v, -1e7, 1e7)?;
-        }
-        in_range(what, "extra_slip", self.extra_slip, 0.0, 0.9)?;
-        in_range(what, "pan_images", self.pan_images as f64, 1.0, 72.0)?;
-        in_range(what, "image_turn_rad", self.image_turn_rad, 0.01, 10.0)?;
-        in_range(what, "render_range_m", self.render_range_m, 1.0, 1000.0)?;
-        self.imu_drift.check(what)?;
-        in_range(what, "sun_sigma_rad", self.sun_sigma_rad, 0.0, 0.5)?;
-        self.sensor.check(what)
-    }
-}
-
-/// What the wheels' encoders read, in the order of [`Rover::hubs_m`].
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct WheelReading {
-    /// Angle turned since the start, radians, forward positive.
-    pub position_rad: [f64; 6],
-    /// Angular velocity, rad/s.
-    pub velocity_radps: [f64; 6],
-    /// Steering angle, radians, counter-clockwise positive.
-    pub steer_rad: [f64; 6],
-}
-
-/// One image pair of depth and brightness with the place of its camera.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ImageEvent {
-    /// When.
-    pub stamp: Stamp,
-    /// Number of the image, from 0.
-    pub number: u64,
-    /// How far the mast was turned, radians counter-clockwise.
-    pub pan_rad: f64,
-    /// Where the left camera stood on the rover.
-    pub base_link_from_navcam: Transform<BaseLink, NavcamOptical>,
-    /// Depth and brightness.
-    pub frame: Frame,
-}
-
-/// The truth at the end of a control period. For scorers; no node may use it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Truth {
-    /// Pose with attitude and height.
-    pub map_from_base_link: Transform<Map, BaseLink>,
-    /// The same on the plane.
-    pub pose: Pose2,
-    /// True velocity: along the body's x axis and about the vertical.
-    pub velocity: Velocity,
-    /// Share of the commanded way that is lost; 0 when it does not drive, below 0 when it is pushed ahead downhill.
-    pub slip: f64,
-    /// True way since the start, metres.
-    pub distance_m: f64,
-    /// How it stands, sunk in as deep as its wheels are.
-    pub settled: Settled,
-    /// What each wheel carries, pulls and how deep it stands.
-    pub traction: Traction,
-}
-
-/// What one control period gives.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SimOutput {
-    /// Its end.
-    pub now: Stamp,
-    /// Inertial readings, oldest first, the last at `now`.
-    pub imu: Vec<ImuSample>,
-    /// Encoders at `now`.
-    pub wheels: WheelReading,
-    /// The sun's direction, when it was read.
-    pub sun: Option<SunSample>,
-    /// An image, when one was due.
-    pub image: Option<ImageEvent>,
-    /// The truth.
-    pub truth: Truth,
-    /// Why the rover could not do what it was told (it would have left the known ground), if it could not.
-    pub blocked: Option<String>,
-}
+use sun::SunSensor;
 
 /// A rover in a world.
 pub struct Simulator {
@@ -198,7 +56,6 @@ pub struct Simulator {
     distance_m: f64,
     images: ImageCadence,
     run_s: f64,
-    soils: TrueSoils,
     dynamics: Dynamics,
     tracks: Tracks,
     traction: Traction,
@@ -229,13 +86,7 @@ impl Simulator {
             yaw_rad: wrap_rad(start.yaw_rad),
             ..start
         };
-        let table = match &config.soils {
-            Some(table) => table.clone(),
-            None => SoilTable::shipped()?,
-        };
-        table.check("soils")?;
-        let soils = TrueSoils::new(table, config.soil_seed);
-        let dynamics = Dynamics::new(&rover, body, &soils.soils());
+        let dynamics = Dynamics::new(&rover, body, world.soils().of_classes());
         let no_ground = |reason: String| TwinError::NoGround {
             x_m: start.x_m,
             y_m: start.y_m,
@@ -265,7 +116,6 @@ impl Simulator {
             distance_m: 0.0,
             images: ImageCadence::new(&rover, config.pan_images, config.image_turn_rad),
             run_s: 0.0,
-            soils,
             dynamics,
             tracks: Tracks::default(),
             traction: Traction::default(),
@@ -445,7 +295,7 @@ impl Simulator {
         for (i, hub) in self.rover.hubs_m().iter().enumerate() {
             if there[i] {
                 let [x_m, y_m] = self.pose.point(hub[0], hub[1]);
-                under[i] = self.soils.at(&self.world, x_m, y_m);
+                under[i] = self.world.soil_at(x_m, y_m).unwrap_or(0);
             }
         }
         under

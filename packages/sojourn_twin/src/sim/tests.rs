@@ -1,9 +1,10 @@
 use super::*;
 use crate::{
     testing::{mars, perseverance, small_site},
-    world::WorldParams,
+    world::{Unlabelled, WorldParams},
 };
 use proptest::prelude::*;
+use sojourn_core::classes::TerrainClass;
 
 fn demo_world(seed: u64) -> World {
     World::from_site(
@@ -16,6 +17,7 @@ fn demo_world(seed: u64) -> World {
 fn plane(gx: f64, gy: f64) -> World {
     let params = WorldParams {
         rock_cfa: 0.0,
+        unlabelled: Unlabelled::Class(TerrainClass::SmoothRegolith),
         ..WorldParams::demo(4, [-30.0, -30.0, 30.0, 30.0], [0.0, 0.0])
     };
     World::from_fn(&params, move |x, y| gx * x + gy * y).unwrap()
@@ -109,6 +111,7 @@ fn slip_is_five_percent_and_more_on_average_over_a_long_drive() {
         let params = WorldParams {
             rock_cfa: 0.0,
             resolution_m: 0.5,
+            unlabelled: Unlabelled::Class(TerrainClass::SmoothRegolith),
             ..WorldParams::demo(seed, [-5.0, -10.0, 240.0, 10.0], [0.0, 0.0])
         };
         let world = World::from_fn(&params, |_, _| 0.0).unwrap();
@@ -278,4 +281,36 @@ proptest! {
         prop_assert!(left * (grade * yaw.cos()) <= 1e-9, "left {left}");
         prop_assert!((sim.rover().wheel.radius_m * out[119].wheels.position_rad[1] - 0.04 * 11.9).abs() < 1e-9);
     }
+}
+
+#[test]
+fn wheels_meet_what_the_class_says() {
+    let slip_on = |class: TerrainClass| {
+        let params = WorldParams {
+            rock_cfa: 0.0,
+            unlabelled: Unlabelled::Class(class),
+            ..WorldParams::demo(4, [-30.0, -30.0, 30.0, 30.0], [0.0, 0.0])
+        };
+        let world = World::from_fn(&params, |x, _| 0.15 * x).unwrap();
+        assert_eq!(world.class_at(1.0, 1.0), Some(class));
+        let config = SimConfig {
+            images: false,
+            ..SimConfig::demo(3, Pose2::new(0.0, 0.0, 0.0), None)
+        };
+        let mut sim = Simulator::new(world, perseverance(), &mars(), config).unwrap();
+        drive(&mut sim, AHEAD, 200);
+        sim.score().mean_slip
+    };
+    let (rock, firm) = (
+        slip_on(TerrainClass::Bedrock),
+        slip_on(TerrainClass::SmoothRegolith),
+    );
+    let (loose, sand) = (
+        slip_on(TerrainClass::LooseSoil),
+        slip_on(TerrainClass::SandRipples),
+    );
+    assert!(
+        rock < firm && firm < loose && loose < sand,
+        "{rock} {firm} {loose} {sand}"
+    );
 }

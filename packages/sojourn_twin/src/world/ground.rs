@@ -3,6 +3,7 @@
 use super::{
     WorldParams, channel,
     pyramid::Pyramid,
+    soils::TrueSoils,
     tile::{ALBEDO_SCALE, TILE_CELLS, TILE_NODES, Tile},
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     rocks::{Rock, RockField, TILE_M},
     surface::{self, Surface},
 };
-use sojourn_core::{CoreError, classes::TerrainClass, raster::Raster};
+use sojourn_core::{CoreError, classes::TerrainClass, raster::Raster, soil::SoilTable};
 
 /// Wavelength that the RMS of the fine relief is given for, metres.
 pub const FINE_BELOW_M: f64 = 2.0;
@@ -21,6 +22,11 @@ pub const HURST: f64 = 0.7;
 const UNEVEN: f64 = 0.1;
 /// Albedo of a rock of tone 1.
 const ROCK_ALBEDO: f64 = 0.2;
+
+/// Half the distance over which the slope of unlabelled ground is taken, metres: that of a rover.
+const SLOPE_REACH_M: f64 = 2.0;
+/// Cells around a place that the splines between the data need.
+const SPLINE_CELLS: usize = 3;
 
 /// A height in metres for a place `(x_m, y_m)` in `map`.
 type Shape = Box<dyn Fn(f64, f64) -> f64 + Send + Sync>;
@@ -38,9 +44,9 @@ impl Base {
     pub fn of_site(elevation: &Raster, region_m: [f64; 4]) -> Result<Self, CoreError> {
         let (res, origin) = (elevation.resolution_m(), elevation.origin_m());
         let span = |lo: f64, hi: f64, origin: f64, n: usize| {
-            // three cells of margin for the splines
-            let a = ((lo - origin) / res - 3.0).floor().max(0.0) as usize;
-            let b = ((hi - origin) / res + 3.0).ceil().max(0.0) as usize;
+            let margin = SPLINE_CELLS.max(slope_cells(res) + 1) as f64;
+            let a = ((lo - origin) / res - margin).floor().max(0.0) as usize;
+            let b = ((hi - origin) / res + margin).ceil().max(0.0) as usize;
             a.min(n - 1)..b.clamp(a.min(n - 1) + 1, n)
         };
         let cols = span(region_m[0], region_m[2], origin[0], elevation.cols());
@@ -66,6 +72,43 @@ impl Base {
             Self::Function(f) => f(x_m, y_m),
         }
     }
+
+    /// Slope of the large shape over a rover's length, degrees; beside holes and at the edge over what there is.
+    fn slope_deg(&self, x_m: f64, y_m: f64) -> f64 {
+        let [gx, gy] = match self {
+            Self::Site(raster) => {
+                let Some((c, r)) = raster.cell_of(x_m, y_m) else {
+                    return 0.0;
+                };
+                let (n, res) = (slope_cells(raster.resolution_m()), raster.resolution_m());
+                let near = |v: usize, most: usize| (v.saturating_sub(n), (v + n).min(most - 1));
+                let ((w, e), (s, n)) = (near(c, raster.cols()), near(r, raster.rows()));
+                let here = raster.get(c, r);
+                let rise = |low: f32, high: f32, cells: usize| {
+                    let known = |h: f32| f64::from(if h.is_nan() { here } else { h });
+                    (known(high) - known(low)) / (cells.max(1) as f64 * res)
+                };
+                [
+                    rise(raster.get(w, r), raster.get(e, r), e - w),
+                    rise(raster.get(c, s), raster.get(c, n), n - s),
+                ]
+            }
+            Self::Function(f) => {
+                let d = SLOPE_REACH_M;
+                [
+                    (f(x_m + d, y_m) - f(x_m - d, y_m)) / (2.0 * d),
+                    (f(x_m, y_m + d) - f(x_m, y_m - d)) / (2.0 * d),
+                ]
+            }
+        };
+        let slope_deg = gx.hypot(gy).atan().to_degrees();
+        if slope_deg.is_nan() { 0.0 } else { slope_deg }
+    }
+}
+
+/// Cells to each side over which a slope is taken.
+fn slope_cells(res_m: f64) -> usize {
+    ((SLOPE_REACH_M / res_m).round() as usize).max(1)
 }
 
 /// Everything that a tile is made from.
@@ -77,17 +120,26 @@ pub struct Ground {
     rocks: RockField,
     surface: Option<Surface>,
     clear_m: Vec<[f64; 3]>,
+    soils: TrueSoils,
 }
 
 impl Ground {
-    pub fn new(params: &WorldParams, base: Base, surface: Option<Surface>) -> Self {
+    pub fn new(
+        params: &WorldParams,
+        base: Base,
+        surface: Option<Surface>,
+    ) -> Result<Self, CoreError> {
+        let table = match &params.soils {
+            Some(table) => table.clone(),
+            None => SoilTable::shipped()?,
+        };
         // What the data shows already is not added a second time: no wavelength that its cells can carry.
         let longest_m = match &base {
             Base::Site(raster) => 2.0 * raster.resolution_m(),
             Base::Function(_) => 0.0,
         };
         let shortest_m = 1.9 * params.resolution_m;
-        Self {
+        Ok(Self {
             base,
             fine: Fractal::new(params.seed, channel::FINE, longest_m, shortest_m, HURST),
             fine_rms_m: params.fine_relief_rms_m * (longest_m / FINE_BELOW_M).powf(HURST),
@@ -100,7 +152,13 @@ impl Ground {
             ),
             surface,
             clear_m: params.clear_m.clone(),
-        }
+            soils: TrueSoils::new(table, params.seed, params.unlabelled)?,
+        })
+    }
+
+    /// What the ground is made of.
+    pub fn soils(&self) -> &TrueSoils {
+        &self.soils
     }
 
     /// One tile; nodes outside `limits` (first and last, east and north) are no ground. On one thread: many tiles are
@@ -146,13 +204,19 @@ impl Ground {
     fn node(&self, tile: &mut Tile, k: usize, [x, y]: [f64; 2], craters: &[Crater]) {
         let mut height = self.base.at(x, y);
         let mut fine_m = self.fine_rms_m * self.fine.at(x, y);
-        let mut class = TerrainClass::SmoothRegolith;
+        let mut given = None;
         if let Some(surface) = &self.surface {
             let detail = surface.at(x, y, craters);
             height += detail.rise_m;
             fine_m *= detail.roughness;
-            class = detail.class;
+            given = Some(detail.class);
         }
+        let class = if height.is_nan() {
+            given.unwrap_or(TerrainClass::ShadowOrNoData)
+        } else {
+            let slope_deg = || self.base.slope_deg(x, y);
+            self.soils.class(given, slope_deg, x, y)
+        };
         let albedo = surface::albedo(class) * (1.0 + UNEVEN * self.tone.at(x, y));
         tile.heights[k] = (height + fine_m) as f32;
         tile.albedo[k] = albedo_code(albedo);

@@ -7,17 +7,18 @@
 mod cache;
 mod ground;
 mod pyramid;
+mod soils;
 mod tile;
 mod window;
 
 pub use ground::{FINE_BELOW_M, HURST};
 pub use pyramid::Pyramid;
+pub use soils::{TrueSoils, Unlabelled, drawn_table};
 pub use tile::{ALBEDO_SCALE, TILE_CELLS, TILE_NODES, Tile};
 pub use window::{TOP_LEVEL, Window};
 
 use crate::{
     TwinError,
-    noise::Fractal,
     rocks::{Rock, TILE_M},
     surface::Surface,
 };
@@ -26,6 +27,7 @@ use ground::{Base, Ground};
 use rayon::prelude::*;
 use sojourn_core::{
     CoreError, classes::TerrainClass, error::in_range, raster::HeightField, site::Site,
+    soil::SoilTable,
 };
 use std::sync::Arc;
 
@@ -52,11 +54,15 @@ pub struct WorldParams {
     pub sun_azimuth_rad: f64,
     /// Height of the sun, radians.
     pub sun_elevation_rad: f64,
+    /// What the classes are made of; `None` for the table that comes with Sojourn.
+    pub soils: Option<SoilTable>,
+    /// What ground is made of that no class was given for.
+    pub unlabelled: Unlabelled,
 }
 
 impl WorldParams {
     /// The demo's ground: 0.1 m nodes, k = 0.03 with rocks of 0.1 m to 1.5 m, 2 cm of fine relief, 4 m around the start
-    /// free of rocks, sun in the south-west at 45°.
+    /// free of rocks, sun in the south-west at 45°, soils drawn from the prior.
     #[must_use]
     pub fn demo(seed: u64, region_m: [f64; 4], start_m: [f64; 2]) -> Self {
         Self {
@@ -70,6 +76,8 @@ impl WorldParams {
             clear_m: vec![[start_m[0], start_m[1], 4.0]],
             sun_azimuth_rad: (-135f64).to_radians(),
             sun_elevation_rad: 45f64.to_radians(),
+            soils: None,
+            unlabelled: Unlabelled::Prior,
         }
     }
 
@@ -132,8 +140,6 @@ impl WorldParams {
 mod channel {
     pub const FINE: u64 = 0x31;
     pub const TONE: u64 = 0x32;
-    pub const SOIL: u64 = 0x33;
-    pub const DRIFT: u64 = 0x34;
 }
 
 /// Most nodes a world may have: 10 km × 10 km at 5 cm. Tiles are made where somebody looks, so this is no memory.
@@ -150,8 +156,6 @@ pub struct World {
     ground: Ground,
     cache: TileCache,
     sun: [f64; 2],
-    soil: Fractal,
-    drift: Fractal,
 }
 
 impl World {
@@ -163,7 +167,7 @@ impl World {
         Self::with_surface(site, params, None)
     }
 
-    /// As [`World::from_site`], with kinds of ground; without, all of it is smooth regolith.
+    /// As [`World::from_site`], with kinds of ground; without, all of it is [`WorldParams::unlabelled`].
     ///
     /// # Errors
     /// As [`World::from_site`].
@@ -187,7 +191,7 @@ impl World {
             params,
             region,
             nodes,
-            Ground::new(params, base, surface),
+            Ground::new(params, base, surface)?,
         ))
     }
 
@@ -207,7 +211,7 @@ impl World {
             params,
             params.region_m,
             nodes,
-            Ground::new(params, base, None),
+            Ground::new(params, base, None)?,
         ))
     }
 
@@ -219,8 +223,6 @@ impl World {
             ground,
             cache: TileCache::new(CACHE_BYTES / Tile::BYTES),
             sun: [params.sun_azimuth_rad, params.sun_elevation_rad],
-            soil: Fractal::new(params.seed, channel::SOIL, 6.0, 6.0, 0.5),
-            drift: Fractal::new(params.seed, channel::DRIFT, 60.0, 10.0, 0.5),
         }
     }
 
@@ -288,10 +290,30 @@ impl World {
         }
     }
 
-    /// What the ground at a place is made of, rocks aside; `None` outside. Truth.
+    /// What the ground at a place is made of, rocks aside: the class it was given or what was drawn for it, which is what
+    /// wheels meet there; `None` outside. Truth.
     #[must_use]
     pub fn class_at(&self, x_m: f64, y_m: f64) -> Option<TerrainClass> {
         self.at_nearest_node(x_m, y_m, |tile, i, j| tile.class(i, j))
+    }
+
+    /// What wheels meet at a place, rocks and all, as a place in the table of [`World::soils`]; `None` outside. Truth.
+    #[must_use]
+    pub fn soil_at(&self, x_m: f64, y_m: f64) -> Option<usize> {
+        let soils = self.soils();
+        self.at_nearest_node(x_m, y_m, |tile, i, j| {
+            if tile.on_rock(i, j) {
+                soils.of_rocks()
+            } else {
+                soils.of_class(tile.class(i, j))
+            }
+        })
+    }
+
+    /// The soils of this world. Truth.
+    #[must_use]
+    pub fn soils(&self) -> &TrueSoils {
+        self.ground.soils()
     }
 
     /// Whether a rock lies at a place; `None` outside. Truth.
@@ -364,15 +386,6 @@ impl World {
         let (ci, cj) = (i.min(last[0] - 1), j.min(last[1] - 1));
         let (di, dj) = ((i - ci) as usize, (j - cj) as usize);
         Some(self.in_cell(ci, cj, |tile, a, b| look(tile, a + di, b + dj)))
-    }
-
-    /// How much more (or less) the soil at a place lets the wheels slip than the rover's slip model expects; mean about
-    /// 1.1, from 0.6 on crust to 2.5 in patches of loose sand. Truth.
-    #[must_use]
-    pub fn soil_factor(&self, x_m: f64, y_m: f64) -> f64 {
-        let fine = self.soil.at(x_m, y_m);
-        let broad = self.drift.at(x_m, y_m);
-        (1.0 + 0.15 * fine + 0.25 * broad + 0.25 * (broad - 0.8).max(0.0)).clamp(0.6, 2.5) + 0.05
     }
 }
 

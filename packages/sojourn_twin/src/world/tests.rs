@@ -80,15 +80,55 @@ fn the_start_is_clear_of_rocks_and_rocks_stand_where_they_are() {
 }
 
 #[test]
-fn soil_lets_slip_more_than_expected_on_average() {
-    let params = WorldParams::demo(3, [0.0, 0.0, 10.0, 10.0], [5.0, 5.0]);
-    let world = World::from_fn(&params, |_, _| 0.0).unwrap();
-    let values: Vec<f64> = (0..40_000)
-        .map(|k| world.soil_factor(2.3 * f64::from(k % 200), 2.3 * f64::from(k / 200)))
-        .collect();
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    assert!((1.03..1.2).contains(&mean), "{mean}");
-    assert!(values.iter().all(|v| (0.6..=2.6).contains(v)));
+fn a_plain_site_is_made_of_what_the_prior_draws_for_its_slope() {
+    let shares = |slope: f64| {
+        let params = WorldParams {
+            rock_cfa: 0.0,
+            resolution_m: 2.0,
+            ..WorldParams::demo(3, [0.0, 0.0, 2000.0, 2000.0], [5.0, 5.0])
+        };
+        let world = World::from_fn(&params, move |x, _| slope * x).unwrap();
+        let mut shares = std::collections::BTreeMap::new();
+        for k in 0..10_000 {
+            let (x, y) = (
+                19.7 * f64::from(k % 100) + 10.0,
+                19.7 * f64::from(k / 100) + 10.0,
+            );
+            let class = world.class_at(x, y).unwrap();
+            assert_eq!(world.soil_at(x, y), world.soils().table().weakness(class));
+            *shares.entry(class).or_insert(0.0) += 1e-4;
+        }
+        (shares, world.soils().table().clone())
+    };
+    for (slope, slope_deg) in [(0.05, 2.9), (0.3, 16.7)] {
+        let (shares, table) = shares(slope);
+        for w in table.mixture(slope_deg) {
+            let found = shares.get(&w.class).copied().unwrap_or(0.0);
+            assert!(
+                (found - w.weight).abs() < 0.06,
+                "{:?} at {slope_deg}: {found}",
+                w.class
+            );
+        }
+    }
+}
+
+#[test]
+fn drawn_classes_are_the_same_in_every_region_and_other_seeds_draw_others() {
+    let site = small_site(3);
+    let world = |seed, region| {
+        World::from_site(&site, &WorldParams::demo(seed, region, [20.0, 20.0])).unwrap()
+    };
+    let a = world(9, [10.0, 10.0, 70.0, 60.0]);
+    let b = world(9, [27.33, 18.9, 90.0, 80.0]);
+    let other = world(8, [10.0, 10.0, 70.0, 60.0]);
+    let mut differ = 0;
+    for k in 0..2000 {
+        let (x, y) = (28.0 + 0.021 * f64::from(k), 20.0 + 0.0191 * f64::from(k));
+        assert_eq!(a.class_at(x, y), b.class_at(x, y));
+        differ += u32::from(a.class_at(x, y) != other.class_at(x, y));
+    }
+    assert!(differ > 200, "{differ}");
 }
 
 #[test]

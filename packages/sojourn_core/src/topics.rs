@@ -125,6 +125,8 @@ topics! {
         "Somebody knows where the rover is (RViz and Nav2 publish it): map to odom moves so that it stands there; the height stays.";
     MAP_POSE = "map_pose", "geometry_msgs/msg/PoseWithCovarianceStamped", Event, "map", [], ["localization"],
         "Somebody has found the rover on the map: where it stood at the stamp, with covariance of x, y and yaw; may come late. What the estimate can believe moves map to odom; the height stays.";
+    MAP_FIX = "map_fix", "geometry_msgs/msg/PoseWithCovarianceStamped", Event, "map", ["localization"], [],
+        "Where localization found the rover on the orbital map at the stamp, with covariance of x, y and yaw; one per fix, at the moment it is used. The height is not measured.";
     TERRAIN_GRID = "terrain_grid", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],
         ["autonav"], "Local terrain: layers elevation, variance, count, age, hazard, hazard_confidence; 10 cm cells; one per image event.";
     TERRAIN_LAYERS = "terrain_layers", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],
@@ -171,6 +173,7 @@ pub const SERVICES: &[Service] = &[
     UPLINK_BUNDLE,
     EXECUTE_DRIVE,
     RESET_GUARD,
+    FIND_ON_MAP,
 ];
 /// Plans a route.
 pub const PLAN_ROUTE: Service = Service {
@@ -214,6 +217,14 @@ pub const RESET_GUARD: Service = Service {
     kind: "std_srvs/srv/Trigger",
     server: "guard",
     about: "Clears the guard's latched fault; refused with the reason while its cause lasts.",
+};
+
+/// Looks for the rover on the orbital map.
+pub const FIND_ON_MAP: Service = Service {
+    name: "find_on_map",
+    kind: "std_srvs/srv/Trigger",
+    server: "localization",
+    about: "Looks for the rover on the orbital map in what its last stereo pairs saw; the answer says that the search will begin, the fix comes as map_fix.",
 };
 
 /// Layer names of the terrain grid; at most six go on the wire.

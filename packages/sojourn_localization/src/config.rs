@@ -1,6 +1,6 @@
 //! Parameters of the node, as `config/localization.param.yaml` gives them, and their checked form.
 
-use crate::{visual::FusionParams, vo::VoParams};
+use crate::{finding::FindParams, visual::FusionParams, vo::VoParams};
 use serde::Deserialize;
 use sojourn_core::{CoreError, body::Body, error::in_range, rover::Rover};
 
@@ -65,6 +65,8 @@ pub struct Params {
     pub visual: FusionParams,
     /// How motion is seen in them.
     pub visual_odometry: VoParams,
+    /// Fixes against the orbital map.
+    pub map_fix: FindParams,
 }
 
 /// Checked parameters, joined with what the files of rover and body say.
@@ -117,6 +119,7 @@ impl Config {
         }
         p.visual.check()?;
         p.visual_odometry.check()?;
+        p.map_fix.check()?;
         body.check("body")?;
         Ok(Self {
             gravity_mps2: body.gravity_mps2,

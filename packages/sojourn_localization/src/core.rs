@@ -1,12 +1,14 @@
 //! The estimate of each tick, and what is said of it.
 
+mod fixing;
 mod health;
 
 use crate::{
     attitude::{Attitude, Levelling},
     config::{Config, Params},
     dead_reckoning::{DeadReckoning, Way},
-    map_frame::{MapFrame, MapPose, NotTaken, Passed},
+    finding::Finder,
+    map_frame::{MapFrame, Passed},
     messages::{Counts, Estimate, ImuSample, Input, Output, Refusal, WheelSample},
     pairs::PairMaker,
     visual::{Reckoned, Sighting, Visual},
@@ -15,7 +17,7 @@ use crate::{
 use nalgebra::{Isometry3, Matrix3, UnitQuaternion, Vector3};
 use sojourn_core::{
     Stamp,
-    frames::{BaseLink, Odom, Pose2, Transform},
+    frames::{BaseLink, Odom, Transform},
     kinematics::{Velocity, velocity_from},
     rover::Rover,
 };
@@ -66,6 +68,7 @@ pub struct Localization {
     maker: PairMaker,
     visual: Visual,
     map: MapFrame,
+    finder: Finder,
 }
 
 impl Localization {
@@ -80,6 +83,7 @@ impl Localization {
                 [p.initial_x_m, p.initial_y_m, p.initial_z_m],
                 start_covariance(p),
             ),
+            finder: Finder::new(p.map_fix.clone(), p.visual_odometry.clone()),
             config,
             rover: rover.clone(),
             levelling: Levelling::default(),
@@ -122,6 +126,11 @@ impl Localization {
             },
             Input::InitialPose(pose) => self.on_initial_pose(pose),
             Input::MapPose(stamp, pose) => self.on_map_pose(now, stamp, &pose),
+            Input::FindOnMap => {
+                self.finder.want();
+                Ok(())
+            }
+            Input::Found(answer) => self.on_answer(now, *answer),
             Input::Tick => return self.on_tick(now),
         };
         if let Err(why) = result {
@@ -351,35 +360,6 @@ impl Localization {
         }
     }
 
-    /// `map → odom` such that the rover stands where it is said to stand; the height stays.
-    fn on_initial_pose(&mut self, pose: Pose2) -> Result<(), Refusal> {
-        if !(pose.x_m.abs() <= MAX_TRAVEL_M
-            && pose.y_m.abs() <= MAX_TRAVEL_M
-            && pose.yaw_rad.is_finite())
-        {
-            return Err(Refusal::NotFinite);
-        }
-        let covariance = start_covariance(&self.config.params);
-        self.map.stand(pose, self.passed(), covariance);
-        Ok(())
-    }
-
-    /// `map → odom` moves by what was wrong at the pose's stamp.
-    fn on_map_pose(&mut self, now: Stamp, stamp: Stamp, pose: &MapPose) -> Result<(), Refusal> {
-        self.check_stamp(now, stamp, None)?;
-        if let Some(passed) = self.passed() {
-            self.map.pass(passed);
-        }
-        let taken = self.map.take(stamp, pose, self.config.params.map_pose_gate);
-        match taken {
-            Ok(_) => self.counts.map_poses += 1,
-            Err(NotTaken::NotFinite) => return Err(Refusal::NotFinite),
-            Err(NotTaken::TooOld) => return Err(Refusal::TooOld),
-            Err(NotTaken::Disagrees { .. }) => return Err(Refusal::Disagrees),
-        }
-        Ok(())
-    }
-
     /// What the odometry believes now.
     fn passed(&self) -> Option<Passed> {
         let state = self.state.as_ref()?;
@@ -398,12 +378,12 @@ impl Localization {
 
     /// Looks at the pairs whose stamp the wheels have reached.
     fn look(&mut self) -> Vec<Sighting> {
-        let mut out = Vec::new();
+        let (mut out, mut stood) = (Vec::new(), Vec::new());
         let Some(state) = &mut self.state else {
             return out;
         };
         let p = &self.config.params;
-        while let Some(looked) = self.visual.look() {
+        while let Some((looked, pair)) = self.visual.look() {
             self.counts.pairs += 1;
             // Where the filter believes it was then: what has been driven since is what wheels and gyro say.
             let since = state.reckoning.wheels_only_m() - looked.at.wheels_only_m;
@@ -442,8 +422,10 @@ impl Localization {
             if self.visual.becomes_key(&looked.seen) {
                 state.reckoning.take_key(there);
             }
+            stood.push((looked.at.stamp, there, pair));
             out.push(self.visual.conclude(looked, fused));
         }
+        self.keep(stood);
         out
     }
 
@@ -455,6 +437,7 @@ impl Localization {
         }
         let out = Output {
             sightings,
+            search: self.search(now),
             estimate: self.estimate(),
             health: Some(self.health(now)),
         };
@@ -481,13 +464,6 @@ impl Localization {
             map_from_odom: self.map.transform(),
             map_sigma_m: self.map_sigma_m(),
         })
-    }
-
-    fn map_sigma_m(&self) -> f64 {
-        let Some(now) = self.passed() else { return 0.0 };
-        let covariance = self.map.covariance_at(&now);
-        let place = covariance.fixed_view::<2, 2>(0, 0).into_owned();
-        place.symmetric_eigenvalues().max().max(0.0).sqrt()
     }
 }
 

@@ -3,12 +3,14 @@
 //! [`Localization`] is the whole node without ROS: it is told the time and an input and gives an estimate at each tick.
 //! [`attitude`] is the filter of roll, pitch and gyro bias, [`dead_reckoning`] the position and its covariance,
 //! [`config`] the parameter file. [`pairs`] makes stereo pairs of their parts, [`vo`] sees the motion in them, [`visual`]
-//! brings it into the estimate. [`map_frame`] says where `odom` lies in `map`; [`mapfix`] finds the rover on the orbital map.
+//! brings it into the estimate. [`map_frame`] says where `odom` lies in `map`; [`mapfix`] finds the rover on
+//! the orbital map, [`finding`] says when it is looked for and in which pairs.
 
 pub mod attitude;
 pub mod config;
 mod core;
 pub mod dead_reckoning;
+pub mod finding;
 pub mod map_frame;
 pub mod mapfix;
 mod messages;
@@ -18,7 +20,7 @@ pub mod visual;
 pub mod vo;
 
 #[cfg(test)]
-mod faults_tests;
+mod drive_tests;
 
 pub use config::{Config, Params};
 pub use core::Localization;

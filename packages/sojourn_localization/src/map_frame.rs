@@ -39,6 +39,14 @@ pub struct Passed {
 }
 
 impl Passed {
+    /// What the covariance has grown by since an earlier moment.
+    #[must_use]
+    pub fn grown_since(&self, earlier: &Self) -> Matrix3<f64> {
+        let (now, then) = (self.pose, earlier.pose);
+        let along = lever([now.x_m - then.x_m, now.y_m - then.y_m]);
+        positive(self.covariance - along * earlier.covariance * along.transpose())
+    }
+
     fn between(&self, later: &Self, stamp: Stamp) -> Self {
         let whole_s = later.stamp.since(self.stamp);
         let share = if whole_s > 0.0 {
@@ -106,6 +114,12 @@ impl MapFrame {
         Transform::from_xyz_rpy([x_m, y_m, self.z_m], 0.0, 0.0, yaw_rad)
     }
 
+    /// Direction of the x axis of `odom` in `map`, radians.
+    #[must_use]
+    pub fn odom_yaw_rad(&self) -> f64 {
+        self.odom.yaw_rad
+    }
+
     /// Hears what the odometry believes now.
     pub fn pass(&mut self, now: Passed) {
         self.base.get_or_insert(now);
@@ -138,8 +152,7 @@ impl MapFrame {
             return self.covariance;
         };
         let d = [now.pose.x_m - base.pose.x_m, now.pose.y_m - base.pose.y_m];
-        let along = lever(d);
-        let grown = positive(now.covariance - along * base.covariance * along.transpose());
+        let grown = now.grown_since(base);
         let turned = turn(self.odom.yaw_rad);
         let in_map = turned * Vector3::new(d[0], d[1], 0.0);
         let carried = lever([in_map.x, in_map.y]);
@@ -206,7 +219,9 @@ impl MapFrame {
         }
     }
 
-    fn in_map(&self, pose: Pose2) -> Pose2 {
+    /// A pose in `odom` as one in `map`.
+    #[must_use]
+    pub fn in_map(&self, pose: Pose2) -> Pose2 {
         let [x, y] = self.odom.point(pose.x_m, pose.y_m);
         Pose2::new(x, y, wrap_rad(self.odom.yaw_rad + pose.yaw_rad))
     }

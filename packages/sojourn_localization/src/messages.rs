@@ -1,6 +1,12 @@
 //! What the node is told and what it says.
 
-use crate::{map_frame::MapPose, pairs::Part, visual::Sighting, vo::StereoPair};
+use crate::{
+    finding::{Answer, Search},
+    map_frame::MapPose,
+    pairs::Part,
+    visual::Sighting,
+    vo::StereoPair,
+};
 use nalgebra::Vector3;
 use sojourn_core::{
     Stamp,
@@ -8,7 +14,7 @@ use sojourn_core::{
     health::Health,
     kinematics::WheelMotion,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// One sample of the inertial unit, in `base_link`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +49,10 @@ pub enum Input {
     InitialPose(Pose2),
     /// Somebody has found the rover on the map: where it stood in `map` at a stamp.
     MapPose(Stamp, MapPose),
+    /// The rover is to be looked for on the orbital map.
+    FindOnMap,
+    /// What a search gave; at the tick that the search named.
+    Found(Box<Answer>),
     /// Time for an estimate.
     Tick,
 }
@@ -97,6 +107,10 @@ pub struct Counts {
     pub outliers: u64,
     /// Poses in `map` that were taken.
     pub map_poses: u64,
+    /// Searches on the orbital map that were begun.
+    pub searches: u64,
+    /// Of them those whose fix was taken.
+    pub map_fixes: u64,
 }
 
 /// Where the rover is believed to be.
@@ -120,13 +134,15 @@ pub struct Estimate {
     pub map_sigma_m: f64,
 }
 
-/// What the node says. Both only at a tick.
+/// What the node says. All only at a tick.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Output {
     /// The estimate, once there is one.
     pub estimate: Option<Estimate>,
     /// What the stereo pairs since the last tick told, oldest first.
     pub sightings: Vec<Sighting>,
+    /// A search to be run beside the node; its answer is awaited at `answer_at`.
+    pub search: Option<Arc<Search>>,
     /// For heartbeat and diagnostics.
     pub health: Option<Health>,
 }

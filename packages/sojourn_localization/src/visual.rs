@@ -229,8 +229,8 @@ impl Visual {
         true
     }
 
-    /// Looks at the oldest pair that waits, if the wheels' state at its stamp is known.
-    pub fn look(&mut self) -> Option<Looked> {
+    /// Looks at the oldest pair that waits, if the wheels' state at its stamp is known, and hands it back.
+    pub fn look(&mut self) -> Option<(Looked, Box<StereoPair>)> {
         let stamp = self.waiting.front()?.0;
         let after = self.memory.iter().position(|m| m.stamp >= stamp)?;
         let later = self.memory.get(after)?;
@@ -240,7 +240,7 @@ impl Visual {
         };
         let (_, pair) = self.waiting.pop_front()?;
         let seen = self.vo.step(&pair, &at.guess());
-        Some(Looked { seen, at })
+        Some((Looked { seen, at }, pair))
     }
 
     /// Draws the conclusions from what was seen: pose by visual odometry alone, slip, blindness. `fused` is the filter's

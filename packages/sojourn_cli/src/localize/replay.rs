@@ -87,6 +87,8 @@ fn with_wheels(
     let node = |visual: bool| -> anyhow::Result<Localization> {
         let mut p = params.clone();
         p.visual.enabled = visual;
+        // A recording has no map beside it.
+        p.map_fix.enabled = false;
         Ok(Localization::new(Config::new(p, body)?, rover))
     };
     let mut all = node(pairs)?;

@@ -1,6 +1,6 @@
 //! Where the rover is on the orbital map: its own view from above matched to image and elevation.
 //!
-//! [`PatchBuilder`] gathers what stereo pairs saw into an orthoimage and a height patch of [`CELL_M`] cells; [`fix`] looks
+//! [`view`] makes points of stereo pairs. [`PatchBuilder`] gathers what stereo pairs saw into an orthoimage and a height patch of [`CELL_M`] cells; [`fix`] looks
 //! for it within a square around the [`Prior`] and a range of headings, and answers with a [`Fix`] or with why there is
 //! none. The way is that of JPL's Censible (Nash et al., IEEE Aerospace 2024) in its principle, a modified census transform;
 //! everything else is this module's own:
@@ -26,6 +26,7 @@ mod relight;
 mod search;
 #[cfg(test)]
 mod tests;
+pub mod view;
 mod window;
 
 pub use gate::{NoFix, Reason};

@@ -32,6 +32,9 @@ impl LocalPoint {
     }
 }
 
+/// Cells that two views have to share before their exposures are compared.
+const LEAST_SHARED: usize = 30;
+
 /// Gathers points; see [`PatchBuilder::finish`].
 #[derive(Clone, Debug)]
 pub struct PatchBuilder {
@@ -60,27 +63,56 @@ impl PatchBuilder {
     /// Adds points; those that are not plausible numbers are refused and counted, those beyond the radius left out.
     /// A point counts by the inverse square of its range's deviation, near ones no more than with a quarter of a cell.
     pub fn add(&mut self, points: &[LocalPoint]) {
-        let half = 0.5 * self.side as f64;
         for p in points {
             if !p.usable() {
                 self.refused += 1;
                 continue;
             }
-            let (c, r) = (
-                (f64::from(p.x_m) / CELL_M + half).floor(),
-                (f64::from(p.y_m) / CELL_M + half).floor(),
-            );
-            let inside = |v: f64| v >= 0.0 && v < self.side as f64;
-            if !(inside(c) && inside(r)) {
+            let Some(cell) = self.cell_of(p).and_then(|k| self.sums.get_mut(k)) else {
                 continue;
-            }
+            };
             let sigma = f64::from(p.range_sigma_m).max(0.25 * CELL_M);
             let w = 1.0 / (sigma * sigma);
-            let cell = &mut self.sums[r as usize * self.side + c as usize];
             cell[0] += w;
             cell[1] += w * f64::from(p.z_m);
             cell[2] += w * f64::from(p.brightness);
         }
+    }
+
+    /// What the brightness of points is to be multiplied by so that it is that of the cells they fall into; 1 when they
+    /// share fewer than [`LEAST_SHARED`] cells with what was gathered.
+    #[must_use]
+    pub fn gain_of(&self, points: &[LocalPoint]) -> f32 {
+        let mut sums = vec![[0.0f64; 2]; self.sums.len()];
+        for p in points.iter().filter(|p| p.usable()) {
+            if let Some(cell) = self.cell_of(p).and_then(|k| sums.get_mut(k)) {
+                cell[0] += 1.0;
+                cell[1] += f64::from(p.brightness);
+            }
+        }
+        let (mut shared, mut here, mut new) = (0usize, 0.0, 0.0);
+        for (own, sum) in self.sums.iter().zip(&sums) {
+            if own[0] > 0.0 && sum[0] > 0.0 {
+                shared += 1;
+                here += own[2] / own[0];
+                new += sum[1] / sum[0];
+            }
+        }
+        if shared < LEAST_SHARED || !(new > 0.0) {
+            return 1.0;
+        }
+        (here / new) as f32
+    }
+
+    /// The cell that a point falls into.
+    fn cell_of(&self, p: &LocalPoint) -> Option<usize> {
+        let half = 0.5 * self.side as f64;
+        let (c, r) = (
+            (f64::from(p.x_m) / CELL_M + half).floor(),
+            (f64::from(p.y_m) / CELL_M + half).floor(),
+        );
+        let inside = |v: f64| v >= 0.0 && v < self.side as f64;
+        (inside(c) && inside(r)).then(|| r as usize * self.side + c as usize)
     }
 
     /// Points that were refused.

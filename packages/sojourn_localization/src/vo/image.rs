@@ -20,6 +20,16 @@ impl GrayImage {
         })
     }
 
+    /// The image as a shorter exposure would show it.
+    #[cfg(test)]
+    pub(crate) fn scaled(&self, gain: f32) -> Self {
+        let data = self.data.iter().map(|p| (f32::from(*p) * gain) as u8);
+        Self {
+            data: data.collect(),
+            ..*self
+        }
+    }
+
     /// Columns.
     #[must_use]
     pub fn width(&self) -> usize {

@@ -16,7 +16,7 @@ fn chance(x: i64, y: i64, seed: u64) -> f64 {
 }
 
 /// Smooth noise of wavelength one.
-fn smooth(x: f64, y: f64, seed: u64) -> f64 {
+pub(crate) fn smooth(x: f64, y: f64, seed: u64) -> f64 {
     let (i, j) = (x.floor(), y.floor());
     let ease = |t: f64| t * t * (3.0 - 2.0 * t);
     let (a, b) = (ease(x - i), ease(y - j));
@@ -30,7 +30,7 @@ fn smooth(x: f64, y: f64, seed: u64) -> f64 {
 }
 
 /// What lies over the ground: brightness by place in the world (metres) and the ground's own brightness.
-type Paint<'a> = &'a dyn Fn([f64; 2], f64) -> f64;
+pub(crate) type Paint<'a> = &'a dyn Fn([f64; 2], f64) -> f64;
 
 /// A place to drive on: `tone` is the contrast of the ground.
 #[derive(Clone, Copy)]
@@ -50,6 +50,14 @@ impl Ground {
             wave_m *= 0.5;
         }
         128.0 + self.tone * sum
+    }
+
+    /// Mean over a square around a place of what the finest pixels see.
+    pub(crate) fn mean_brightness(&self, x: f64, y: f64, side_m: f64) -> f64 {
+        let n = 10;
+        let step = |k: i32| (f64::from(k) + 0.5) / f64::from(n) * side_m - 0.5 * side_m;
+        let all = (0..n * n).map(|k| self.brightness(x + step(k % n), y + step(k / n), 0.01));
+        all.sum::<f64>() / f64::from(n * n)
     }
 
     fn image(
@@ -85,7 +93,7 @@ impl Ground {
     }
 
     /// The same with something over the ground.
-    fn painted(
+    pub(crate) fn painted(
         &self,
         world_from_base: &Isometry3<f64>,
         number: u64,

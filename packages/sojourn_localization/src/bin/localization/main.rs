@@ -1,28 +1,35 @@
 //! Node `localization`: IMU and wheel states in, odometry, `map_from_odom` and tf out. Shell of
 //! [`sojourn_localization::Localization`].
 
+mod worker;
+
+use futures::StreamExt;
 use nalgebra::Matrix3;
 use r2r::geometry_msgs::msg::{
     PoseStamped, PoseWithCovarianceStamped, TransformStamped, Vector3, Vector3Stamped,
 };
 use r2r::nav_msgs::msg::Odometry;
 use r2r::sensor_msgs::msg::{CameraInfo, Image, Imu, JointState};
+use r2r::std_srvs::srv::Trigger;
 use r2r::tf2_msgs::msg::TFMessage;
 use sojourn_core::Stamp;
 use sojourn_core::body::Body;
-use sojourn_core::frames::{BaseLink, Map, Transform};
+use sojourn_core::frames::{BaseLink, Map, Pose2, Transform};
 use sojourn_core::kinematics::WheelMotion;
 use sojourn_core::rover::{Rover, Steering};
 use sojourn_core::topics;
+use sojourn_localization::finding::{FindParams, OrbitalMap};
 use sojourn_localization::map_frame::MapPose;
 use sojourn_localization::pairs::Part;
 use sojourn_localization::visual::{Sighting, Slip};
 use sojourn_localization::vo::{GrayImage, Seen, StereoCamera};
 use sojourn_localization::{Config, Estimate, ImuSample, Input, Localization, Params, WheelSample};
 use sojourn_ros::ros::msgs;
-use sojourn_ros::{Event, NodeKit, Refused, header, run_node};
+use sojourn_ros::{Event, NodeKit, Refused, TickMode, header, run_node};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
+use worker::Worker;
 
 fn main() -> ExitCode {
     run_node("localization", localization)
@@ -35,6 +42,14 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     let body = Body::load(Path::new(&params.body_file))
         .map_err(|e| anyhow::anyhow!("node {}: parameter body_file: {e}", kit.name()))?;
     let visual = params.visual.enabled;
+    let map = map(&params.map_fix, visual)
+        .map_err(|e| anyhow::anyhow!("node {}: parameter map_fix: {e}", kit.name()))?;
+    // Only the simulator's beat stands still while a node waits.
+    let patience = match kit.tick_mode() {
+        TickMode::Sim => Duration::try_from_secs_f64(params.map_fix.wait_s).unwrap_or_default(),
+        _ => Duration::ZERO,
+    };
+    let mut worker = map.map(|map| Worker::new(map, patience));
     let mut core = Localization::new(Config::new(params, &body)?, &rover);
 
     kit.subscribe(&topics::IMU, |m: Imu| {
@@ -81,6 +96,11 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     if visual {
         see(&mut kit)?;
     }
+    let mut asked = kit.node().create_service::<Trigger::Service>(
+        topics::FIND_ON_MAP.name,
+        r2r::QosProfile::services_default(),
+    )?;
+    let map_fix = kit.publisher::<PoseWithCovarianceStamped>(&topics::MAP_FIX)?;
     let slip_out = kit.publisher::<Vector3Stamped>(&topics::SLIP)?;
     let odometry = kit.publisher::<Odometry>(&topics::ODOMETRY)?;
     let map_from_odom = kit.publisher::<TransformStamped>(&topics::MAP_FROM_ODOM)?;
@@ -96,12 +116,35 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         )],
     })?;
     loop {
-        match node.next().await? {
+        let event = tokio::select! {
+            biased;
+            event = node.next() => event?,
+            Some(request) = asked.next() => {
+                if worker.is_some() {
+                    core.step(Stamp::default(), Input::FindOnMap);
+                }
+                request.respond(reply(worker.is_some()))?;
+                continue;
+            }
+        };
+        match event {
             Event::Tick(tick) => {
                 for input in tick.inputs {
                     core.step(tick.now, input);
                 }
+                if let Some(answer) = worker.as_mut().and_then(|w| w.answer(tick.now)) {
+                    let (stamp, found) = (answer.stamp, answer.found.clone());
+                    let before = core.counts().map_fixes;
+                    core.step(tick.now, Input::Found(Box::new(answer)));
+                    tracing::info!("{}", core.map_fix_told());
+                    if let (Ok(pose), true) = (found, core.counts().map_fixes > before) {
+                        map_fix.publish(&pose_to_msg(stamp, &pose))?;
+                    }
+                }
                 let out = core.step(tick.now, Input::Tick);
+                if let (Some(worker), Some(search)) = (&mut worker, out.search) {
+                    worker.begin(search);
+                }
                 for sighting in &out.sightings {
                     if let Some(slip) = sighting.slip {
                         slip_out.publish(&slip_to_msg(sighting.stamp, &slip))?;
@@ -123,6 +166,11 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                     node.diagnostic("position_sigma_m", format!("{:.3}", sigma_m.sqrt()));
                     node.diagnostic("map_sigma_m", format!("{:.3}", estimate.map_sigma_m));
                     node.diagnostic("map_poses", core.counts().map_poses);
+                    if worker.is_some() {
+                        node.diagnostic("map_fix", core.map_fix_told());
+                        node.diagnostic("map_searches", core.counts().searches);
+                        node.diagnostic("map_fixes", core.counts().map_fixes);
+                    }
                 }
                 let counts = core.counts();
                 node.diagnostic("refused", counts.refused.values().sum::<u64>());
@@ -139,6 +187,67 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         }
     }
 }
+
+/// The map to find the rover on; `None`, with the reason in the log, where it is not to be found.
+fn map(p: &FindParams, visual: bool) -> anyhow::Result<Option<OrbitalMap>> {
+    if !p.enabled {
+        return Ok(None);
+    }
+    let lacks = if !visual {
+        Some("stereo pairs are not taken in (visual.enabled is false)")
+    } else if p.site_dir.is_empty() {
+        Some("there is no map (map_fix.site_dir is empty)")
+    } else {
+        None
+    };
+    if let Some(why) = lacks {
+        tracing::warn!("the rover is not looked for on the map: {why}");
+        return Ok(None);
+    }
+    let map = OrbitalMap::load(Path::new(&p.site_dir), Path::new(&p.params_file))?;
+    Ok(Some(map))
+}
+
+fn reply(able: bool) -> Trigger::Response {
+    let message = if able {
+        "the search begins; the fix comes as map_fix, the diagnostics say why if there is none"
+    } else {
+        "not looked for: map_fix.enabled is false, or there is no map or no stereo pair; the log says which"
+    };
+    Trigger::Response {
+        success: able,
+        message: message.into(),
+    }
+}
+
+/// A pose in `map`; what is not measured has no weight.
+fn pose_to_msg(stamp: Stamp, found: &MapPose) -> PoseWithCovarianceStamped {
+    let Pose2 { x_m, y_m, yaw_rad } = found.pose;
+    let pose = Transform::<Map, BaseLink>::from_xyz_rpy([x_m, y_m, 0.0], 0.0, 0.0, yaw_rad);
+    let mut m = PoseWithCovarianceStamped {
+        header: header(stamp, topics::MAP_FIX.frame),
+        ..PoseWithCovarianceStamped::default()
+    };
+    m.pose.pose = msgs::pose_to_msg(&pose.iso);
+    m.pose.covariance = vec![0.0; 36];
+    let of = [0, 1, 5];
+    for (i, row) in of.iter().enumerate() {
+        for (j, column) in of.iter().enumerate() {
+            if let Some(c) = m.pose.covariance.get_mut(row * 6 + column) {
+                *c = found.covariance[(i, j)];
+            }
+        }
+    }
+    for k in [2, 3, 4] {
+        if let Some(c) = m.pose.covariance.get_mut(k * 7) {
+            *c = UNKNOWN_VAR;
+        }
+    }
+    m
+}
+
+/// Variance of what is not measured, m² or rad².
+const UNKNOWN_VAR: f64 = 1e6;
 
 /// The parts of stereo pairs.
 fn see(kit: &mut NodeKit<Input>) -> anyhow::Result<()> {

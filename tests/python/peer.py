@@ -164,6 +164,15 @@ def cmd_drive(node, args):
         driven_m=r.result.distance_driven_m, cancelled=cancelled)
 
 
+def gone(pid):
+    """Whether a process has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def cmd_kill(node, args):
     """Waits until the rover moves, sends a signal to a process, and measures in simulated time until it stands.
 
@@ -192,16 +201,9 @@ def cmd_kill(node, args):
     gone_after_s = None
     begin = time.monotonic()
 
-    def gone():
-        try:
-            with open(f"/proc/{args.pid}/stat", encoding="ascii") as f:
-                return f.read().rsplit(")", 1)[1].split()[0] == "Z"
-        except OSError:
-            return True
-
     def settled():
         nonlocal gone_after_s
-        if gone_after_s is None and gone():
+        if gone_after_s is None and gone(args.pid):
             gone_after_s = time.monotonic() - begin
         return state["clock"] > killed_at + args.watch_s
 
@@ -209,6 +211,37 @@ def cmd_kill(node, args):
     stopped_after_s = state["last_moving"] - killed_at
     out(state["newest_zero"], stopped_after_s=stopped_after_s, gone_after_s=gone_after_s,
         watched_s=state["clock"] - killed_at, commands=state["commands"])
+
+
+def cmd_base(node, args):
+    """Drives the wheels by `cmd_vel`, ends the process in mid-motion, and looks at the last that the wheels are told."""
+    seen = {"moving": 0, "last": None}
+
+    def on_wheels(m):
+        seen["last"] = max((abs(v) for v in m.velocity), default=0.0)
+        seen["moving"] += seen["last"] > 0.0
+
+    reliable = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+    node.create_subscription(JointState, "wheel_commands", on_wheels, reliable)
+    publisher = node.create_publisher(TwistStamped, "cmd_vel", QoSProfile(depth=10))
+    command = TwistStamped()
+    command.header.frame_id = "base_link"
+    command.twist.linear.x = 0.03
+
+    def drive():
+        command.header.stamp = node.get_clock().now().to_msg()
+        publisher.publish(command)
+
+    node.create_timer(0.05, drive)
+    if not node.spin_until(lambda: seen["moving"] >= 10 and seen["last"] > 0.0, args.timeout):
+        out(False, reason="the wheels were never told to turn", **seen)
+    os.kill(args.pid, signal.SIGTERM)
+    begin = time.monotonic()
+    ended = node.spin_until(lambda: gone(args.pid), args.timeout)
+    gone_after_s = time.monotonic() - begin
+    # What was sent before the end is still under way.
+    node.spin_until(lambda: seen["last"] == 0.0, 1.0)
+    out(ended and seen["last"] == 0.0, gone_after_s=gone_after_s, **seen)
 
 
 def cmd_status(node, args):
@@ -362,6 +395,8 @@ def main():
     p.add_argument("--signal", default="SIGKILL")
     p.add_argument("--topic", default="cmd_vel")
     p.add_argument("--watch-s", type=float, default=3.0)
+    p = commands.add_parser("base")
+    p.add_argument("--pid", type=int, required=True)
     p = commands.add_parser("intrude")
     p.add_argument("--topic", required=True)
     p.add_argument("--watch-s", type=float, default=4.0)

@@ -6,157 +6,10 @@
     reason = "a test stops at the first surprise"
 )]
 
-use serde_json::Value;
+use sojourn_tests::suite::{LIMIT, Suite};
 use sojourn_tests::{Domain, Running, parse_json, programs, root, run, run_json, signal, sojourn};
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-
-const LIMIT: Duration = Duration::from_secs(180);
-/// Simulated seconds per second. The nodes watch each other with half a second of simulated time: at this rate a busy
-/// machine keeps up.
-const RATE: &str = "1.0";
-
-/// A simulated rover with an accepted bundle, standing at the start.
-struct Suite {
-    launcher: Running,
-    domain: Domain,
-    bundle: String,
-    dir: tempfile::TempDir,
-}
-
-impl Suite {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name).display().to_string();
-        let domain = Domain::take().unwrap();
-        run_json(
-            sojourn().args([
-                "world",
-                "generate",
-                "--seed",
-                "3",
-                "--soil",
-                "demo",
-                "--out",
-                &at("site"),
-                "--json",
-            ]),
-            LIMIT,
-        )
-        .unwrap();
-        run_json(
-            sojourn().args(["key", "new", "--out", &at("key.json"), "--json"]),
-            LIMIT,
-        )
-        .unwrap();
-        let arg = |name: &str, value: &str| format!("{name}:={value}");
-        let log = std::fs::File::create(dir.path().join("launch.log")).unwrap();
-        let mut command = sojourn();
-        command
-            .args(["launch", "launch/demo.launch.xml"])
-            .args([
-                arg("site_dir", &at("site")),
-                arg("run_dir", &at("run")),
-                arg("key_file", &at("key.json")),
-            ])
-            .args([
-                arg("start_x_m", "100.0"),
-                arg("start_y_m", "100.0"),
-                arg("start_yaw_rad", "0.0"),
-            ])
-            .args([arg("goal_x_m", "130.0"), arg("goal_y_m", "100.0")])
-            .args([
-                arg("lockstep", "false"),
-                arg("rate_factor", RATE),
-                arg("execute", "false"),
-            ])
-            .stdout(Stdio::from(log.try_clone().unwrap()))
-            .stderr(Stdio::from(log));
-        domain.apply(&mut command);
-        let launcher = Running::start(&mut command).unwrap();
-        // The ground leaves when the rover has the bundle.
-        let bundle = dir.path().join("run/bundle/manifest.json");
-        let accepted = dir.path().join("run/rover");
-        let end = Instant::now() + LIMIT;
-        while !(bundle.exists() && accepted.read_dir().is_ok_and(|mut d| d.next().is_some())) {
-            let said =
-                || std::fs::read_to_string(dir.path().join("launch.log")).unwrap_or_default();
-            assert!(Instant::now() < end, "the rover has no bundle:\n{}", said());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let checked = run_json(
-            sojourn()
-                .args(["bundle", "check", "--json"])
-                .arg(dir.path().join("run/bundle")),
-            LIMIT,
-        )
-        .unwrap();
-        let bundle = checked["bundle_id"].as_str().unwrap().to_string();
-        Self {
-            launcher,
-            domain,
-            bundle,
-            dir,
-        }
-    }
-
-    fn peer(&self, args: &[&str]) -> Value {
-        let output = run(&mut self.domain.peer(args), LIMIT).unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        parse_json(&text).unwrap_or_else(|e| {
-            panic!(
-                "{args:?}: {e}\n{text}\n{}",
-                String::from_utf8_lossy(&output.stderr)
-            )
-        })
-    }
-
-    /// The end of what the nodes said.
-    fn log(&self) -> String {
-        let text = std::fs::read_to_string(self.dir.path().join("launch.log")).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(40)..].join("\n")
-    }
-
-    /// The process of a node that the launcher started.
-    fn pid(&self, node: &str) -> u32 {
-        let program = programs().join(node);
-        let children = std::fs::read_dir("/proc")
-            .unwrap()
-            .flatten()
-            .filter_map(|entry| {
-                let pid: u32 = entry.file_name().to_string_lossy().parse().ok()?;
-                let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-                let parent: u32 = stat
-                    .rsplit_once(')')?
-                    .1
-                    .split_whitespace()
-                    .nth(1)?
-                    .parse()
-                    .ok()?;
-                let exe = std::fs::read_link(entry.path().join("exe")).ok()?;
-                (parent == self.launcher.pid() && exe == program).then_some(pid)
-            });
-        let found: Vec<u32> = children.collect();
-        assert_eq!(
-            found.len(),
-            1,
-            "processes of {node} ({}) under {}",
-            program.display(),
-            self.launcher.pid()
-        );
-        found[0]
-    }
-
-    /// Starts the drive as an action client that stays.
-    fn drive(&self) -> Running {
-        let mut client = self
-            .domain
-            .peer(&["--timeout", "150", "drive", "--bundle", &self.bundle]);
-        Running::start(client.stdout(Stdio::null()).stderr(Stdio::null())).unwrap()
-    }
-}
 
 #[test]
 fn a_plain_rclpy_peer_finds_what_it_expects() {
@@ -334,7 +187,7 @@ fn a_flood_of_garbage_ends_no_node() {
     assert!(seen["sent"].as_u64().unwrap() > 1000, "{seen}");
     // A dead node leaves its name in the graph for a while; a dead process has none.
     for node in nodes.split(',') {
-        suite.pid(node);
+        let _ = suite.pid(node);
     }
 }
 
@@ -371,6 +224,38 @@ fn leaves_a_stop_behind(node: &str, topic: &str) {
         suite.log()
     );
     assert!(seen["gone_after_s"].as_f64().unwrap() <= 2.0, "{seen}");
+}
+
+/// On a real rover `base` has the last word on the wheels: told to end while they turn, it stands them first.
+#[test]
+fn the_base_leaves_a_stop_behind() {
+    let domain = Domain::take().unwrap();
+    let mut command = on_its_own("base", "", "");
+    domain.apply(&mut command);
+    let mut running = Running::start(&mut command).unwrap();
+    let pid = running.pid().to_string();
+    let mut peer = domain.peer(&["--timeout", "60", "base", "--pid", &pid]);
+    let output = run(&mut peer, LIMIT).unwrap();
+    let seen = parse_json(&String::from_utf8_lossy(&output.stdout)).unwrap();
+    assert_eq!(seen["ok"], true, "the last command is a stop: {seen}");
+    assert!(seen["moving"].as_u64().unwrap() >= 10, "{seen}");
+    assert!(seen["gone_after_s"].as_f64().unwrap() <= 2.0, "{seen}");
+    let status = running.wait(Duration::from_secs(5)).unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+/// A node as a process of its own, with its shipped parameters and what a run has to give it.
+fn on_its_own(node: &str, site: &str, scratch: &str) -> std::process::Command {
+    let mut command = std::process::Command::new(programs().join(node));
+    command
+        .current_dir(root())
+        .args(["--ros-args", "--params-file"])
+        .arg(root().join(format!("config/{node}.param.yaml")))
+        .args(alone(node, site, scratch))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
 }
 
 /// The parameters that a run has to give each node so that it starts on its own.
@@ -445,17 +330,7 @@ fn every_node_ends_with_code_0_on_sigterm() {
     ];
     for node in nodes {
         let domain = Domain::take().unwrap();
-        let file: PathBuf = root().join(format!("config/{node}.param.yaml"));
-        let mut command = std::process::Command::new(programs().join(node));
-        command
-            .current_dir(root())
-            .args(["--ros-args", "--params-file"])
-            .arg(file)
-            .args(alone(node, &site, &scratch));
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        let mut command = on_its_own(node, &site, &scratch);
         domain.apply(&mut command);
         let mut running = Running::start(&mut command).unwrap();
         let peer = run(&mut domain.peer(&["nodes", "--expect", node]), LIMIT).unwrap();
@@ -491,15 +366,8 @@ fn a_node_told_to_stop_while_it_sets_up_ends_with_code_0() {
     .unwrap();
     let domain = Domain::take().unwrap();
     for step in 0..12 {
-        let mut command = std::process::Command::new(programs().join("simulator"));
-        command
-            .current_dir(root())
-            .args(["--ros-args", "--params-file"])
-            .arg(root().join("config/simulator.param.yaml"))
-            .args(alone("simulator", &site, ""))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(&said).unwrap());
+        let mut command = on_its_own("simulator", &site, "");
+        command.stderr(std::fs::File::create(&said).unwrap());
         domain.apply(&mut command);
         let mut running = Running::start(&mut command).unwrap();
         // This line comes when the world is read and the node begins to make its publishers.

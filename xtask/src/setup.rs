@@ -5,7 +5,11 @@
 //! `.ros/stamp` is written last and holds hashes of everything that went in, so a half-made or outdated prefix is never
 //! taken for a good one.
 
+mod env;
+mod packages;
 mod prefix;
+
+pub use env::RosEnv;
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
@@ -13,21 +17,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Instant;
-
-/// Debian and Ubuntu packages, with what needs them.
-const PACKAGES: &[(&str, &str)] = &[
-    ("build-essential", "linker and C++ compiler"),
-    ("clang", "bindings"),
-    ("libclang-dev", "bindings"),
-    ("cmake", "interfaces"),
-    ("pkg-config", "GDAL"),
-    ("libgdal-dev", "maps"),
-    ("libopencv-dev", "vision"),
-    ("python3-dev", "interfaces"),
-    ("python3-venv", "ROS prefix"),
-];
 
 /// Interface packages of this repository, in building order. `true`: built only where ROS lacks it.
 const INTERFACES: &[(&str, bool)] = &[
@@ -229,14 +219,33 @@ impl Say {
     }
 }
 
+/// What this machine has of what is needed.
+struct Found {
+    source: Source,
+    missing: Vec<&'static str>,
+    wanted: Stamp,
+    have: Stamp,
+}
+
+impl Found {
+    fn look(root: &Path) -> Result<Self> {
+        let source = Source::from_environment(root)?;
+        Ok(Self {
+            missing: packages::missing(),
+            wanted: wanted_stamp(root, &source)?,
+            have: read_stamp(&root.join(".ros")),
+            source,
+        })
+    }
+
+    fn is_all(&self) -> bool {
+        self.missing.is_empty() && self.have == self.wanted
+    }
+}
+
 /// Whether nothing is missing.
 pub fn is_done() -> bool {
-    let root = root();
-    let there = || -> Result<bool> {
-        let wanted = wanted_stamp(&root, &Source::from_environment(&root)?)?;
-        Ok(missing_packages().is_empty() && read_stamp(&root.join(".ros")) == wanted)
-    };
-    there().unwrap_or(false)
+    Found::look(&root()).is_ok_and(|found| found.is_all())
 }
 
 /// Makes the machine ready, or with `check_only` says what is missing.
@@ -247,26 +256,28 @@ pub fn run(check_only: bool) -> Result<()> {
     let root = root();
     let ros = root.join(".ros");
     let say = Say(Instant::now());
-    let source = Source::from_environment(&root)?;
-    let missing = missing_packages();
-    let wanted = wanted_stamp(&root, &source)?;
-    let have = read_stamp(&ros);
-    let ros_ready = have == wanted;
-    if missing.is_empty() && ros_ready {
+    let found = Found::look(&root)?;
+    if found.is_all() {
         if check_only {
             eprintln!(
                 "set-up: all is there (ROS 2 Jazzy: {})",
-                describe(&source, &ros)
+                describe(&found.source, &ros)
             );
         }
         return Ok(());
     }
+    let Found {
+        source,
+        missing,
+        wanted,
+        have,
+    } = found;
     if check_only {
         let mut lines = Vec::new();
         if !missing.is_empty() {
             lines.push(format!("Debian packages: {}", missing.join(" ")));
         }
-        if !ros_ready {
+        if have != wanted {
             let parts: Vec<&str> = wanted
                 .iter()
                 .filter(|(k, v)| have.get(*k) != Some(v))
@@ -285,9 +296,9 @@ pub fn run(check_only: bool) -> Result<()> {
     }
     let _lock = lock(&lock_file(&root), &say)?;
     // Another set-up may have done the work while this one waited.
-    let missing = missing_packages();
+    let missing = packages::missing();
     if !missing.is_empty() {
-        install_packages(&missing, &say)?;
+        packages::install(&missing, &say)?;
     }
     let have = read_stamp(&ros);
     if have != wanted {
@@ -322,166 +333,6 @@ fn describe(source: &Source, ros: &Path) -> String {
             format!("{} and {}", names.join(", "), ros.display())
         }
     }
-}
-
-fn missing_packages() -> Vec<&'static str> {
-    let installed = |package: &str| {
-        Command::new("dpkg-query")
-            .args(["-W", "-f=${db:Status-Status}", package])
-            .stderr(Stdio::null())
-            .output()
-            .is_ok_and(|o| o.stdout == b"installed")
-    };
-    PACKAGES
-        .iter()
-        .map(|(name, _)| *name)
-        .filter(|name| !installed(name))
-        .collect()
-}
-
-fn install_packages(missing: &[&str], say: &Say) -> Result<()> {
-    let reasons: Vec<String> = PACKAGES
-        .iter()
-        .filter(|(p, _)| missing.contains(p))
-        .map(|(p, why)| format!("{p} ({why})"))
-        .collect();
-    say.step(&format!("installing with apt-get: {}", reasons.join(", ")));
-    let is_root = Command::new("id")
-        .arg("-u")
-        .output()
-        .is_ok_and(|o| o.stdout.trim_ascii() == b"0");
-    let apt = |arguments: &[&str]| -> Result<()> {
-        let mut command = if is_root {
-            Command::new("env")
-        } else {
-            Command::new("sudo")
-        };
-        command
-            .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
-            .args(arguments)
-            .stdin(Stdio::inherit());
-        command.stdout(Stdio::null());
-        let status = command.status().context(
-            "cannot start apt-get: this set-up knows Debian 12 and Ubuntu 24.04; elsewhere install the packages by hand",
-        )?;
-        if !status.success() {
-            bail!(
-                "apt-get {} failed ({status}); needed: {}",
-                arguments.join(" "),
-                missing.join(" ")
-            );
-        }
-        Ok(())
-    };
-    apt(&["update", "-qq"])?;
-    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
-    arguments.extend(missing);
-    apt(&arguments)?;
-    say.step("Debian packages are installed");
-    Ok(())
-}
-
-/// How to run processes with ROS.
-#[derive(Clone, Debug)]
-pub struct RosEnv {
-    ros: PathBuf,
-    source: Source,
-    hash: String,
-}
-
-impl RosEnv {
-    /// From a finished set-up.
-    ///
-    /// # Errors
-    /// When `cargo xtask setup` has not been run or is out of date.
-    pub fn load() -> Result<Self> {
-        let root = root();
-        let ros = root.join(".ros");
-        let source = Source::from_environment(&root)?;
-        let wanted = wanted_stamp(&root, &source)?;
-        if read_stamp(&ros) != wanted {
-            bail!(
-                "the ROS prefix {} is not ready: run `cargo xtask setup`",
-                ros.display()
-            );
-        }
-        Ok(Self {
-            ros,
-            source,
-            hash: interfaces_hash(&wanted),
-        })
-    }
-
-    /// The Python that has rclpy and the suite's interfaces.
-    #[must_use]
-    pub fn python(&self) -> PathBuf {
-        match self.source {
-            Source::Wheels => self.ros.join("bin/python"),
-            // The one that the interfaces are built for; another one on the path may be of another version.
-            Source::Sourced(_) => PathBuf::from("/usr/bin/python3"),
-        }
-    }
-
-    /// For `cargo build|run|test`: what the bindings are made from. The same as `.cargo/config.toml` gives to a cargo
-    /// called by hand.
-    #[must_use]
-    pub fn for_cargo(&self) -> Vec<(String, String)> {
-        cargo_variables(&self.ros, &self.source, &self.hash)
-    }
-
-    /// For nodes and for Python programs that use rclpy.
-    #[must_use]
-    pub fn for_processes(&self) -> Vec<(String, String)> {
-        let mut variables = self.for_cargo();
-        variables.retain(|(name, _)| name != "IDL_PACKAGE_FILTER");
-        let before = |name: &str, value: String| {
-            let old = std::env::var(name).unwrap_or_default();
-            let value = if old.is_empty() || old == value {
-                value
-            } else {
-                format!("{value}:{old}")
-            };
-            (name.to_string(), value)
-        };
-        variables.push(before(
-            "LD_LIBRARY_PATH",
-            self.ros.join("lib").display().to_string(),
-        ));
-        match self.source {
-            Source::Wheels => {
-                variables.push(before("PATH", self.ros.join("bin").display().to_string()));
-                // Stops the wheels from starting every Python a second time.
-                variables.push((
-                    "_ROS_WHEELS_BOOTSTRAP_COMPLETE".to_string(),
-                    "1".to_string(),
-                ));
-            }
-            Source::Sourced(_) => {
-                for site in prefix::site_packages(&self.ros) {
-                    variables.push(before("PYTHONPATH", site.display().to_string()));
-                }
-            }
-        }
-        variables
-    }
-}
-
-fn cargo_variables(ros: &Path, source: &Source, hash: &str) -> Vec<(String, String)> {
-    let mut filter: Vec<String> = BOUND.iter().map(|s| (*s).to_string()).collect();
-    // r2r caches its bindings by environment: this name changes whenever an interface does.
-    filter.push(format!("rev_{hash}"));
-    [
-        ("ROS_DISTRO", "jazzy".to_string()),
-        ("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp".to_string()),
-        ("AMENT_PREFIX_PATH", source.ament_prefix_path(ros)),
-        ("IDL_PACKAGE_FILTER", filter.join(";")),
-        (
-            "FASTRTPS_DEFAULT_PROFILES_FILE",
-            ros.join("etc/sojourn_dds.xml").display().to_string(),
-        ),
-    ]
-    .map(|(k, v)| (k.to_string(), v))
-    .to_vec()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Makes `.ros/`: wheels, the fixes they need, interface packages, and the files by which others find them.
 
 use super::{
-    INTERFACES, Say, Source, Stamp, cargo_variables, interfaces_hash, lock_file, profile_file,
+    INTERFACES, Say, Source, Stamp, env::cargo_variables, interfaces_hash, lock_file, profile_file,
 };
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;

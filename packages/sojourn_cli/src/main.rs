@@ -50,8 +50,11 @@ fn main() -> ExitCode {
         Command::Localize(args) => commands::localize::localize(args),
         Command::Report(args) => commands::report(args),
         Command::Bench(command) => commands::bench::bench(command),
-        Command::Camera(CameraCommand::Render(args)) => commands::camera::render(args),
-        Command::Camera(CameraCommand::Linearize(args)) => commands::camera::linearize(args),
+        Command::Camera(CameraCommand::Render(args)) => commands::camera::render::render(args),
+        Command::Camera(CameraCommand::Linearize(args)) => {
+            commands::camera::linearize::linearize(args)
+        }
+        Command::Camera(CameraCommand::Check(args)) => commands::camera::check::check(args),
         Command::Sweep(args) => commands::sweep::sweep(args),
         Command::Eval(command) => commands::eval::eval(command),
         Command::Images(command) => commands::images::images(command),

@@ -14,6 +14,7 @@ mod model;
 pub mod pds;
 mod pinhole;
 pub mod residual;
+pub mod ros_file;
 
 pub use cahv::{CahvModel, Lens};
 pub use distortion::{Coefficients, Distortion};

@@ -1,20 +1,16 @@
-//! `sojourn camera render` and `sojourn camera linearize`
+//! `sojourn camera render`: stereo pairs of a world, with their truth.
 
-use super::{say, say_json};
 use crate::args::GroundArgs;
 use crate::cli_error::{CliError, CliResult};
+use crate::commands::{say, say_json};
 use crate::ground;
 use crate::launch::places::Places;
+use crate::pixels;
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use sojourn_core::{
-    camera::{
-        CameraModel,
-        linearize::{Field, Warp, linear_of},
-        pds::PdsImage,
-        residual,
-    },
+    camera::CameraModel,
     classes::TerrainClass,
     error::in_range,
     files,
@@ -30,23 +26,6 @@ use sojourn_twin::{
     world::{World, WorldParams},
 };
 use std::path::{Path, PathBuf};
-
-/// `sojourn camera`
-#[derive(Debug, Subcommand)]
-pub enum CameraCommand {
-    /// Takes stereo pairs of a world, with depth and class of every pixel, at one or more places of the sun.
-    #[command(after_help = "Examples:\n  sojourn camera render --out images/\n  \
-            sojourn camera render --sun 20,15 --sun 100,45 --sun 200,70 --cfa 0.08 --out images/\n  \
-            sojourn camera render --dtm dtm.tif --at 120,80 --yaw 30 --camera config/cameras/m2020_navcam_left.yaml --out images/\n\n\
-            Each sun gives sunN_left.png and sunN_right.png; pairs.png shows all of them at half their size, a row per sun; depth.png (16 bit, millimetres, 0 for none) and class.png tell what the left camera sees.")]
-    Render(RenderArgs),
-    /// Warps a raw rover image with a PDS3 label to its linear camera; with --like also measures against another's result.
-    #[command(
-        after_help = "Examples:\n  sojourn camera linearize RAW.IMG --out linear.png\n  \
-            sojourn camera linearize 2n292280938effb100p0703l0m1.img --like 2n292280938rslb100p0703l0m1.img --json"
-    )]
-    Linearize(LinearizeArgs),
-}
 
 /// `sojourn camera render`
 #[derive(Debug, Args)]
@@ -94,22 +73,6 @@ pub struct RenderArgs {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Prints a summary as JSON: ok, out, files, pairs, wall_s (with the making of the ground).
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `sojourn camera linearize`
-#[derive(Debug, Args)]
-pub struct LinearizeArgs {
-    /// The raw image, with a PDS3 label.
-    pub image: PathBuf,
-    /// A linearised image of the same scene: its camera is taken, and the residual between the two measured.
-    #[arg(long, value_name = "FILE")]
-    pub like: Option<PathBuf>,
-    /// The image to write, PNG.
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Prints JSON: ok, patches, median_px, p90_px, unwarped_median_px, greatest_shift_px.
     #[arg(long)]
     pub json: bool,
 }
@@ -177,14 +140,7 @@ pub fn render(args: &RenderArgs) -> CliResult {
         let (w, h) = (frame.width, frame.height);
         for (eye, image) in [("left", &frame.left), ("right", &frame.right)] {
             let path = args.out.join(format!("sun{}_{eye}.png", number + 1));
-            write_png(
-                &path,
-                w,
-                h,
-                png::ColorType::Grayscale,
-                png::BitDepth::Eight,
-                image,
-            )?;
+            files::write_atomic(&path, &pixels::grey8(w, h, image)?)?;
             files.push(path);
         }
         sheet.add(&frame);
@@ -196,15 +152,8 @@ pub fn render(args: &RenderArgs) -> CliResult {
     bar.finish_and_clear();
     let wall_s = clock.elapsed().as_secs_f64();
     let pairs_file = args.out.join("pairs.png");
-    let (grey, eight) = (png::ColorType::Grayscale, png::BitDepth::Eight);
-    write_png(
-        &pairs_file,
-        sheet.width,
-        sheet.height,
-        grey,
-        eight,
-        &sheet.pixels,
-    )?;
+    let pairs = pixels::grey8(sheet.width, sheet.height, &sheet.pixels)?;
+    files::write_atomic(&pairs_file, &pairs)?;
     files.push(pairs_file);
     let pairs = suns.len();
     if args.json {
@@ -267,7 +216,7 @@ fn the_site(places: &Places, args: &RenderArgs, rover: &Rover) -> Result<Site, C
         return ground::site(places, &args.ground, rover, None);
     }
     let body = ground::body(places, args.ground.body.as_deref().unwrap_or("mars"))?;
-    let recipe = super::world::recipe(places, "demo")?;
+    let recipe = crate::commands::world::recipe(places, "demo")?;
     Ok(terrain(args.seed, &body, &recipe)?)
 }
 
@@ -314,29 +263,15 @@ fn the_rig(args: &RenderArgs, rover: &Rover) -> Result<StereoRig, CliError> {
 
 fn write_truth(out: &Path, frame: &Frame) -> Result<Vec<PathBuf>, CliError> {
     let (w, h) = (frame.width, frame.height);
-    let depth: Vec<u8> = frame
+    let depth: Vec<u16> = frame
         .depth_m
         .iter()
-        .flat_map(|d| ((d * 1000.0).round().clamp(0.0, 65_535.0) as u16).to_be_bytes())
+        .map(|d| (d * 1000.0).round().clamp(0.0, 65_535.0) as u16)
         .collect();
     let class: Vec<u8> = frame.class.iter().flat_map(|c| colour(*c)).collect();
     let paths = [out.join("depth.png"), out.join("class.png")];
-    write_png(
-        &paths[0],
-        w,
-        h,
-        png::ColorType::Grayscale,
-        png::BitDepth::Sixteen,
-        &depth,
-    )?;
-    write_png(
-        &paths[1],
-        w,
-        h,
-        png::ColorType::Rgb,
-        png::BitDepth::Eight,
-        &class,
-    )?;
+    files::write_atomic(&paths[0], &pixels::grey16(w, h, &depth)?)?;
+    files::write_atomic(&paths[1], &pixels::rgb8(w, h, &class)?)?;
     Ok(paths.to_vec())
 }
 
@@ -355,95 +290,6 @@ fn colour(code: u8) -> [u8; 3] {
         Some(TerrainClass::SmoothRegolith) => [190, 140, 100],
         _ => [20, 20, 30],
     }
-}
-
-fn write_png(
-    path: &Path,
-    width: usize,
-    height: usize,
-    colour: png::ColorType,
-    depth: png::BitDepth,
-    data: &[u8],
-) -> CliResult {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-    encoder.set_color(colour);
-    encoder.set_depth(depth);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(data)?;
-    writer.finish()?;
-    Ok(files::write_atomic(path, &bytes)?)
-}
-
-/// Warps a raw image.
-///
-/// # Errors
-/// [`CliError::Failed`] in one sentence.
-pub fn linearize(args: &LinearizeArgs) -> CliResult {
-    let raw = PdsImage::load(&args.image)?;
-    let from = raw.label.camera()?;
-    let like = args.like.as_deref().map(PdsImage::load).transpose()?;
-    let to = match &like {
-        Some(image) => image.label.camera()?,
-        None => linear_of(&from, Field::Least)?,
-    };
-    let warp = Warp::new(&to, &from);
-    let made = warp.apply(&raw.grey());
-    let greatest_px = warp
-        .from
-        .iter()
-        .enumerate()
-        .map(|(k, p)| (p[0] - (k % warp.width) as f32).hypot(p[1] - (k / warp.width) as f32))
-        .filter(|d| d.is_finite())
-        .fold(0.0f32, f32::max);
-    if let Some(out) = &args.out {
-        let (low, high) = range(&made);
-        let bytes: Vec<u8> = made
-            .iter()
-            .map(|v| ((v - low) / (high - low) * 255.0).clamp(0.0, 255.0) as u8)
-            .collect();
-        let (grey, eight) = (png::ColorType::Grayscale, png::BitDepth::Eight);
-        write_png(out, to.width, to.height, grey, eight, &bytes)?;
-    }
-    let residual = like.map(|like| {
-        let made = residual::Grey {
-            width: to.width,
-            height: to.height,
-            samples: &made,
-        };
-        let with = residual::shifts(&made, &like.grey(), 32);
-        let without = residual::shifts(&raw.grey(), &like.grey(), 32);
-        let q = residual::quantile_px;
-        (with.len(), q(&with, 0.5), q(&with, 0.9), q(&without, 0.5))
-    });
-    if args.json {
-        let (patches, median, p90, without) = residual.unwrap_or((0, None, None, None));
-        return say_json(&serde_json::json!({
-            "ok": true, "patches": patches, "median_px": median, "p90_px": p90,
-            "unwarped_median_px": without, "greatest_shift_px": greatest_px, "out": args.out,
-        }));
-    }
-    let mut text = format!(
-        "{}: the lens moves pixels by up to {greatest_px:.1} px",
-        args.image.display()
-    );
-    if let Some((patches, Some(median), Some(p90), _)) = residual {
-        text +=
-            &format!("; residual {median:.3} px median, {p90:.3} px for 90 % of {patches} patches");
-    }
-    say(&text);
-    Ok(())
-}
-
-/// Ends of the middle 98 % of the samples.
-fn range(samples: &[f32]) -> (f32, f32) {
-    let mut sorted: Vec<f32> = samples.iter().copied().filter(|v| v.is_finite()).collect();
-    sorted.sort_by(f32::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else {
-        return (0.0, 1.0);
-    };
-    let (low, high) = (sorted[last / 100], sorted[last - last / 100]);
-    (low, if high > low { high } else { low + 1.0 })
 }
 
 #[cfg(test)]

@@ -7,7 +7,12 @@ use crate::{
     stereo::{Eye, GreyImage, PairFault, Stage, StereoParams},
 };
 use r2r::sensor_msgs::msg::{CameraInfo, Image, PointCloud2};
-use sojourn_core::camera::Pinhole;
+use sojourn_core::camera::{
+    Pinhole,
+    linearize::Warp,
+    residual::Grey,
+    ros_file::{Calibration, RosCalibration},
+};
 use sojourn_core::topics::{QosClass, Topic};
 use sojourn_ros::{KitError, NodeKit, Refused, msgs};
 use std::collections::BTreeMap;
@@ -22,6 +27,10 @@ pub enum Heard {
     Image(Eye, GreyImage),
     /// Intrinsics of the right eye and the baseline, metres.
     RightInfo(Pinhole, f64),
+    /// An image of one eye as the camera took it.
+    Raw(Eye, GreyImage),
+    /// How one eye's raw images are rectified, or why that is not known.
+    Calibration(Eye, Result<Box<RosCalibration>, String>),
     /// A point cloud, or why it was refused.
     Cloud(Result<cloud::PointCloud, String>),
 }
@@ -34,7 +43,40 @@ pub struct Feeds {
 struct Feed {
     camera: Option<Pinhole>,
     stage: Option<Stage>,
+    rectify: [Option<Rectification>; 2],
     waiting: Vec<DepthImage>,
+}
+
+/// How one eye's raw images become rectified ones.
+struct Rectification {
+    calibration: RosCalibration,
+    warp: Warp,
+}
+
+impl Rectification {
+    fn apply(&self, raw: &GreyImage) -> Result<GreyImage, String> {
+        let expected = (self.calibration.raw.width, self.calibration.raw.height);
+        if (raw.width, raw.height) != expected {
+            return Err(format!(
+                "image is {} x {}, its camera_info says {} x {}",
+                raw.width, raw.height, expected.0, expected.1
+            ));
+        }
+        let samples: Vec<f32> = raw.pixels.iter().map(|p| f32::from(*p)).collect();
+        let grey = Grey {
+            width: raw.width,
+            height: raw.height,
+            samples: &samples,
+        };
+        // What the camera does not show becomes black, which the matcher takes for ground without texture.
+        let pixels = self.warp.apply(&grey).into_iter().map(|v| v.round() as u8);
+        Ok(GreyImage {
+            stamp: raw.stamp,
+            width: self.warp.width,
+            height: self.warp.height,
+            pixels: pixels.collect(),
+        })
+    }
 }
 
 impl Feeds {
@@ -43,7 +85,9 @@ impl Feeds {
     pub fn new(sensors: &BTreeMap<String, SensorParams>, stereo: &StereoParams) -> Self {
         let feed = |p: &SensorParams| Feed {
             camera: None,
-            stage: (p.kind == SensorKind::Stereo).then(|| Stage::new(stereo.clone())),
+            stage: matches!(p.kind, SensorKind::Stereo | SensorKind::StereoRaw)
+                .then(|| Stage::new(stereo.clone())),
+            rectify: [None, None],
             waiting: Vec::new(),
         };
         Self {
@@ -72,6 +116,19 @@ impl Feeds {
                     stage.right_info(camera, baseline_m);
                 }
             }
+            Heard::Raw(eye, image) => {
+                let rectified = match &feed.rectify[usize::from(eye == Eye::Right)] {
+                    Some(r) => r.apply(&image),
+                    None => Err(PairFault::Uncalibrated.describe().to_string()),
+                };
+                match (rectified, &mut feed.stage) {
+                    (Ok(image), Some(stage)) => stage.image(eye, image),
+                    (Ok(_), None) => {}
+                    (Err(why), _) => return Some(Input::NotSensed(k, why)),
+                }
+            }
+            Heard::Calibration(eye, Ok(calibration)) => feed.calibrate(eye, *calibration),
+            Heard::Calibration(_, Err(why)) => return Some(Input::NotSensed(k, why)),
             Heard::Cloud(Ok(cloud)) => return Some(Input::Sensed(k, Sensed::Cloud(cloud))),
             Heard::Depth(Err(why)) | Heard::Cloud(Err(why)) => {
                 return Some(Input::NotSensed(k, why));
@@ -105,6 +162,26 @@ impl Feeds {
     }
 }
 
+impl Feed {
+    fn calibrate(&mut self, eye: Eye, calibration: RosCalibration) {
+        let place = &mut self.rectify[usize::from(eye == Eye::Right)];
+        // It comes with every image; working out the warp takes longer than matching.
+        if place.as_ref().is_none_or(|r| r.calibration != calibration) {
+            let warp = Warp::new(&calibration.rectified, &calibration.raw);
+            *place = Some(Rectification { calibration, warp });
+        }
+        if eye == Eye::Left {
+            self.camera = Some(calibration.pinhole);
+        }
+        if let Some(stage) = &mut self.stage {
+            match eye {
+                Eye::Left => stage.left_info(calibration.pinhole),
+                Eye::Right => stage.right_info(calibration.pinhole, calibration.baseline_m),
+            }
+        }
+    }
+}
+
 /// Subscribes to all messages of the sensors; `wrap` makes them the node's own inputs.
 ///
 /// # Errors
@@ -125,6 +202,7 @@ pub fn subscribe<I: Send + 'static>(
                 info(kit, k, &p.info, &p.frame, wrap)?;
             }
             SensorKind::Stereo => stereo(kit, k, p, wrap)?,
+            SensorKind::StereoRaw => raw_stereo(kit, k, p, wrap)?,
             SensorKind::Cloud => {
                 let topic = topic(&p.topic, "sensor_msgs/msg/PointCloud2", &p.frame);
                 kit.subscribe(&topic, move |m: PointCloud2| {
@@ -200,6 +278,53 @@ fn stereo<I: Send + 'static>(
     Ok(())
 }
 
+fn raw_stereo<I: Send + 'static>(
+    kit: &mut NodeKit<I>,
+    k: usize,
+    p: &SensorParams,
+    wrap: impl Fn(usize, Heard) -> I + Copy + Send + 'static,
+) -> Result<(), KitError> {
+    for (eye, side) in [(Eye::Left, "left"), (Eye::Right, "right")] {
+        let name = format!("{}/{side}/camera_info", p.topic);
+        let at = topic(&name, "sensor_msgs/msg/CameraInfo", &p.frame);
+        kit.subscribe(&at, move |m: CameraInfo| {
+            // The right eye's messages carry its own frame in some drivers and the left one's in others.
+            let calibration = calibration(&m, at.name).map(Box::new);
+            Ok(Some(wrap(k, Heard::Calibration(eye, calibration))))
+        })?;
+        let name = format!("{}/{side}/image_raw", p.topic);
+        let at = topic(&name, "sensor_msgs/msg/Image", &p.frame);
+        kit.subscribe(&at, move |m: Image| {
+            let frame = match eye {
+                Eye::Left => at.frame,
+                Eye::Right => &m.header.frame_id,
+            };
+            let (stamp, width, height, pixels) = msgs::mono_image(&m, frame)?;
+            let image = GreyImage {
+                stamp,
+                width,
+                height,
+                pixels,
+            };
+            Ok(Some(wrap(k, Heard::Raw(eye, image))))
+        })?;
+    }
+    Ok(())
+}
+
+fn calibration(m: &CameraInfo, topic: &str) -> Result<RosCalibration, String> {
+    let parts = Calibration {
+        width: m.width as usize,
+        height: m.height as usize,
+        model: &m.distortion_model,
+        d: &m.d,
+        k: &m.k,
+        r: &m.r,
+        p: &m.p,
+    };
+    RosCalibration::new(topic, &parts).map_err(|e| e.to_string())
+}
+
 fn depth(m: &Image, frame: &str) -> Result<DepthImage, Refused> {
     let (stamp, width, height, depth_m) = msgs::depth_image(m, frame)?;
     Ok(DepthImage {
@@ -233,4 +358,71 @@ fn points(m: &PointCloud2, frame: &str) -> Result<cloud::PointCloud, Refused> {
         data: &m.data,
     };
     cloud::read(stamp, &layout).map_err(|e| Refused(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sojourn_core::Stamp;
+
+    fn info(baseline_m: f64) -> CameraInfo {
+        let camera = Pinhole::from_fov(64, 48, 1.0, 0.8);
+        let mut m = msgs::camera_to_msg(Stamp(1), "left", &camera, baseline_m);
+        m.d = vec![-0.05, 0.0, 0.0, 0.0, 0.0];
+        m
+    }
+
+    fn raw(width: usize) -> GreyImage {
+        GreyImage {
+            stamp: Stamp(1),
+            width,
+            height: 48,
+            pixels: (0..width * 48).map(|k| (k * 7 % 251) as u8).collect(),
+        }
+    }
+
+    fn why(input: Option<Input>) -> String {
+        match input {
+            Some(Input::NotSensed(0, why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_raw_pair_waits_for_its_calibration_and_fits_it() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../config/perception.param.yaml");
+        let text = std::fs::read_to_string(file).unwrap();
+        let all: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        let stereo = &all["/perception"]["ros__parameters"]["stereo"];
+        let stereo: StereoParams = serde_json::from_value(stereo.clone()).unwrap();
+        let sensor: SensorParams = serde_yaml::from_str(
+            "{kind: stereo_raw, topic: hazcam, info: '', frame: left, xyz_m: [0, 0, 1], rpy_deg: [0, 0, 0],
+              range_min_m: 0.3, range_max_m: 6, sigma_m: 0.01, sigma_per_m2: 0, silence_s: 5}",
+        )
+        .unwrap();
+        let mut feeds = Feeds::new(&BTreeMap::from([("hazcam".to_string(), sensor)]), &stereo);
+        let said = why(feeds.hear(0, Heard::Raw(Eye::Left, raw(64))));
+        assert_eq!(said, PairFault::Uncalibrated.describe());
+        for (eye, baseline_m) in [(Eye::Left, 0.0), (Eye::Right, 0.2)] {
+            let made = calibration(&info(baseline_m), "hazcam/camera_info").map(Box::new);
+            assert!(feeds.hear(0, Heard::Calibration(eye, made)).is_none());
+            assert!(feeds.hear(0, Heard::Raw(eye, raw(64))).is_none());
+        }
+        // Complete: whatever the matcher says of these 64 columns, it has been asked once.
+        assert_eq!(feeds.tick().len(), 1);
+        let said = why(feeds.hear(0, Heard::Raw(Eye::Right, raw(60))));
+        assert!(
+            said.contains("60 x 48") && said.contains("64 x 48"),
+            "{said}"
+        );
+        let mut wrong = info(0.2);
+        wrong.distortion_model = "rational_polynomial".into();
+        let made = calibration(&wrong, "hazcam/right/camera_info").map(Box::new);
+        let said = why(feeds.hear(0, Heard::Calibration(Eye::Right, made)));
+        assert!(
+            said.contains("hazcam/right/camera_info") && said.contains("rational_polynomial"),
+            "{said}"
+        );
+    }
 }

@@ -24,6 +24,8 @@ pub enum SensorKind {
     Depth,
     /// A rectified stereo pair, matched here.
     Stereo,
+    /// A stereo pair as the cameras take it: rectified here by its `camera_info`, then matched.
+    StereoRaw,
     /// Point clouds.
     Cloud,
 }
@@ -34,7 +36,8 @@ pub enum SensorKind {
 pub struct SensorParams {
     /// What it sends.
     pub kind: SensorKind,
-    /// `depth` and `cloud`: the topic; `stereo`: what stands before `/left/image_rect`, `/right/camera_info` and so on.
+    /// `depth` and `cloud`: the topic; `stereo`: what stands before `/left/image_rect`, `/right/camera_info` and so on;
+    /// `stereo_raw`: the same, with `/left/image_raw`.
     pub topic: String,
     /// `depth`: the topic of its `camera_info`; left empty for the others.
     pub info: String,

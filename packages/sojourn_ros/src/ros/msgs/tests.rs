@@ -73,10 +73,6 @@ fn images_of_the_wrong_shape_are_refused() {
             ..good.clone()
         },
         Image {
-            is_bigendian: 1,
-            ..good.clone()
-        },
-        Image {
             encoding: "mono8".into(),
             ..good.clone()
         },
@@ -113,6 +109,59 @@ fn a_camera_survives_the_wire() {
     let camera = Pinhole::from_fov(640, 480, 1.6, 1.2);
     let (_, back) = camera_info(&camera_to_msg(at(), "cam", &camera, 0.0), "cam").unwrap();
     assert!((back.fx - camera.fx).abs() < 1e-12 && back.width == 640);
+}
+
+/// A camera whose raw image is distorted and whose driver bins by two within a part of the detector.
+#[test]
+fn the_camera_of_a_rectified_image_is_in_p() {
+    let camera = Pinhole::from_fov(640, 480, 1.6, 1.2);
+    let mut m = camera_to_msg(at(), "cam", &camera, 0.2);
+    m.d = vec![-0.3, 0.1, 0.0, 0.0, 0.0];
+    m.k[0] = 1.0;
+    (m.binning_x, m.binning_y) = (2, 2);
+    (m.roi.x_offset, m.roi.width, m.roi.height) = (100, 400, 480);
+    let (_, got) = camera_info(&m, "cam").unwrap();
+    assert_eq!((got.width, got.height), (200, 240));
+    assert!((got.fx - camera.fx / 2.0).abs() < 1e-12);
+    assert!((got.cx - (camera.cx - 100.0) / 2.0).abs() < 1e-12);
+    assert!((baseline(&m).unwrap() - 0.2).abs() < 1e-12);
+    m.p = vec![0.0; 12];
+    let said = camera_info(&m, "cam").unwrap_err().0;
+    assert!(said.contains("calibrated"), "{said}");
+    m.p.clear();
+    assert!(camera_info(&m, "cam").is_err());
+}
+
+/// What drivers of labs send: 16-bit depth, colours, rows with padding.
+#[test]
+fn images_come_in_the_encodings_of_drivers() {
+    let mut m = depth_to_msg(at(), "cam", 2, &[1.5, f32::INFINITY, -1.0, 3.0]);
+    let (_, w, h, depth) = depth_image(&m, "cam").unwrap();
+    assert!((w, h) == (2, 2) && depth[0] == 1.5 && depth[1].is_nan() && depth[2].is_nan());
+    // Two pixels of 16 bits and two bytes of padding a row.
+    m.encoding = "16UC1".into();
+    (m.step, m.data) = (6, vec![0xdc, 0x05, 0, 0, 9, 9, 0xff, 0xff, 1, 0, 9, 9]);
+    let (_, _, _, depth) = depth_image(&m, "cam").unwrap();
+    assert!(depth[0] == 1.5 && depth[1].is_nan(), "{depth:?}");
+    assert!((depth[2] - 65.535).abs() < 1e-5 && (depth[3] - 0.001).abs() < 1e-9);
+    m.is_bigendian = 1;
+    assert!((depth_image(&m, "cam").unwrap().3[0] - 56.325).abs() < 1e-4);
+    m.encoding = "64FC1".into();
+    assert!(depth_image(&m, "cam").unwrap_err().0.contains("64FC1"));
+
+    let mut m = mono_to_msg(at(), "cam", 3, &[200, 10, 10, 10, 10, 200]);
+    assert_eq!(mono_image(&m, "cam").unwrap().3, [200, 10, 10, 10, 10, 200]);
+    (m.width, m.height, m.step) = (1, 2, 3);
+    m.encoding = "rgb8".into();
+    let rgb = mono_image(&m, "cam").unwrap().3;
+    m.encoding = "bgr8".into();
+    let bgr = mono_image(&m, "cam").unwrap().3;
+    assert_eq!((rgb[0], rgb[1]), (bgr[1], bgr[0]));
+    assert_eq!(rgb, [67, 32]);
+    m.step = 2;
+    assert!(mono_image(&m, "cam").is_err());
+    (m.step, m.encoding) = (3, "bayer_rggb8".into());
+    assert!(mono_image(&m, "cam").unwrap_err().0.contains("bayer"));
 }
 
 #[test]

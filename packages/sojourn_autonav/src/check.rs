@@ -70,8 +70,8 @@ pub fn tightened(rover: &Limits, waypoint: &WaypointLimits) -> Limits {
 /// Checks poses in tiers and counts how many it settled.
 ///
 /// Approximate clearance evaluation accepts what is safe for any ground the map allows; what it does not accept is
-/// settled exactly on the mean, the highest and the lowest surface, and has to keep the limits on each. Nothing else is
-/// safe.
+/// settled exactly on the mean, the highest and the lowest surface, and has to keep the limits on each; and no wheel may
+/// drop deeper than its limit for any ground between the lowest and the highest. Nothing else is safe.
 #[derive(Clone, Debug)]
 pub struct Checker {
     settler: Settler,
@@ -116,6 +116,12 @@ impl Checker {
             settled: 0,
             budget: config.max_settles,
         }
+    }
+
+    /// What settles the poses.
+    #[must_use]
+    pub fn settler(&self) -> &Settler {
+        &self.settler
     }
 
     /// What is known of slip, to be taught.
@@ -238,7 +244,7 @@ impl Checker {
         }
     }
 
-    /// The second tier: exact settling on each surface.
+    /// The second tier: exact settling on each surface, and the drop under each wheel for any ground between them.
     fn settled_verdict(
         &mut self,
         ground: &Ground,
@@ -249,7 +255,8 @@ impl Checker {
     ) -> Verdict {
         self.settled += 1;
         let (mut tilt_rad, mut clearance_m) = (0.0f64, f64::INFINITY);
-        for surface in [&ground.grown, &ground.seen, &ground.low] {
+        let mut seen = None;
+        for surface in [&ground.grown, &ground.low, &ground.seen] {
             let Some(s) = self.settler.settle(surface, pose) else {
                 return Verdict::Unknown;
             };
@@ -261,6 +268,21 @@ impl Checker {
             }
             tilt_rad = tilt_rad.max(s.tilt_rad);
             clearance_m = clearance_m.min(s.clearance_m);
+            seen = Some(s);
+        }
+        let surfaces = [&ground.low, &ground.grown];
+        let drops = seen.and_then(|s| self.settler.drop_between(surfaces, pose, &s));
+        let Some(drops) = drops else {
+            return Verdict::Unknown;
+        };
+        // What the map does not know is in this one already, so it may use the whole limit.
+        let drop_m = drops.into_iter().fold(0.0, f64::max);
+        if !(drop_m <= limits.wheel_drop_m) {
+            return Verdict::Unsafe(Excess {
+                limit: "wheel_drop_m",
+                value: drop_m,
+                allowed: limits.wheel_drop_m,
+            });
         }
         Verdict::Safe {
             tilt_rad,
@@ -283,7 +305,12 @@ mod tests {
         let at = Pose2::default();
         let mut verdict = |raster: &Raster, pose| {
             check.verdict(
-                &Ground::of(raster, None, 0.1).with_images(&r, 0.12, PlannerKind::Tiered),
+                &Ground::of(raster, None, 0.1).with_images(
+                    &r,
+                    &Settler::new(&r, 0.05),
+                    0.09,
+                    PlannerKind::Tiered,
+                ),
                 &r.limits,
                 0.8.into(),
                 pose,

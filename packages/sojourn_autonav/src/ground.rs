@@ -11,6 +11,7 @@ use sojourn_core::{
     frames::{BaseLink, Odom, Transform},
     raster::{HeightField, Raster},
     rover::Rover,
+    settle::Settler,
 };
 
 /// Ground that is known because the rover stands on it: the plane under the rover where a drive began. All in `odom`.
@@ -107,7 +108,13 @@ impl Ground {
 
     /// Works out what the clearance check of a planner looks up.
     #[must_use]
-    pub fn with_images(mut self, rover: &Rover, reach_m: f64, kind: PlannerKind) -> Self {
+    pub fn with_images(
+        mut self,
+        rover: &Rover,
+        settler: &Settler,
+        swing_m: f64,
+        kind: PlannerKind,
+    ) -> Self {
         if kind == PlannerKind::GestaltDisc {
             self.disc = Disc::new(&self.seen, rover);
             return self;
@@ -122,7 +129,9 @@ impl Ground {
         } else {
             Surfaces::new(&heights)
         };
-        self.images = surfaces.as_ref().map(|s| Images::new(s, rover, reach_m));
+        self.images = surfaces
+            .as_ref()
+            .map(|s| Images::new(s, rover, settler, swing_m));
         self.surfaces = surfaces;
         self
     }

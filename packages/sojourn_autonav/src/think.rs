@@ -88,7 +88,12 @@ impl AutoNav {
     fn think(&mut self, scope: &Scope, start: Pose2) -> Thought {
         let kind = self.config.planner;
         if let Some(ground) = self.inputs.ground.take_if(|g| !g.is_ready()) {
-            self.inputs.ground = Some(ground.with_images(&self.rover, self.config.swing_m, kind));
+            self.inputs.ground = Some(ground.with_images(
+                &self.rover,
+                self.checker.settler(),
+                self.config.swing_m,
+                kind,
+            ));
         }
         let Some(ground) = &self.inputs.ground else {
             return Thought {

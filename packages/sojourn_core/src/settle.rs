@@ -222,6 +222,13 @@ impl Settler {
         }
     }
 
+    /// Where settling takes the ground under a wheel: offsets along its rolling direction with the rise of the tread over
+    /// its lowest point (at most 0), and offsets across; every pair is one sample. Metres.
+    #[must_use]
+    pub fn tread(&self) -> (&[(f64, f64)], &[f64; 3]) {
+        (&self.along, &self.across_m)
+    }
+
     /// Contact height of a wheel whose hub stands over `(x, y)`, and the ground's span under it over the body's slope;
     /// `None` where any ground under it is unknown.
     ///
@@ -353,6 +360,74 @@ impl Settler {
             }
         }
         Some(out)
+    }
+
+    /// Greatest height difference of the ground under each wheel that there may be where the rover stands as settled at a
+    /// pose, when the ground lies between two surfaces; metres, 0 for a wheel that there is not.
+    ///
+    /// Every sample of a tread is taken at its lowest and its highest, so no ground between the two has a greater
+    /// difference under a wheel that stands there. `None` where a surface is unknown.
+    #[must_use]
+    pub fn drop_between(
+        &self,
+        [low, high]: [&impl HeightField; 2],
+        pose: Pose2,
+        settled: &Settled,
+    ) -> Option<[f64; 6]> {
+        let (s, c) = pose.yaw_rad.sin_cos();
+        let (pitch_up, roll) = (-settled.pitch_rad, settled.roll_rad);
+        let side = |turn: f64, bogie: f64| {
+            let kappa_d = self.kappa_d0 - pitch_up - turn;
+            Side {
+                kappa_d,
+                kappa_b: kappa_d - self.kappa_d0 + self.kappa_b0 - bogie,
+                h_d: 0.0,
+            }
+        };
+        let body = Body {
+            roll_up_left: roll,
+            pitch_up,
+            h_d: 0.0,
+            sides: [
+                side(settled.differential_rad, settled.bogie_rad[0]),
+                side(-settled.differential_rad, settled.bogie_rad[1]),
+            ],
+        };
+        let mut xs = [self.hub_x_m; 2];
+        self.move_wheels(&body, &mut xs);
+        let mut drops = [0.0; 6];
+        for (side, sign) in [1.0, -1.0].into_iter().enumerate() {
+            for &w in self.wheels() {
+                let lx = xs[side][w] - sign * self.hub_y_m[w] * roll.sin() * pitch_up.sin();
+                let ly = sign * self.hub_y_m[w] * roll.cos();
+                let at = [pose.x_m + c * lx - s * ly, pose.y_m + s * lx + c * ly];
+                let slope = [pitch_up.tan(), roll.tan()];
+                let (lowest, _) = self.extremes(low, at, (c, s), slope)?;
+                let (_, highest) = self.extremes(high, at, (c, s), slope)?;
+                drops[side * 3 + w] = highest - lowest;
+            }
+        }
+        Some(drops)
+    }
+
+    /// Lowest and highest ground under a wheel over a slope.
+    fn extremes(
+        &self,
+        ground: &impl HeightField,
+        [x, y]: [f64; 2],
+        (c, s): (f64, f64),
+        [ahead, across]: [f64; 2],
+    ) -> Option<(f64, f64)> {
+        let (mut lo, mut hi) = (f64::INFINITY, f64::NEG_INFINITY);
+        for &(dx, _) in &self.along {
+            for dy in self.across_m {
+                let h = ground.height_m(x + c * dx - s * dy, y + s * dx + c * dy)?
+                    - across * dy
+                    - ahead * dx;
+                (lo, hi) = (lo.min(h), hi.max(h));
+            }
+        }
+        Some((lo, hi))
     }
 
     /// The wheels of a side that there are.

@@ -4,9 +4,12 @@
 //! grown for the swing of the links, slip and the pose's uncertainty ([`Images`]), and where the bounds say that the
 //! links could swing a hub out of its box, nothing is said. It only accepts; what it does not accept goes to exact
 //! settling.
+//!
+//! The drop of a wheel has images of its own: what a wheel touches is the highest ground under its tread, and says
+//! nothing of the lowest, from which it may fall.
 
 use super::{
-    images::{Images, pan_parts},
+    images::{Footing, Images, pan_parts},
     linkage::{Attitude, Linkage, Range},
     surfaces::Surfaces,
 };
@@ -48,6 +51,47 @@ pub struct Ace {
     swing_m: f64,
 }
 
+/// The regional plane as a pose sees it, and the rover standing on it.
+#[derive(Clone, Copy, Debug)]
+struct OnPlane {
+    /// Slopes ahead and to the left.
+    ahead: f64,
+    left: f64,
+    /// Hubs along the heading and to the left, metres from the pose.
+    hubs: [[f64; 2]; 6],
+    attitude: Attitude,
+}
+
+/// Where a pose looks things up.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    heading: usize,
+    sin: f64,
+    cos: f64,
+    grid: [f64; 2],
+    res_m: f64,
+}
+
+impl Spot {
+    fn new(surfaces: &Surfaces, pose: Pose2) -> Self {
+        let (sin, cos) = pose.yaw_rad.sin_cos();
+        Self {
+            heading: Images::heading_of(pose.yaw_rad),
+            sin,
+            cos,
+            grid: surfaces.grid([pose.x_m, pose.y_m]),
+            res_m: surfaces.resolution_m(),
+        }
+    }
+
+    fn at(&self, [u, v]: [f64; 2]) -> [f64; 2] {
+        [
+            self.grid[0] + (self.cos * u - self.sin * v) / self.res_m,
+            self.grid[1] + (self.sin * u + self.cos * v) / self.res_m,
+        ]
+    }
+}
+
 impl Ace {
     /// Geometry of a rover whose links may swing a hub by `swing_m` in the plan.
     #[must_use]
@@ -67,122 +111,98 @@ impl Ace {
     /// Bounds at a pose in `odom`; `None` where ground is unknown, or so rough that nothing can be said.
     #[must_use]
     pub fn bounds(&self, surfaces: &Surfaces, images: &Images, pose: Pose2) -> Option<Bounds> {
-        let (sin, cos) = pose.yaw_rad.sin_cos();
-        let [ahead, left] = surfaces.along(cos, sin);
-        let heading = Images::heading_of(pose.yaw_rad);
-        // Where the hubs stand on the regional plane.
-        let (cp, cr) = (
-            (1.0 + ahead * ahead).sqrt().recip(),
-            (1.0 + left * left).sqrt().recip(),
-        );
-        let res = surfaces.resolution_m();
-        let [gx, gy] = surfaces.grid([pose.x_m, pose.y_m]);
-        let at = |u: f64, v: f64| {
-            [
-                gx + (cos * u - sin * v) / res,
-                gy + (sin * u + cos * v) / res,
-            ]
-        };
-        let mut contact = [Range::default(); 6];
-        let mut hubs = [[0.0; 2]; 6];
-        let mut span_m: f64 = 0.0;
-        for w in 0..6 {
-            let side = if w < 3 { 1.0 } else { -1.0 };
-            let hub = [
-                self.linkage.hub_x_m[w % 3] * cp,
-                side * self.linkage.hub_y_m[w % 3] * cr,
-            ];
-            let (lo, hi) = images.wheel(heading, at(hub[0], hub[1]))?;
-            let (lo, hi) = (f64::from(lo), f64::from(hi));
-            if !(lo.is_finite() && hi.is_finite()) {
-                return None;
-            }
-            hubs[w] = hub;
-            contact[w] = Range::new(lo.min(hi), hi);
-            span_m = span_m.max(hi - lo.min(hi));
-        }
-        let (pitch, roll) = (ahead.atan(), left.atan());
-        let on_plane = Attitude {
-            pitch_up: Range::at(pitch),
-            roll_up_left: Range::at(roll),
-            ..Attitude::default()
-        };
-        let first = self.heights(&contact, &hubs, &on_plane, [ahead, left], 0.0, 0.0)?;
-        // The first bounds tell how far hubs may swing and wheels lean; with these the second are true.
-        let tan_left = Range::new(first.roll_up_left.lo.tan(), first.roll_up_left.hi.tan());
-        let lean_m = self.half_width_m * tan_left.moved(-left).magnitude();
+        let spot = Spot::new(surfaces, pose);
+        let plane = self.on_plane(surfaces.along(spot.cos, spot.sin));
+        let feet = self.feet(images, &spot, &plane)?;
+        let first = self.heights(&feet, &plane, &plane.attitude, 0.0, 0.0)?;
+        // The first bounds tell how far hubs may swing and the body's slopes may be from the plane's; with these the
+        // second are true.
+        let tan_roll = tan(first.roll_up_left);
+        let lean_m = self.half_width_m * tan_roll.moved(-plane.left).magnitude();
         let swing_m = self.swing(&first);
         if swing_m > self.swing_m {
             return None;
         }
-        let attitude = self.heights(
-            &contact,
-            &hubs,
-            &first.widened(0.1),
-            [ahead, left],
-            lean_m,
-            swing_m,
-        )?;
-        // The boxes hold the span over the regional plane; the body may stand on another slope.
-        let [off_ahead, off_left] = slopes_off(&attitude, [ahead, left]);
-        let drop_m = span_m + 2.0 * (off_ahead * self.radius_m + off_left * self.half_width_m);
-        let clearance_m =
-            self.clearance(surfaces, images, heading, at, &attitude, [ahead, left])?;
+        let attitude = self.heights(&feet, &plane, &first.widened(0.1), lean_m, swing_m)?;
+        let (ahead, tan_roll) = (
+            tan(attitude.pitch_up).moved(-plane.ahead),
+            tan(attitude.roll_up_left),
+        );
+        // The images hold the span over the regional plane; the body may stand on another slope.
+        let span_m = feet.iter().fold(0.0f64, |m, f| m.max(f.span_m));
+        let across = tan_roll.moved(-plane.left);
+        let drop_m = span_m
+            + 2.0 * ahead.magnitude() * self.radius_m
+            + 2.0 * across.magnitude() * self.half_width_m;
+        // A roll's slope is steeper across a body that is pitched.
+        let pitched = Range::new(1.0, 1.0 / attitude.pitch_up.cos().lo);
+        let across = tan_roll.times(pitched).moved(-plane.left);
         Some(Bounds {
             attitude,
             drop_m,
-            clearance_m,
+            clearance_m: self.clearance(images, &spot, &attitude, [ahead, across])?,
         })
     }
 
     /// Whether all ground that the wheels' boxes cover is known.
     #[must_use]
     pub fn knows(&self, surfaces: &Surfaces, images: &Images, pose: Pose2) -> bool {
-        let (sin, cos) = pose.yaw_rad.sin_cos();
-        let [ahead, left] = surfaces.along(cos, sin);
-        let (cp, cr) = (
-            (1.0 + ahead * ahead).sqrt().recip(),
-            (1.0 + left * left).sqrt().recip(),
-        );
-        let heading = Images::heading_of(pose.yaw_rad);
-        let res = surfaces.resolution_m();
-        let [gx, gy] = surfaces.grid([pose.x_m, pose.y_m]);
-        (0..6).all(|w| {
-            let side = if w < 3 { 1.0 } else { -1.0 };
-            let u = self.linkage.hub_x_m[w % 3] * cp;
-            let v = side * self.linkage.hub_y_m[w % 3] * cr;
-            let at = [
-                gx + (cos * u - sin * v) / res,
-                gy + (sin * u + cos * v) / res,
-            ];
-            images
-                .wheel(heading, at)
-                .is_some_and(|(lo, hi)| lo.is_finite() && hi.is_finite())
-        })
+        let spot = Spot::new(surfaces, pose);
+        let plane = self.on_plane(surfaces.along(spot.cos, spot.sin));
+        self.feet(images, &spot, &plane).is_some()
+    }
+
+    /// The rover on the regional plane, as settling finds it there.
+    fn on_plane(&self, [ahead, left]: [f64; 2]) -> OnPlane {
+        let pitch = ahead.atan();
+        let (sin_p, cos_p) = pitch.sin_cos();
+        let roll = (left * cos_p).atan();
+        let (sin_r, cos_r) = roll.sin_cos();
+        let l = &self.linkage;
+        OnPlane {
+            ahead,
+            left,
+            hubs: std::array::from_fn(|w| {
+                let y = if w < 3 { 1.0 } else { -1.0 } * l.hub_y_m[w % 3];
+                // The body's left axis leans back when the nose is up and the left side too.
+                [l.hub_x_m[w % 3] * cos_p - y * sin_r * sin_p, y * cos_r]
+            }),
+            attitude: Attitude {
+                pitch_up: Range::at(pitch),
+                roll_up_left: Range::at(roll),
+                ..Attitude::default()
+            },
+        }
+    }
+
+    fn feet(&self, images: &Images, spot: &Spot, plane: &OnPlane) -> Option<[Footing; 6]> {
+        let mut feet = [Footing::default(); 6];
+        for (foot, hub) in feet.iter_mut().zip(&plane.hubs) {
+            *foot = images.wheel(spot.heading, spot.at(*hub))?;
+        }
+        Some(feet)
     }
 
     fn heights(
         &self,
-        contact: &[Range; 6],
-        hubs: &[[f64; 2]; 6],
+        feet: &[Footing; 6],
+        plane: &OnPlane,
         a: &Attitude,
-        [ahead, left]: [f64; 2],
         lean_m: f64,
         swing_m: f64,
     ) -> Option<Attitude> {
         let mut h = [Range::default(); 6];
-        let spread = lean_m + swing_m * (ahead.abs() + 0.2 * left.abs());
-        for w in 0..6 {
-            let plane = ahead * hubs[w][0] + left * hubs[w][1];
-            h[w] = contact[w]
-                .moved(plane)
+        let spread = lean_m + swing_m * (plane.ahead.abs() + 0.2 * plane.left.abs());
+        for (w, (h, (foot, [u, v]))) in h.iter_mut().zip(feet.iter().zip(&plane.hubs)).enumerate() {
+            *h = Range::new(foot.lo_m, foot.hi_m)
+                .moved(plane.ahead * u + plane.left * v)
                 .grown(spread)
                 .minus(self.linkage.lean(w, a));
         }
         self.linkage.bound(&h)
     }
 
-    /// How far the links may swing a hub in the plan, metres.
+    /// How far the links may swing a hub in the plan, metres: to first order, with the links turned the same way.
     fn swing(&self, a: &Attitude) -> f64 {
         let l = &self.linkage;
         let turn = a.differential.magnitude();
@@ -193,16 +213,14 @@ impl Ace {
         front.max(rear)
     }
 
+    /// Least distance of the belly from the ground; the body's slopes less the plane's, ahead and to the left.
     fn clearance(
         &self,
-        surfaces: &Surfaces,
         images: &Images,
-        heading: usize,
-        at: impl Fn(f64, f64) -> [f64; 2],
+        spot: &Spot,
         a: &Attitude,
-        [ahead, left]: [f64; 2],
+        [slope_x, slope_y]: [Range; 2],
     ) -> Option<f64> {
-        let _ = surfaces;
         let (cp, sp) = (a.pitch_up.cos(), a.pitch_up.sin());
         let (cr, sr) = (a.roll_up_left.cos(), a.roll_up_left.sin());
         let l = &self.linkage;
@@ -210,10 +228,6 @@ impl Ace {
         let axle = a.pivot_m.lo - sp.times(Range::at(l.x_od_m)).hi - l.z_od_m * cp.hi * cr.hi
             + self.radius_m;
         let base = axle + up / (cp.hi * cr.hi);
-        let slope_x = Range::new(a.pitch_up.lo.tan(), a.pitch_up.hi.tan()).moved(-ahead);
-        let slope_y = Range::new(a.roll_up_left.lo.tan(), a.roll_up_left.hi.tan())
-            .times(Range::new(1.0, 1.0 / cp.lo))
-            .moved(-left);
         // The lean of the body shifts the belly in the plan.
         let (shift_x, shift_y) = (-up * sp.middle(), -up * sr.middle());
         let spare =
@@ -221,7 +235,7 @@ impl Ace {
         let mut least = f64::INFINITY;
         for &[bx, by] in &self.parts {
             let (u, v) = (bx * cp.middle() + shift_x, by * cr.middle() + shift_y);
-            let high = f64::from(images.pan(heading, at(u, v))?);
+            let high = f64::from(images.pan(spot.heading, spot.at([u, v]))?);
             let over =
                 base + (slope_x.lo * u).min(slope_x.hi * u) + (slope_y.lo * v).min(slope_y.hi * v)
                     - spare;
@@ -231,8 +245,7 @@ impl Ace {
     }
 }
 
-/// How far the body's slopes ahead and to the left may be from the regional plane's.
-fn slopes_off(a: &Attitude, [ahead, left]: [f64; 2]) -> [f64; 2] {
-    let off = |r: &Range, plane: f64| Range::new(r.lo.tan(), r.hi.tan()).moved(-plane).magnitude();
-    [off(&a.pitch_up, ahead), off(&a.roll_up_left, left)]
+/// The tangent of angles within ±π/2.
+fn tan(r: Range) -> Range {
+    Range::new(r.lo.tan(), r.hi.tan())
 }

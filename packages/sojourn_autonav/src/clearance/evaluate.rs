@@ -88,13 +88,14 @@ pub fn compare(
 ) -> Result<Tally, CoreError> {
     let [mean, low, high] = coarsened(fine, factor)?;
     let class = mean.like(|_, _| f32::NAN);
+    let exact = Settler::new(rover, config.settle_step_m);
     let ground = Ground::prepare(&[mean, low, high, class], None, 0.0).with_images(
         rover,
+        &exact,
         config.swing_m,
         config.planner,
     );
     let mut checker = Checker::new(config, rover);
-    let exact = Settler::new(rover, config.settle_step_m);
     let mut out = Tally::default();
     for pose in poses {
         let safe = exact

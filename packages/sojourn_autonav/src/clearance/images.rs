@@ -1,22 +1,45 @@
 //! Sliding highest and lowest images: for every cell and heading, how high and how low a wheel's contact may be whose
-//! hub stands in that cell, and how high the ground under a part of the belly may be.
+//! hub stands in that cell, how much the ground under its tread may differ, and how high the ground under a part of the
+//! belly may be.
 //!
 //! A pose is then a handful of look-ups. A wheel and a belly part look alike forward and backward, so headings fold
 //! into half a turn.
+//!
+//! Why the difference of the ground is a bound: settling takes the ground at the samples of the tread
+//! ([`Settler::tread`]), and a sample's ground, interpolated between points of the map's cells, lies within what the cells
+//! around it span. Which cells these can be is counted from the cell that is looked up: the hub's place lies within half
+//! a cell of its centre along each axis, the links swing the hub by `reach_m`, turning to the nearest image's heading moves
+//! the sample a little, the points between which its ground is interpolated lie in cells up to [`BETWEEN_CELLS`] away, and
+//! the sample's offset is rounded to a whole cell. `around` are all of these; the highest of the highest over them, less
+//! the lowest of the lowest, over all samples, is no less than the difference.
 
-use super::surfaces::Surfaces;
-use sojourn_core::rover::Rover;
+use super::surfaces::{BETWEEN_CELLS, Surfaces};
+use sojourn_core::{rover::Rover, settle::Settler};
 use std::f64::consts::PI;
 
 /// Headings of half a turn.
 pub const HEADINGS: usize = 16;
+/// How far a look-up's place, and a sample's offset, may lie from the cell that is taken for it, cells along each axis.
+const ROUNDED_CELLS: f64 = 0.5;
 
 /// Images of one heading.
 #[derive(Clone, Debug, Default)]
 struct Heading {
     wheel_hi: Vec<f32>,
     wheel_lo: Vec<f32>,
+    span: Vec<f32>,
     pan_hi: Vec<f32>,
+}
+
+/// What a wheel may stand on.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Footing {
+    /// Lowest contact, less the regional plane at the hub, metres.
+    pub lo_m: f64,
+    /// Highest contact, less the regional plane at the hub, metres.
+    pub hi_m: f64,
+    /// Greatest difference of the ground under the tread over the regional plane, metres.
+    pub span_m: f64,
 }
 
 /// Images of a window.
@@ -35,13 +58,21 @@ fn pan_part_m(rover: &Rover) -> [f64; 2] {
 
 impl Images {
     /// Images of surfaces for a rover; a wheel's hub and the belly may lie `reach_m` from where they are looked up.
+    /// `settler` tells which ground under a wheel counts.
     #[must_use]
-    pub fn new(surfaces: &Surfaces, rover: &Rover, reach_m: f64) -> Self {
+    pub fn new(surfaces: &Surfaces, rover: &Rover, settler: &Settler, reach_m: f64) -> Self {
         let [cols, rows] = surfaces.size();
         let grid = Grid { cols, rows };
         let res = surfaces.resolution_m();
         let high: Vec<f32> = surfaces.cells().iter().map(|s| s.hi).collect();
         let low: Vec<f32> = surfaces.cells().iter().map(|s| s.lo).collect();
+        let near = around((reach_m + turned_m(rover)) / res);
+        let tops: Vec<f32> = surfaces.cells().iter().map(|s| s.top).collect();
+        let bottoms: Vec<f32> = surfaces.cells().iter().map(|s| s.bottom).collect();
+        let (tops, bottoms) = (
+            grid.slide(&tops, &near, true),
+            grid.slide(&bottoms, &near, false),
+        );
         // Half a cell of the look-up's own rounding.
         let reach = reach_m + 0.5 * res;
         let around = disc(reach / res);
@@ -51,7 +82,13 @@ impl Images {
             .map(|k| {
                 let (s, c) = (PI * k as f64 / HEADINGS as f64).sin_cos();
                 let [ahead, left] = surfaces.along(c, s);
+                let tread = tread(settler, [c, s], res);
+                let (top, bottom) = (
+                    grid.slide(&tops, &tread, true),
+                    grid.slide(&bottoms, &tread, false),
+                );
                 Heading {
+                    span: top.iter().zip(&bottom).map(|(t, b)| t - b).collect(),
                     wheel_hi: grid.slide(
                         &high,
                         &wheel_box(rover, [c, s], [ahead, left], reach, res),
@@ -81,11 +118,17 @@ impl Images {
             .then(|| y as usize * self.cols + x as usize)
     }
 
-    /// Lowest and highest contact of a wheel, less the regional plane at its hub, metres; grid coordinates.
+    /// What a wheel may stand on whose hub lies near a place, grid coordinates; `None` where ground is unknown.
     #[must_use]
-    pub fn wheel(&self, heading: usize, p: [f64; 2]) -> Option<(f32, f32)> {
+    pub fn wheel(&self, heading: usize, p: [f64; 2]) -> Option<Footing> {
         let (h, i) = (self.headings.get(heading)?, self.at(p)?);
-        Some((*h.wheel_lo.get(i)?, *h.wheel_hi.get(i)?))
+        let of = |image: &[f32]| image.get(i).copied().map(f64::from);
+        let (lo_m, hi_m, span_m) = (of(&h.wheel_lo)?, of(&h.wheel_hi)?, of(&h.span)?);
+        (lo_m.is_finite() && hi_m.is_finite() && span_m.is_finite()).then_some(Footing {
+            lo_m: lo_m.min(hi_m),
+            hi_m,
+            span_m,
+        })
     }
 
     /// Highest ground under a part of the belly, less the regional plane there, metres; grid coordinates.
@@ -167,6 +210,37 @@ fn disc(reach_cells: f64) -> Vec<Tap> {
         }
     }
     out
+}
+
+/// How far a sample of the tread moves when the heading is turned to that of the nearest image, metres.
+fn turned_m(rover: &Rover) -> f64 {
+    let farthest = rover.wheel.radius_m.hypot(0.5 * rover.wheel.width_m);
+    farthest * 2.0 * (0.25 * PI / HEADINGS as f64).sin()
+}
+
+/// Cells whose points may make the ground of a sample that lies within `moved` cells, in any direction, of where it is
+/// looked for.
+fn around(moved: f64) -> Vec<Tap> {
+    let beside = 2.0 * ROUNDED_CELLS + BETWEEN_CELLS;
+    let left = |v: i64| (v.abs() as f64 - beside).max(0.0);
+    square((beside + moved).ceil() as i64)
+        .into_iter()
+        .filter(|t| left(t.row).hypot(left(t.col)) <= moved)
+        .collect()
+}
+
+/// The cells of a tread's samples.
+fn tread(settler: &Settler, [c, s]: [f64; 2], res: f64) -> Vec<Tap> {
+    let (along, across) = settler.tread();
+    let mut cells: Vec<[i64; 2]> = across
+        .iter()
+        .flat_map(|dy| along.iter().map(move |(dx, _)| [*dx, *dy]))
+        .map(|[dx, dy]| [dx * c - dy * s, dx * s + dy * c].map(|v| (v / res).round() as i64))
+        .collect();
+    cells.sort_unstable();
+    cells.dedup();
+    let tap = |[col, row]: [i64; 2]| Tap { col, row, add: 0.0 };
+    cells.into_iter().map(tap).collect()
 }
 
 fn square(n: i64) -> Vec<Tap> {

@@ -8,7 +8,7 @@ pub mod linkage;
 pub mod surfaces;
 
 pub use ace::{Ace, Bounds};
-pub use images::Images;
+pub use images::{Footing, Images};
 pub use linkage::{Attitude, Range};
 pub use surfaces::{Heights, Surfaces};
 

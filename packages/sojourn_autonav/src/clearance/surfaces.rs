@@ -4,21 +4,32 @@ use sojourn_core::raster::Raster;
 
 /// Greatest height over the regional plane that is taken for ground, metres.
 const RISE_MAX_M: f64 = 50.0;
+/// How far from a cell's centre the points lie that its lowest and highest height are of, cells along each axis.
+const POINTS_CELLS: f64 = 0.25;
+/// How far from a place the centres of the cells lie, cells along each axis, between whose points its ground is
+/// interpolated: half a cell to the point, and from there to the centre of the point's cell.
+pub const BETWEEN_CELLS: f64 = 0.5 + POINTS_CELLS;
 
 /// One cell: the lowest and the highest that its ground may be, less the regional plane, metres. Unknown ground is
 /// `−∞` and `+∞`: nothing unseen is safe.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
-    /// Lowest.
+    /// Lowest, what the plane falls across the cell taken out down to the mean.
     pub lo: f32,
-    /// Highest.
+    /// Highest, what the plane rises across the cell taken out up to the mean.
     pub hi: f32,
+    /// Lowest, wherever in the cell that lies.
+    pub bottom: f32,
+    /// Highest, wherever in the cell that lies.
+    pub top: f32,
 }
 
 /// Nothing is known.
 pub const UNSEEN: Span = Span {
     lo: f32::NEG_INFINITY,
     hi: f32::INFINITY,
+    bottom: f32::NEG_INFINITY,
+    top: f32::INFINITY,
 };
 
 /// Heights of the same cells in `odom`, metres; not-a-number where unknown.
@@ -81,7 +92,8 @@ impl Surfaces {
             offset_m,
             cells: Vec::new(),
         };
-        let lean = 0.5 * out.resolution_m * (gradient[0].abs() + gradient[1].abs());
+        let across = out.resolution_m * (gradient[0].abs() + gradient[1].abs());
+        let (lean, rise) = (0.5 * across, POINTS_CELLS * across);
         let mut cells = Vec::with_capacity(out.cols * out.rows);
         for row in 0..out.rows {
             for col in 0..out.cols {
@@ -93,6 +105,8 @@ impl Surfaces {
                     Span {
                         lo: (lo + lean).min(m).min(hi) as f32,
                         hi: (hi - lean).max(m).max(lo) as f32,
+                        bottom: (lo.min(m).min(hi) - rise) as f32,
+                        top: (hi.max(m).max(lo) + rise) as f32,
                     }
                 } else {
                     UNSEEN

@@ -405,6 +405,9 @@ pub struct DemoArgs {
     /// Prints summary.json at the end instead of the summary for people.
     #[arg(long)]
     pub json: bool,
+    /// Further arguments of launch/demo.launch.xml, name:=value: terrain_source:=stereo drives by matched stereo pairs.
+    #[arg(value_name = "NAME:=VALUE")]
+    pub arguments: Vec<String>,
 }
 
 /// `sojourn documents`

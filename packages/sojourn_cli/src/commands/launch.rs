@@ -43,7 +43,11 @@ fn find(file: &Path, places: &Places) -> PathBuf {
     file.to_path_buf()
 }
 
-fn given(arguments: &[String]) -> Result<BTreeMap<String, String>, CliError> {
+/// Arguments as a command line has them.
+///
+/// # Errors
+/// [`CliError::Usage`] that names the one without `:=`.
+pub fn given(arguments: &[String]) -> Result<BTreeMap<String, String>, CliError> {
     arguments
         .iter()
         .map(|a| {

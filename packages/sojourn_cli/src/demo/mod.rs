@@ -41,12 +41,28 @@ struct Basis {
     start_z_m: f64,
 }
 
+/// Arguments of the launch file that a person may give; the others are worked out here.
+const FURTHER: [&str; 3] = ["terrain_source", "lockstep", "rate_factor"];
+
+/// What a person gives for the launch file.
+fn further(arguments: &[String]) -> Result<BTreeMap<String, String>, CliError> {
+    let given = crate::commands::launch::given(arguments)?;
+    match given.keys().find(|name| !FURTHER.contains(&name.as_str())) {
+        Some(name) => Err(CliError::Usage(format!(
+            "\"{name}\" is no argument that the demo takes, expected one of {}",
+            FURTHER.join(", ")
+        ))),
+        None => Ok(given),
+    }
+}
+
 /// Runs the demo.
 ///
 /// # Errors
 /// [`CliError`] in one sentence; 3 when the twin rejects the plan, 130 when a person said stop.
 pub fn demo(args: &DemoArgs) -> CliResult {
     let interrupts = Interrupts::catch()?;
+    let further = further(&args.arguments)?;
     if !args.yes && !gate::person_there() {
         return Err(CliError::Failed(
             "there is no terminal to ask for approval on; give --yes to approve without asking"
@@ -73,7 +89,8 @@ pub fn demo(args: &DemoArgs) -> CliResult {
     folder.begin(&mark(args, &name))?;
     let key = write_basis(&folder, &basis)?;
     let domain = Domain::take()?;
-    let given = arguments(args, &folder, &basis, &name, &key);
+    let mut given = arguments(args, &folder, &basis, &name, &key);
+    given.extend(further);
     let launch = evaluate(&launch_file, &given, &places)?;
     let result = Drive {
         launch: &launch,
@@ -141,6 +158,7 @@ fn mark(args: &DemoArgs, name: &str) -> Value {
         "mission": args.mission,
         "seed": args.seed,
         "distance_m": args.distance,
+        "arguments": args.arguments,
         "provider": args.model.spec(),
         "sojourn": env!("CARGO_PKG_VERSION"),
     })
@@ -374,4 +392,30 @@ fn conclude(
     let text = serde_json::to_string_pretty(&summary)? + "\n";
     files::write_atomic(&folder.join("summary.json"), text.as_bytes())?;
     Ok(summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_gives_what_the_launch_file_knows_and_the_demo_does_not_work_out() {
+        let said = |a: &str| further(&[a.to_string()]).map_err(|e| e.to_string());
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../launch/demo.launch.xml");
+        let launch = std::fs::read_to_string(file).unwrap();
+        for name in FURTHER {
+            assert!(
+                launch.contains(&format!("<arg name=\"{name}\" default=")),
+                "{name}"
+            );
+            let given = said(&format!("{name}:=x")).unwrap();
+            assert_eq!(given.get(name).map(String::as_str), Some("x"));
+        }
+        assert!(said("goal_x_m:=7").unwrap_err().contains("terrain_source"));
+        assert!(
+            said("terrain_source=stereo")
+                .unwrap_err()
+                .contains("name:=value")
+        );
+    }
 }

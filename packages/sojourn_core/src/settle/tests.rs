@@ -85,8 +85,8 @@ proptest! {
         let s = settler.settle(&ground, pose).unwrap();
         let most = settler.drop_between([&low, &high], pose, &s).unwrap();
         let this = settler.drop_between([&ground, &ground], pose, &s).unwrap();
-        for w in 0..6 {
-            prop_assert!(this[w] <= most[w] + 1e-9, "{w}: {} of {}", this[w], most[w]);
+        for (this_m, most_m) in this.iter().zip(most) {
+            prop_assert!(*this_m <= most_m + 1e-9, "{this_m} of {most_m}");
         }
     }
 
@@ -100,9 +100,9 @@ proptest! {
         let s = settler.settle(&ground, pose).unwrap();
         prop_assume!(s.converged);
         let this = settler.drop_between([&ground, &ground], pose, &s).unwrap();
-        for w in 0..6 {
+        for (found_m, this_m) in s.wheel_drop_m.iter().zip(this) {
             // The search ends when the body rests; a bogie may still move a little.
-            prop_assert!((s.wheel_drop_m[w] - this[w]).abs() < 0.01, "{w}: {} {}", s.wheel_drop_m[w], this[w]);
+            prop_assert!((found_m - this_m).abs() < 0.01, "{found_m} {this_m}");
         }
     }
 

@@ -14,6 +14,7 @@ mod georef;
 mod import;
 mod ortho;
 mod place;
+mod points;
 mod read;
 
 pub use error::SiteError;
@@ -21,3 +22,4 @@ pub use export::write_geotiffs;
 pub use georef::reference_radius_m;
 pub use import::{ImportRequest, import};
 pub use place::{Place, parse_place, resolve};
+pub use points::{PointLayer, write_points};

@@ -8,7 +8,7 @@ use crate::{
     TwinError,
     generate::CLASSES,
     recipe::Recipe,
-    rocks::Rock,
+    rocks::{Rock, TILE_M},
     surface::{Surface, SurfaceParams},
     world::{Unlabelled, World, WorldParams, drawn_table},
 };
@@ -33,6 +33,8 @@ pub const TRUTH: &str = "truth";
 pub const DOCUMENT: &str = "world.json";
 /// The table of soils in it.
 pub const SOILS: &str = "soils.yaml";
+/// All rocks as points, beside the table: what `sojourn world generate` and `from-site` write.
+pub const ALL_ROCKS: &str = "rocks.gpkg";
 /// Most rocks that the table lists; of more, the largest.
 const MOST_LISTED: usize = 100_000;
 
@@ -168,16 +170,48 @@ impl WorldFolder {
         World::with_surface(&self.site, &params, Some(surface))
     }
 
-    /// Writes the folder: the truth, then the site, so that a folder with a manifest is whole. Returns what the document
-    /// says of the rocks.
+    /// Every rock of the world, by rows of squares from the south-west; millions on a square kilometre. `tell` is told the
+    /// share that is done, 0 to 1.
+    ///
+    /// # Errors
+    /// [`TwinError::Core`] when the world cannot be made.
+    pub fn all_rocks(&self, tell: &dyn Fn(f64)) -> Result<Vec<Rock>, TwinError> {
+        let world = self.world(&View::everything())?;
+        let [x0, y0, x1, y1] = world.region_m();
+        let last = ((y1 - y0) / TILE_M) as usize;
+        let mut rocks = Vec::new();
+        // Strips along the squares that rocks are drawn by: no rock reaches into two.
+        let first = (y0 / TILE_M).floor();
+        for k in 0..=last + 1 {
+            let south = (first + k as f64) * TILE_M;
+            let strip = world.rocks_in([x0, south.max(y0), x1, (south + TILE_M).min(y1)]);
+            rocks.extend(
+                strip
+                    .into_iter()
+                    .filter(|r| r.y_m >= south && r.y_m < south + TILE_M),
+            );
+            tell((k as f64 / last.max(1) as f64).min(1.0));
+        }
+        Ok(rocks)
+    }
+
+    /// Writes the folder: the truth, then the site, so that a folder with a manifest is whole.
     ///
     /// # Errors
     /// [`TwinError::Core`] with the path.
     pub fn save(&mut self, dir: &Path) -> Result<(), TwinError> {
+        let rocks = self.all_rocks(&|_| ())?;
+        self.save_with(dir, &rocks)
+    }
+
+    /// As [`WorldFolder::save`], where the rocks ([`WorldFolder::all_rocks`]) are at hand.
+    ///
+    /// # Errors
+    /// As [`WorldFolder::save`].
+    pub fn save_with(&mut self, dir: &Path, rocks: &[Rock]) -> Result<(), TwinError> {
         let truth = dir.join(TRUTH);
         self.truth.save(&truth)?;
-        let world = self.world(&View::everything())?;
-        let (table, text) = rocks_table(world.rocks_in(world.region_m()), &self.site.manifest);
+        let (table, text) = rocks_table(rocks.to_vec(), &self.site.manifest);
         files::write_atomic(&truth.join(&table.file), text.as_bytes())?;
         files::write_atomic(
             &truth.join("rocks.vrt"),

@@ -9,9 +9,10 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use sojourn_core::{files, rover::Rover, soil::SoilTable};
 use sojourn_twin::{
-    folder::{TRUTH, WorldFolder},
+    folder::{ALL_ROCKS, TRUTH, WorldFolder},
     generate,
     recipe::Recipe,
+    rocks::Rock,
     stats,
 };
 use std::io::IsTerminal;
@@ -166,6 +167,50 @@ pub(crate) fn spinner(words: &str) -> ProgressBar {
     bar
 }
 
+/// Shares of the time that making a world takes, measured on a square kilometre: ground and its image, the list of rocks, the
+/// layers and the list as files, the pictures.
+const SHARES: [f64; 4] = [0.70, 0.04, 0.13, 0.13];
+
+/// A bar that knows how far the work is; nothing where nobody watches.
+struct Progress {
+    bar: ProgressBar,
+    part: std::cell::Cell<usize>,
+}
+
+impl Progress {
+    const STEPS: f64 = 1000.0;
+
+    fn new() -> Self {
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::new(Self::STEPS as u64)
+        } else {
+            ProgressBar::hidden()
+        };
+        let look = "{elapsed:>4} {bar:30} {percent:>3} %, {eta} left: {msg}";
+        if let Ok(style) = ProgressStyle::with_template(look) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(250));
+        let part = std::cell::Cell::new(0);
+        Self { bar, part }
+    }
+
+    /// Begins a part of the work.
+    fn begin(&self, part: usize, words: &str) {
+        self.part.set(part);
+        self.bar.set_message(words.to_string());
+        self.tell(0.0);
+    }
+
+    /// Share of the part that is done.
+    fn tell(&self, share: f64) {
+        let part = self.part.get();
+        let before: f64 = SHARES[..part].iter().sum();
+        let done = before + SHARES[part] * share.clamp(0.0, 1.0);
+        self.bar.set_position((Self::STEPS * done) as u64);
+    }
+}
+
 fn asked(places: &Places, args: &MakeArgs) -> anyhow::Result<Recipe> {
     let mut recipe = recipe(places, &args.soil)?;
     if let Some(text) = &args.cfa {
@@ -217,8 +262,9 @@ fn make_new(args: &GenerateArgs) -> CliResult {
     let body = ground::body(&places, &args.body)?;
     let (rover, _) = ground::rover(&places, "perseverance")?;
     writable(&args.make.out)?;
-    let bar = spinner("relief, rocks, classes, image from orbit");
-    let folder = generate::generate(args.make.seed, &body, &recipe)?;
+    let bar = Progress::new();
+    bar.begin(0, "relief, classes, image from orbit");
+    let folder = generate::generate_telling(args.make.seed, &body, &recipe, &|s| bar.tell(s))?;
     finish(folder, &rover, &args.make, &bar)
 }
 
@@ -227,9 +273,11 @@ fn make_on_site(args: &FromSiteArgs) -> CliResult {
     let recipe = asked(&places, &args.make)?;
     let (rover, _) = ground::rover(&places, &args.rover)?;
     writable(&args.make.out)?;
-    let bar = spinner("elevation, rocks, classes, image from orbit");
+    let bar = Progress::new();
+    bar.begin(0, "elevation, classes, image from orbit");
     let site = ground::site(&places, &args.ground, &rover, None)?;
-    let folder = generate::from_site(args.make.seed, site, &recipe)?;
+    let tell = |share: f64| bar.tell(share);
+    let folder = generate::from_site_telling(args.make.seed, site, &recipe, &tell)?;
     finish(folder, &rover, &args.make, &bar)
 }
 
@@ -238,22 +286,25 @@ fn writable(out: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes folder, GeoTIFF copies and pictures, and says so.
-fn finish(mut folder: WorldFolder, rover: &Rover, args: &MakeArgs, bar: &ProgressBar) -> CliResult {
-    bar.set_message("writing layers and the table of rocks");
+fn finish(mut folder: WorldFolder, rover: &Rover, args: &MakeArgs, bar: &Progress) -> CliResult {
     let soils = Places::find().shared("config/soils.yaml")?;
     folder.draw_soils(&soils.display().to_string(), &SoilTable::load(&soils)?)?;
     ground::add_slope(&mut folder.site, rover)?;
     let out = files::NewFolder::begin(&args.out)?;
-    folder.save(&args.out)?;
+    bar.begin(1, "listing the rocks");
+    let all_rocks = folder.all_rocks(&|share| bar.tell(share))?;
+    bar.begin(2, "writing layers and rocks");
+    folder.save_with(&args.out, &all_rocks)?;
     sojourn_site::write_geotiffs(&folder.site, &args.out)?;
     let truth = args.out.join(TRUTH);
     sojourn_site::write_geotiffs(&folder.truth, &truth)?;
     let style = world_pictures::classes_style();
     files::write_atomic(&truth.join("classes.qml"), style.as_bytes())?;
-    bar.set_message("drawing");
+    write_rocks(&folder, &all_rocks, &truth, &|share| bar.tell(share))?;
+    bar.begin(3, "drawing");
     world_pictures::draw(&folder, &args.out.join(TRUTH), &args.out)?;
     out.keep();
-    bar.finish_and_clear();
+    bar.bar.finish_and_clear();
     let site = &folder.site;
     let size_m = site.elevation()?.size_m();
     let rocks = folder.document.rocks.as_ref().map_or(0, |r| r.rocks);
@@ -283,6 +334,32 @@ fn finish(mut folder: WorldFolder, rover: &Rover, args: &MakeArgs, bar: &Progres
         size_m[1]
     ));
     Ok(())
+}
+
+/// All rocks as points, which GIS programs open.
+fn write_rocks(
+    folder: &WorldFolder,
+    rocks: &[Rock],
+    truth: &Path,
+    tell: &dyn Fn(f64),
+) -> anyhow::Result<()> {
+    let layer = sojourn_site::PointLayer {
+        name: "rocks",
+        columns: &["diameter_m", "height_m"],
+        date: &folder.document.recipe.date,
+    };
+    let points = rocks
+        .iter()
+        .map(|r| ([r.x_m, r.y_m], [r.diameter_m, r.height_m]));
+    let told = |n: usize| tell(n as f64 / rocks.len() as f64);
+    let file = truth.join(ALL_ROCKS);
+    Ok(sojourn_site::write_points(
+        &file,
+        &folder.site.manifest,
+        &layer,
+        points,
+        &told,
+    )?)
 }
 
 fn tell_stats(args: &StatsArgs) -> CliResult {

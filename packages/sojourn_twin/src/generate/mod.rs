@@ -35,9 +35,22 @@ pub const CLASSES: &str = "classes";
 /// # Errors
 /// [`TwinError::Core`] that names the key of the recipe that is out of range.
 pub fn generate(seed: u64, body: &Body, recipe: &Recipe) -> Result<WorldFolder, TwinError> {
+    generate_telling(seed, body, recipe, &|_| ())
+}
+
+/// As [`generate`]; `tell` is told the share that is done, 0 to 1.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_telling(
+    seed: u64,
+    body: &Body,
+    recipe: &Recipe,
+    tell: &dyn Fn(f64),
+) -> Result<WorldFolder, TwinError> {
     let site = terrain(seed, body, recipe)?;
     let craters = relief::craters(seed, recipe);
-    finish(seed, site, recipe, &craters)
+    finish(seed, site, recipe, &craters, tell)
 }
 
 /// Only the elevation model of [`generate`].
@@ -80,7 +93,20 @@ fn shaped(seed: u64, body: &Body, shape: &Shape, craters: &[Crater]) -> Result<S
 ///
 /// # Errors
 /// [`TwinError::Core`] for a recipe out of range, or elevation that no ground has: not even a few cells of it, or spikes.
-pub fn from_site(seed: u64, mut site: Site, recipe: &Recipe) -> Result<WorldFolder, TwinError> {
+pub fn from_site(seed: u64, site: Site, recipe: &Recipe) -> Result<WorldFolder, TwinError> {
+    from_site_telling(seed, site, recipe, &|_| ())
+}
+
+/// As [`from_site`]; `tell` is told the share that is done, 0 to 1.
+///
+/// # Errors
+/// As [`from_site`].
+pub fn from_site_telling(
+    seed: u64,
+    mut site: Site,
+    recipe: &Recipe,
+    tell: &dyn Fn(f64),
+) -> Result<WorldFolder, TwinError> {
     let elevation = site.elevation()?;
     let mut recipe = recipe.clone();
     recipe.size_m = elevation.size_m();
@@ -88,7 +114,7 @@ pub fn from_site(seed: u64, mut site: Site, recipe: &Recipe) -> Result<WorldFold
     relief::check(&site.manifest.name, elevation)?;
     recipe.check("world")?;
     site.manifest.name = format!("{}-world-{seed}", site.manifest.name);
-    finish(seed, site, &recipe, &[])
+    finish(seed, site, &recipe, &[], tell)
 }
 
 /// A site without layers in a plane of its own.
@@ -113,6 +139,7 @@ fn finish(
     mut site: Site,
     recipe: &Recipe,
     craters: &[Crater],
+    tell: &dyn Fn(f64),
 ) -> Result<WorldFolder, TwinError> {
     let elevation = site.elevation()?;
     let codes = classes::spread(seed, elevation, recipe, craters);
@@ -143,7 +170,7 @@ fn finish(
         soils: drawn_table(&SoilTable::shipped()?, seed),
     };
     if !folder.site.layers.contains_key(ORTHO) {
-        let image = ortho::render(&folder)?;
+        let image = ortho::render_telling(&folder, tell)?;
         folder.site.put(ORTHO, image, "1", &source);
     }
     date(&mut folder.site, recipe);

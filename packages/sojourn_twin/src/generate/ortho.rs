@@ -32,6 +32,14 @@ const PSF_REACH: f64 = 3.0;
 /// # Errors
 /// [`TwinError::Core`] when the world cannot be made or the image would be too large.
 pub fn render(folder: &WorldFolder) -> Result<Raster, TwinError> {
+    render_telling(folder, &|_| ())
+}
+
+/// As [`render`]; `tell` is told the share that is done, 0 to 1.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_telling(folder: &WorldFolder, tell: &dyn Fn(f64)) -> Result<Raster, TwinError> {
     let recipe = folder.document.recipe.image;
     let res = recipe.resolution_m;
     in_range("image", "resolution_m", res, 0.05, 10.0)?;
@@ -67,6 +75,7 @@ pub fn render(folder: &WorldFolder) -> Result<Raster, TwinError> {
                 );
             }
         }
+        tell((sr + 1) as f64 / squares[1] as f64);
     }
     let image = blurred(&image, recipe.psf_px);
     let seed = folder.document.seed;

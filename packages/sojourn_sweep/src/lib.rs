@@ -5,11 +5,14 @@
 
 pub mod closed_loop;
 pub mod config;
+pub mod course;
 pub mod error;
 pub mod journal;
 pub mod odometry_trial;
+pub mod on_map;
 #[cfg(feature = "opencv")]
 pub mod orb_baseline;
+pub mod orbit;
 #[cfg(feature = "opencv")]
 pub mod perception_eval;
 pub mod plan;

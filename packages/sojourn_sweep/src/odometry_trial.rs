@@ -2,13 +2,18 @@
 //! its sensors read, and both are compared. No AutoNav, no ROS: the way is driven by truth, so that every trial is as long
 //! as asked.
 
-use crate::{SweepError, closed_loop::Settings, cpu_s};
+use crate::{
+    SweepError,
+    closed_loop::Settings,
+    course::{Course, bursts},
+    cpu_s,
+    on_map::{OnMap, Surveyor},
+};
 use nalgebra::{Isometry3, Matrix3, Vector3};
 use serde::{Deserialize, Serialize};
 use sojourn_core::{
     Stamp,
     body::Body,
-    classes::TerrainClass,
     frames::{Pose2, wrap_rad},
     kinematics::{Velocity, WheelMotion},
     rover::Rover,
@@ -18,28 +23,8 @@ use sojourn_localization::{
     visual::Sighting,
     vo::{GrayImage, Seen, StereoCamera, StereoPair},
 };
-use sojourn_twin::{
-    generate::{Shape, plain},
-    noise,
-    sim::{
-        ImageEvent, SimConfig, SimOutput, Simulator,
-        faults::{Fault, FaultSchedule, Scheduled, When},
-    },
-    world::{Unlabelled, World, WorldParams},
-};
+use sojourn_twin::sim::{ImageEvent, SimConfig, SimOutput, Simulator};
 
-/// Channel of what is drawn from a trial's seed.
-const CHANNEL: u64 = 0x5e_e5;
-/// How far the way winds to each side, metres, and over which length.
-const WIND_M: f64 = 4.0;
-const WIND_LENGTH_M: f64 = 60.0;
-/// Ground beside the way without rocks, metres: AutoNav drives around them.
-const FREE_M: f64 = 1.7;
-/// Ground around the way, metres.
-const MARGIN_M: f64 = 45.0;
-/// Stretches of a slip of their own: every so many metres, for so many seconds.
-const BURST_EVERY_M: f64 = 15.0;
-const BURST_S: f64 = 120.0;
 /// Seconds at rest before the drive.
 const REST_S: f64 = 3.0;
 /// A motion is wrong when it is off by more than this, metres, and by more than this share of the way.
@@ -113,6 +98,9 @@ pub struct TrialResult {
     pub seconds: u64,
     /// Processor time of each pair, milliseconds.
     pub pair_ms: Vec<f64>,
+    /// The place in `map`, on a course with a map.
+    #[serde(default)]
+    pub on_map: Option<OnMap>,
 }
 
 /// Sees every pair of a trial, with the true pose of `base_link`: for other methods on the same images.
@@ -124,20 +112,20 @@ pub trait PairObserver {
     fn tick(&mut self, _now: Stamp, _out: &SimOutput) {}
 }
 
-/// Runs a trial; `progress` hears the way so far.
+/// Runs a trial over a course; `progress` hears the way so far.
 ///
 /// # Errors
 /// [`SweepError`] when world, rover or parameters do not allow it.
 pub fn run(
     trial: &Trial,
+    course: Course,
     settings: &Settings,
     rover: &Rover,
     body: &Body,
     observer: &mut dyn PairObserver,
     progress: &mut dyn FnMut(f64),
 ) -> Result<TrialResult, SweepError> {
-    let way = Way::new(trial);
-    let world = world(trial, &way, body)?;
+    let Course { world, way, map } = course;
     let start = way.pose(0.0);
     let s = &settings.simulator;
     let config = SimConfig {
@@ -162,9 +150,11 @@ pub fn run(
         // The start is known: what is on trial is what grows from there.
         p.initial_yaw_sigma_rad = 0.0;
         p.visual.enabled = visual;
+        p.map_fix.enabled = visual && map.is_some();
         Ok(Localization::new(Config::new(p, body)?, rover))
     };
     let mut judge = Judge::default();
+    let mut surveyor = map.as_ref().map(Surveyor::new);
     let (mut fused, mut wheels) = (node(true)?, node(false)?);
     let period_s = rover.cadence.control_period_s;
     let most = (20.0 * trial.distance_m / (rover.drive.cruise_mps * period_s)) as u64;
@@ -185,13 +175,28 @@ pub fn run(
             && let Some(pair) = pair(image, rover)
         {
             observer.pair(now, &pair, &out.truth.map_from_base_link.iso);
+            if let Some(surveyor) = &mut surveyor {
+                surveyor.stood(image.stamp, out.truth.map_from_base_link.iso);
+            }
             fused.step(now, Input::Pair(image.stamp, Box::new(pair)));
+        }
+        if let Some(surveyor) = &mut surveyor {
+            surveyor.answer(now, &mut fused);
         }
         let begin_s = cpu_s();
         let told = fused.step(now, Input::Tick);
         let took_s = cpu_s() - begin_s;
         for sighting in &told.sightings {
             judge.sighting(sighting, took_s, rover);
+        }
+        if let Some(surveyor) = &mut surveyor {
+            let truth = &out.truth.map_from_base_link.iso;
+            if let Some(search) = &told.search {
+                surveyor.search(search, out.truth.distance_m, told.estimate.as_ref(), truth);
+            }
+            if let Some(estimate) = told.estimate.as_ref().filter(|_| tick % 10 == 9) {
+                surveyor.second(&fused, estimate, truth);
+            }
         }
         let plain = wheels.step(now, Input::Tick);
         if tick % 10 == 9 {
@@ -210,114 +215,8 @@ pub fn run(
         }
     }
     judge.result.outliers = fused.counts().outliers;
+    judge.result.on_map = surveyor.map(Surveyor::end);
     Ok(judge.result)
-}
-
-/// The way: a straight line with waves.
-struct Way {
-    origin: Pose2,
-    length_m: f64,
-}
-
-impl Way {
-    fn new(trial: &Trial) -> Self {
-        let yaw_rad = std::f64::consts::TAU * noise::unit(noise::hash(trial.seed, CHANNEL, 0, 0));
-        let half_m = 0.5 * side_m(trial);
-        let middle = Pose2::new(half_m, half_m, wrap_rad(yaw_rad));
-        let [x, y] = middle.point(-0.5 * trial.distance_m, 0.0);
-        Self {
-            origin: Pose2::new(x, y, middle.yaw_rad),
-            length_m: trial.distance_m,
-        }
-    }
-
-    fn aside(along_m: f64) -> (f64, f64) {
-        let k = std::f64::consts::TAU / WIND_LENGTH_M;
-        (
-            WIND_M * (k * along_m).sin(),
-            WIND_M * k * (k * along_m).cos(),
-        )
-    }
-
-    fn pose(&self, along_m: f64) -> Pose2 {
-        let (aside_m, slope) = Self::aside(along_m);
-        let [x, y] = self.origin.point(along_m, aside_m);
-        Pose2::new(x, y, wrap_rad(self.origin.yaw_rad + slope.atan()))
-    }
-
-    /// Towards a place two metres on.
-    fn command(&self, pose: Pose2, rover: &Rover) -> Velocity {
-        let (s, c) = self.origin.yaw_rad.sin_cos();
-        let along_m = c * (pose.x_m - self.origin.x_m) + s * (pose.y_m - self.origin.y_m);
-        let ahead = self.pose(along_m + 2.0);
-        let bearing = (ahead.y_m - pose.y_m).atan2(ahead.x_m - pose.x_m);
-        let off_rad = wrap_rad(bearing - pose.yaw_rad);
-        let speed_mps = rover.drive.cruise_mps;
-        let most = speed_mps / rover.drive.min_turn_radius_m.max(0.5);
-        Velocity {
-            speed_mps,
-            turn_radps: (speed_mps * off_rad).clamp(-most, most),
-        }
-    }
-}
-
-fn side_m(trial: &Trial) -> f64 {
-    (trial.distance_m + 2.0 * (MARGIN_M + WIND_M)).ceil() + 4.0
-}
-
-fn world(trial: &Trial, way: &Way, body: &Body) -> Result<World, SweepError> {
-    let side_m = side_m(trial);
-    let regional = Shape {
-        size_m: [side_m, side_m],
-        resolution_m: 1.0,
-        slope_deg: trial.slope_deg,
-        relief_rms_deg: 3.0,
-        relief_longest_m: 96.0,
-    };
-    let site = plain(trial.seed, body, &regional)?;
-    let mut clear_m = Vec::new();
-    let mut along_m = -4.0;
-    while along_m < way.length_m + 6.0 {
-        let p = way.pose(along_m);
-        clear_m.push([p.x_m, p.y_m, FREE_M]);
-        along_m += 1.0;
-    }
-    let ends = [0.0, 0.25, 0.5, 0.75, 1.0].map(|t| {
-        let p = way.pose(t * way.length_m);
-        [p.x_m, p.y_m]
-    });
-    let start = ends[0];
-    let region_m = WorldParams::region_around(&ends, MARGIN_M - 2.0);
-    let azimuth = std::f64::consts::TAU * noise::unit(noise::hash(trial.seed, CHANNEL, 1, 0));
-    Ok(World::from_site(
-        &site,
-        &WorldParams {
-            rock_cfa: trial.cfa,
-            // The trial sets slip itself.
-            unlabelled: Unlabelled::Class(TerrainClass::SmoothRegolith),
-            clear_m,
-            sun_azimuth_rad: wrap_rad(azimuth),
-            sun_elevation_rad: trial.sun_deg.to_radians(),
-            ..WorldParams::demo(trial.seed, region_m, start)
-        },
-    )?)
-}
-
-/// Slip that changes along the way: each stretch has its own, between none and twice the mean.
-fn bursts(trial: &Trial) -> FaultSchedule {
-    let count = (trial.distance_m / BURST_EVERY_M).ceil() as i64;
-    let of = |slip: f64, when: When, lasts_s: Option<f64>| Scheduled {
-        when,
-        lasts_s,
-        fault: Fault::SlipBurst { slip },
-    };
-    let mut faults = vec![of(0.5 * trial.extra_slip, When::DistanceM(0.0), None)];
-    for k in 0..count {
-        let share = noise::unit(noise::hash(trial.seed, CHANNEL, 2, k));
-        let when = When::DistanceM(BURST_EVERY_M * k as f64 + 1.0);
-        faults.push(of(share * trial.extra_slip, when, Some(BURST_S)));
-    }
-    FaultSchedule { faults }
 }
 
 fn feed(node: &mut Localization, out: &SimOutput, rover: &Rover, now: Stamp) {

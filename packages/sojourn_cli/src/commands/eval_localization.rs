@@ -1,5 +1,6 @@
 //! `sojourn eval localization`: the localization core on trial in the twin.
 
+use super::map_figures::{MapFigures, map_kit};
 use super::odometry_trials::{Bench, Ended};
 use super::{say, say_json};
 use crate::cli_error::CliResult;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use sojourn_sweep::{
     closed_loop::Settings,
     odometry_trial::{Trial, TrialResult},
+    on_map::OnMap,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,6 +42,11 @@ pub struct LocalizationArgs {
     /// kept are not written again.
     #[arg(long, value_name = "DIR")]
     pub write: Option<PathBuf>,
+    /// Drives over worlds that have an image from orbit, on which the node finds itself every map_fix.every_m, and tells how
+    /// far off it is with that and without: {map_error_m_median, map_error_m_worst, without_error_m_median, map_fixes,
+    /// map_searches, map_wrong_fixes, …}. Without OpenCV's loop.
+    #[arg(long)]
+    pub fixes: bool,
     /// Prints JSON: {vo_drift_median, vo_drift_worst, vo_convergence, heading_drift_deg_per_100m, baseline_drift_median,
     /// slip_rms, nees_in_band, vo_ms_median, …, trials: […]}.
     #[arg(long)]
@@ -61,6 +68,8 @@ struct Row {
     wrong: u64,
     failures: BTreeMap<String, usize>,
     nees_in_band: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_map: Option<OnMap>,
 }
 
 #[derive(Serialize)]
@@ -95,6 +104,8 @@ struct Outcome {
     baseline_convergence: f64,
     baseline_ms_median: f64,
     slip_rms: f64,
+    #[serde(flatten)]
+    map: Option<MapFigures>,
     trials: Vec<Row>,
 }
 
@@ -132,6 +143,7 @@ pub fn localization(args: &LocalizationArgs) -> CliResult {
         rover: &rover,
         body: &body,
         jobs: args.jobs as usize,
+        map: args.fixes.then(|| map_kit(&places)).transpose()?,
         keep: args.keep.clone(),
         write: args.write.clone(),
     };
@@ -202,6 +214,7 @@ impl Outcome {
                     .collect(),
             ),
             slip_rms: (slips.iter().map(|x| x * x).sum::<f64>() / slips.len().max(1) as f64).sqrt(),
+            map: MapFigures::of(results),
             trials: results.iter().map(Row::new).collect(),
         }
     }
@@ -253,6 +266,9 @@ impl Outcome {
             percent(self.baseline_convergence),
             self.baseline_ms_median,
         ));
+        if let Some(m) = &self.map {
+            m.say();
+        }
     }
 }
 
@@ -277,12 +293,13 @@ impl Row {
             wrong: r.wrong,
             failures,
             nees_in_band: r.in_band as f64 / r.seconds.max(1) as f64,
+            on_map: r.on_map.clone(),
         }
     }
 }
 
 /// Middle of the sorted values; 0 of none.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {
         0 => 0.0,
@@ -291,6 +308,6 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-fn worst(values: &[f64]) -> f64 {
+pub(super) fn worst(values: &[f64]) -> f64 {
     values.iter().copied().fold(0.0, f64::max)
 }

@@ -23,6 +23,7 @@ pub mod gate;
 pub mod images;
 pub mod launch;
 pub mod localize;
+pub mod map_figures;
 pub mod mapfix;
 pub mod odometry_trials;
 pub mod orbital;

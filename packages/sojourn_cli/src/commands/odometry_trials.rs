@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sojourn_core::{body::Body, files::write_atomic, rover::Rover};
 use sojourn_sweep::{
     closed_loop::Settings,
+    course::{Course, MapKit},
     odometry_trial::{PairObserver, Trial, TrialResult, run},
     orb_baseline::{Baseline, OrbBaseline},
 };
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 
 /// Largest kept trial that is read, bytes.
 const MOST_BYTES: u64 = 64 << 20;
+
+/// Way between two lines of progress where no bar is seen, metres.
+const TELL_EVERY_M: u64 = 50;
 
 /// A trial that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +48,8 @@ pub struct Bench<'a> {
     pub body: &'a Body,
     /// Trials at a time.
     pub jobs: usize,
+    /// Ground with a map from orbit, on which the node finds itself; without OpenCV's loop.
+    pub map: Option<MapKit>,
     /// Folder that keeps what has ended.
     pub keep: Option<PathBuf>,
     /// Folder that the recordings are written into.
@@ -86,12 +92,20 @@ impl Bench<'_> {
             .as_ref()
             .map(|dir| dir.join(format!("trial_{}.json", trial.seed)));
         // All that the result depends on beside the trial and the program.
-        let under = format!("{:?} {:?} {:?}", self.settings, self.rover, self.body);
+        let (settings, rover, body) = (self.settings, self.rover, self.body);
+        let under = format!("{settings:?} {rover:?} {body:?} {:?}", self.map);
         if let Some(ended) = file.as_deref().and_then(|f| kept(f, trial, &under)) {
             bar.inc(trial.distance_m as u64);
             return Ok(ended);
         }
-        let mut baseline = OrbBaseline::new().context("OpenCV cannot be set up")?;
+        let mut baseline = match self.map {
+            Some(_) => None,
+            None => Some(OrbBaseline::new().context("OpenCV cannot be set up")?),
+        };
+        let course = match &self.map {
+            Some(kit) => Course::mapped(trial, kit, body)?,
+            None => Course::plain(trial, body)?,
+        };
         let mut writer = match &self.write {
             Some(dir) => Some(FolderWriter::new(
                 &dir.join(format!("seed_{}", trial.seed)),
@@ -100,16 +114,32 @@ impl Bench<'_> {
         };
         let mut told_m = 0u64;
         let result = {
-            let mut all: Vec<&mut dyn PairObserver> = vec![&mut baseline];
+            let mut all: Vec<&mut dyn PairObserver> = Vec::new();
+            if let Some(baseline) = &mut baseline {
+                all.push(baseline);
+            }
             if let Some(writer) = &mut writer {
                 all.push(writer);
             }
+            let hidden = bar.is_hidden();
             let mut progress = |m: f64| {
                 bar.inc((m as u64).saturating_sub(told_m));
+                // Where no bar is seen a line has to do.
+                if hidden && m as u64 / TELL_EVERY_M > told_m / TELL_EVERY_M {
+                    eprintln!("seed {}: {m:.0} of {:.0} m", trial.seed, trial.distance_m);
+                }
                 told_m = told_m.max(m as u64);
             };
-            let (settings, rover, body) = (self.settings, self.rover, self.body);
-            run(trial, settings, rover, body, &mut Both(all), &mut progress)?
+            let mut all = Both(all);
+            run(
+                trial,
+                course,
+                settings,
+                rover,
+                body,
+                &mut all,
+                &mut progress,
+            )?
         };
         if let Some(writer) = writer {
             writer.finish()?;
@@ -117,7 +147,7 @@ impl Bench<'_> {
         let ended = Ended {
             trial: *trial,
             result,
-            baseline: baseline.result().clone(),
+            baseline: baseline.map(|b| b.result().clone()).unwrap_or_default(),
         };
         if let Some(file) = file {
             let kept = Kept {

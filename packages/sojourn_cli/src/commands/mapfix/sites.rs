@@ -11,10 +11,10 @@ use sojourn_core::{
     site::{ELEVATION, ORTHO, Site},
 };
 use sojourn_localization::mapfix::{LocalPatch, LocalPoint, PatchBuilder};
+use sojourn_sweep::orbit;
 use sojourn_twin::{
     folder::{View, WorldFolder},
     generate,
-    noise::Fractal,
     panorama::Panorama,
     recipe::Recipe,
 };
@@ -28,13 +28,6 @@ const PATCH_M: f64 = 22.0;
 pub const OFFSET_M: f64 = 50.0;
 /// See [`OFFSET_M`].
 pub const OFFSET_DEG: f64 = 4.0;
-/// Misregistration within the image: RMS per axis in pixels, and wavelengths, metres.
-const REGISTRATION_PX: f64 = 0.5;
-const REGISTRATION_M: [f64; 2] = [60.0, 10.0];
-/// Error of the map's elevation model: RMS and wavelengths, metres.
-const DTM_ERROR_M: f64 = 0.1;
-const DTM_ERROR_WAVES_M: [f64; 2] = [16.0, 2.0];
-
 /// Ground and a map of it.
 pub struct Land {
     /// Kind of terrain, or the file's name.
@@ -61,36 +54,14 @@ pub fn synthetic(places: &Places, kind: &str, seed: u64) -> anyhow::Result<Land>
     recipe.image.sun_elevation_deg = rng.random_range(20.0..80.0);
     let sun = [recipe.image.sun_azimuth_deg, recipe.image.sun_elevation_deg].map(f64::to_radians);
     let folder = generate::generate(seed, &body, &recipe)?;
-    let ortho = misregistered(folder.site.layer(ORTHO)?, seed);
-    let elevation = erring(folder.site.elevation()?, seed);
+    let ortho = orbit::misregistered(folder.site.layer(ORTHO)?, seed);
+    let elevation = orbit::erring(folder.site.elevation()?, seed);
     Ok(Land {
         name: kind.into(),
         folder,
         ortho,
         elevation,
         map_sun_rad: Some(sun),
-    })
-}
-
-/// The image as if every place stood a little beside where it belongs.
-fn misregistered(image: &Raster, seed: u64) -> Raster {
-    let field = |channel| Fractal::new(seed, channel, REGISTRATION_M[0], REGISTRATION_M[1], 0.7);
-    let (east, north) = (field(0x71), field(0x72));
-    let size_m = REGISTRATION_PX * image.resolution_m();
-    image.like(|c, r| {
-        let [x, y] = image.centre_m(c, r);
-        let (dx, dy) = (size_m * east.at(x, y), size_m * north.at(x, y));
-        image.sample(x + dx, y + dy).unwrap_or(f64::NAN) as f32
-    })
-}
-
-/// The elevation model with errors of its own.
-fn erring(elevation: &Raster, seed: u64) -> Raster {
-    let [longest, shortest] = DTM_ERROR_WAVES_M;
-    let error = Fractal::new(seed, 0x73, longest, shortest, 0.5);
-    elevation.like(|c, r| {
-        let [x, y] = elevation.centre_m(c, r);
-        elevation.get(c, r) + (DTM_ERROR_M * error.at(x, y)) as f32
     })
 }
 

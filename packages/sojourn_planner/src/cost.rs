@@ -1,6 +1,7 @@
 //! What a metre of ground costs, and where there is no going.
 
 use crate::distance::distance_cells;
+use crate::label_cost::LabelCost;
 use sojourn_core::CoreError;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::geometry::{Xy, distance_to_edge_m, in_polygon};
@@ -140,7 +141,7 @@ impl CostMap {
         map.measure(constraints);
         map.keep_out(&constraints.keep_out);
         map.keep_in(&constraints.keep_in);
-        map.label(features);
+        map.label(features, &LabelCost::new(rover)?);
         map.finish();
         Ok(map)
     }
@@ -280,22 +281,26 @@ impl CostMap {
         }
     }
 
-    fn label(&mut self, features: &[Feature]) {
+    /// What labels add: in every cell the dearest of those that cover it, since two labels of one hazard are one hazard.
+    fn label(&mut self, features: &[Feature], dearness: &LabelCost) {
         // Every cell that the label touches, so that one narrower than a cell counts too.
         let margin_m = 0.71 * self.cell_m();
+        let mut added = vec![0.0f32; self.cost.len()];
         for (k, f) in features.iter().enumerate() {
-            // Only ever dearer, whatever the document says.
-            let added = f.added_cost.max(0.0) as f32;
             self.around(&f.polygon, margin_m, |map, i, p| {
                 if map.block[i] == Block::Free
                     && (in_polygon(p, &f.polygon) || distance_to_edge_m(p, &f.polygon) < margin_m)
                 {
-                    map.cost[i] += added;
+                    let slope_deg = f64::from(map.slope.data()[i]);
+                    added[i] = added[i].max(dearness.per_metre(f, slope_deg) as f32);
                     if f.forbids {
                         map.block[i] = Block::Label(k.min(usize::from(u16::MAX)) as u16);
                     }
                 }
             });
+        }
+        for (cost, more) in self.cost.iter_mut().zip(&added) {
+            *cost += more;
         }
     }
 

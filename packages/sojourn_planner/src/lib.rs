@@ -8,6 +8,7 @@ mod candidates;
 mod cost;
 mod distance;
 mod error;
+mod label_cost;
 mod labelled;
 pub mod least_cost;
 mod line;

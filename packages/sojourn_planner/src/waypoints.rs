@@ -1,6 +1,7 @@
 //! What a waypoint carries: corridor, limits, time-out, risk and the reasons for people.
 
 use crate::cost::{Block, CostMap};
+use crate::label_cost::soft;
 use crate::line::cells_along;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::geometry::{self, Xy, distance_m, distance_to_segment_m, segments_cross};
@@ -159,11 +160,16 @@ impl Maker<'_> {
         for &k in &g.features {
             if let Some(f) = self.features.get(k) {
                 out.push(format!(
-                    "crosses label {k} \"{}\" of {} (confidence {:.2}), which adds {:.2} to the cost of a metre",
+                    "crosses label {k} \"{}\" of {} (confidence {:.2}), which adds {:.2} to the cost of a metre{}",
                     f.class.traits().name,
                     f.source,
                     f.confidence,
-                    f.added_cost
+                    f.added_cost,
+                    if soft(f.class) {
+                        ", less where it is level and more where it is steep"
+                    } else {
+                        ""
+                    }
                 ));
             }
         }

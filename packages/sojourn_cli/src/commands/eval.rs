@@ -89,7 +89,12 @@ pub enum EvalCommand {
     #[command(
         after_help = "Examples:\n  sojourn eval planner --scenes 1..51 --provider geometric --json\n  \
             sojourn eval planner --scenes 1..51 --provider anthropic --base-url http://127.0.0.1:8080 --out eval/\n  \
-            sojourn eval planner --set worlds/ --provider openai --without crops,critic --json"
+            sojourn eval planner --set worlds/ --provider openai --without crops,critic --json\n  \
+            sojourn eval planner --scenes 1..51 --world sand_slopes --course up --provider classifier --json\n\n\
+            Where the whole of the true ground is known (generated scenes, folders of `sojourn world`), the route without labels and\n\
+            the one with them are ridden over it by the simulator's wheels, with the soils as they truly are and nobody who looks:\n\
+            embeddings (less than a tenth of two metres of the wheels' way is gained), stretches of slip beyond the rover's limit,\n\
+            and by how much their sums fall. The level scenes of `sandy` and `hazard` embed nobody; `sand_slopes` does."
     )]
     Planner(Box<PlannerArgs>),
     /// The downlink queue against truth: are the images worth most among the first to be sent?

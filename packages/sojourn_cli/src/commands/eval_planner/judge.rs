@@ -1,0 +1,226 @@
+//! One scene, judged: labels against truth, and the routes with and without them.
+
+use super::Bench;
+use super::ride::{Ride, ground, ride};
+use super::scene::Scene;
+use crate::orbital_labels;
+use serde::{Deserialize, Serialize};
+use sojourn_core::geometry::Xy;
+use sojourn_core::plan::ModelLevel;
+use sojourn_perception::orbital::Orbital;
+use sojourn_planner::model::{Label, Watch};
+use sojourn_planner::score::{hazard_m, line_figures, score_labels};
+use sojourn_planner::{
+    Assistance, GivenLabels, PlanError, PlanOutcome, PlanRequest, candidates, open_ground, plan,
+    plan_labelled,
+};
+use std::sync::atomic::AtomicBool;
+
+/// Who gives labels without a conversation.
+pub(super) enum Labeller {
+    Nobody,
+    Classifier(Box<Orbital>),
+    /// The test double that knows the truth.
+    Double,
+}
+
+/// One scene's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Row {
+    pub scene: String,
+    /// Digest of everything else that the row depends on.
+    pub setup: String,
+    pub level: Option<ModelLevel>,
+    pub note: String,
+    /// A plan came out and the model had its part in it.
+    pub valid: bool,
+    pub error: Option<String>,
+    pub missed_hazard: Option<f64>,
+    pub false_alarm_area: Option<f64>,
+    pub iou: Option<f64>,
+    pub centroid_error_m: Option<f64>,
+    /// Cost of the route on the true ground by the least there is.
+    pub cost_ratio: Option<f64>,
+    pub rounds: usize,
+    pub usd: f64,
+    pub tokens_out: u64,
+    pub seconds: f64,
+    /// Metres on hazards of the plan without labels, and with them.
+    pub hazard_m_alone: f64,
+    pub hazard_m_with: Option<f64>,
+    /// Length with labels by that without.
+    pub length_ratio: Option<f64>,
+    pub disagreements: usize,
+    pub labels: usize,
+    /// What the plan without labels met on the true ground, and the one with them.
+    pub ride_alone: Option<Ride>,
+    pub ride_with: Option<Ride>,
+}
+
+impl Row {
+    /// Nothing measured yet.
+    pub fn blank(scene: &str, setup: &str) -> Self {
+        Self {
+            scene: scene.into(),
+            setup: setup.into(),
+            level: None,
+            note: String::new(),
+            valid: false,
+            error: None,
+            missed_hazard: None,
+            false_alarm_area: None,
+            iou: None,
+            centroid_error_m: None,
+            cost_ratio: None,
+            rounds: 0,
+            usd: 0.0,
+            tokens_out: 0,
+            seconds: 0.0,
+            hazard_m_alone: 0.0,
+            hazard_m_with: None,
+            length_ratio: None,
+            disagreements: 0,
+            labels: 0,
+            ride_alone: None,
+            ride_with: None,
+        }
+    }
+}
+
+/// Judges a scene.
+pub(super) fn judge(bench: &Bench<'_>, scene: &Scene, setup: &str) -> anyhow::Result<Row> {
+    let mut row = Row::blank(&scene.name, setup);
+    let (site, rover, mission) = (&scene.site, &bench.rover, &bench.mission);
+    let open = open_ground(site, rover, mission)?;
+    let Some([start_m, goal_m]) = scene.ends(&open, bench.course) else {
+        row.error = Some("no open ground for start and goal".into());
+        return Ok(row);
+    };
+    let request = PlanRequest {
+        name: scene.name.clone(),
+        start_m,
+        goal_m,
+        seed: 1,
+    };
+    let alone = match plan(&request, site, rover, mission, None) {
+        Ok(made) => made,
+        Err(e) => {
+            row.error = Some(format!("without labels: {e}"));
+            return Ok(row);
+        }
+    };
+    row.hazard_m_alone = hazard_m(&alone.plan.line(), &scene.truth);
+    let began = std::time::Instant::now();
+    let given = given(bench, scene)?;
+    let made = match with_labels(bench, scene, &request, given.as_ref(), &alone) {
+        Ok(made) => made,
+        Err(e) => {
+            row.error = Some(e.to_string());
+            return Ok(row);
+        }
+    };
+    row.seconds = began.elapsed().as_secs_f64();
+    let labels: Vec<Label> = match (&made.model, given) {
+        (Some(m), _) => m.labels.clone(),
+        (None, Some(given)) => given.labels,
+        (None, None) => Vec::new(),
+    };
+    take(&mut row, bench, &made);
+    let score = score_labels(&labels, &scene.truth);
+    row.labels = labels.len();
+    (row.missed_hazard, row.false_alarm_area) = (score.missed(), score.false_alarm());
+    (row.iou, row.centroid_error_m) = (score.iou(), score.centroid_error_m());
+    let line = made.plan.line();
+    row.hazard_m_with = Some(hazard_m(&line, &scene.truth));
+    row.length_ratio = Some(made.plan.distance_m / alone.plan.distance_m);
+    let truth = scene.true_features();
+    let best = candidates(&request, site, rover, mission, &truth, 1)?;
+    if let (Some(this), Some(best)) = (
+        line_figures(&line, site, rover, mission, &truth)?,
+        best.first(),
+    ) {
+        row.cost_ratio = Some(this.cost / best.cost);
+    }
+    rides(&mut row, bench, scene, &alone.plan.line(), &line)?;
+    Ok(row)
+}
+
+fn given(bench: &Bench<'_>, scene: &Scene) -> anyhow::Result<Option<GivenLabels>> {
+    Ok(match &bench.labeller {
+        Labeller::Nobody => None,
+        Labeller::Classifier(orbital) => Some(orbital_labels::labels(orbital, &scene.site)?),
+        Labeller::Double => Some(GivenLabels {
+            provider: super::DOUBLE.into(),
+            labels: scene.true_labels(),
+            ..GivenLabels::default()
+        }),
+    })
+}
+
+fn with_labels(
+    bench: &Bench<'_>,
+    scene: &Scene,
+    request: &PlanRequest,
+    given: Option<&GivenLabels>,
+    alone: &PlanOutcome,
+) -> Result<PlanOutcome, PlanError> {
+    let (site, rover, mission) = (&scene.site, &bench.rover, &bench.mission);
+    let cancel = AtomicBool::new(false);
+    let watch = Watch {
+        cancel: &cancel,
+        progress: &|_| {},
+    };
+    match (bench.provider, given) {
+        (_, Some(given)) => plan_labelled(request, site, rover, mission, given),
+        (None, None) => Ok(alone.clone()),
+        (Some(provider), None) => plan(
+            request,
+            site,
+            rover,
+            mission,
+            Some(&Assistance {
+                provider,
+                config: &bench.config,
+                briefing: &bench.briefing,
+                watch: &watch,
+                twin: None,
+            }),
+        ),
+    }
+}
+
+/// What the plan says of its own making.
+fn take(row: &mut Row, bench: &Bench<'_>, made: &PlanOutcome) {
+    let stage = &made.plan.model;
+    row.level = stage.level;
+    row.note.clone_from(&stage.note);
+    row.rounds = stage.rounds;
+    let model = matches!(stage.level, Some(ModelLevel::Full | ModelLevel::PickOnly));
+    row.valid = made.verdict.ok && (bench.provider.is_none() || model);
+    if let Some(m) = &made.model {
+        row.usd = m.spent.usd;
+        row.tokens_out = m.spent.tokens.output;
+        row.seconds = m.spent.seconds;
+        row.disagreements = m.disagreements.len();
+    }
+}
+
+/// Both lines over the same true ground.
+fn rides(
+    row: &mut Row,
+    bench: &Bench<'_>,
+    scene: &Scene,
+    alone: &[Xy],
+    with: &[Xy],
+) -> anyhow::Result<()> {
+    let Some(folder) = &scene.folder else {
+        return Ok(());
+    };
+    let world = ground(folder, &[alone, with])?;
+    let ride = |line: &[Xy]| ride(&world, &bench.rover, &bench.body, scene.seed, line);
+    let without: Ride = ride(alone)?;
+    row.ride_alone = Some(without);
+    row.ride_with = Some(if with == alone { without } else { ride(with)? });
+    Ok(())
+}

@@ -71,7 +71,7 @@ pub(super) fn ground(folder: &WorldFolder, lines: &[&[Xy]]) -> anyhow::Result<Ar
     Ok(Arc::new(folder.world(&view)?))
 }
 
-/// Rides a line; `seed` draws the soils.
+/// Rides a line.
 ///
 /// # Errors
 /// One sentence when the rover cannot even stand at the start.

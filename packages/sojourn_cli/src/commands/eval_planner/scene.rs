@@ -24,7 +24,7 @@ pub(super) struct Scene {
     pub truth: Raster,
     /// The whole of the true ground, where there is one.
     pub folder: Option<WorldFolder>,
-    /// Seed of the true soils.
+    /// Seed of the scene; 0 for one from a folder without a world.
     pub seed: u64,
 }
 

@@ -30,7 +30,7 @@ def wheel(job, i, parent):
     body = (
         f'<joint name="drive_{name}" type="hinge" axis="0 1 0" armature="0.2"/>'
         f'<geom type="cylinder" size="{w["radius_m"]} {0.5 * w["width_m"]}" zaxis="0 1 0" mass="{WHEEL_KG}" '
-        'contype="1" conaffinity="1" friction="0.9 0.005 0.0001" condim="3"/>'
+        'contype="1" conaffinity="1" friction="1.5 0.005 0.0001" condim="3"/>'
     )
     if name[1] == "m":
         return f'<body name="wheel_{name}" pos="{here}">{body}</body>'
@@ -90,7 +90,7 @@ def model(job, heights):
         size="{0.5 * (cols - 1) * res} {0.5 * (rows - 1) * res} {max(high - low, 1e-3)} 1"/></asset>
       <worldbody>
         <geom type="hfield" hfield="ground" pos="{mid[0]} {mid[1]} {low}" contype="1" conaffinity="1"
-          friction="0.9 0.005 0.0001" condim="3"/>
+          friction="1.5 0.005 0.0001" condim="3"/>
         <body name="body" pos="0 0 0"><freejoint name="free"/>
           <inertial pos="{words(centre)}" mass="{kg}" diaginertia="{words(inertia)}"/>
           {side(job, 1)}{side(job, -1)}

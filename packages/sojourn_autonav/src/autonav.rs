@@ -1,14 +1,16 @@
 //! The driver: follows what was planned, plans the next metre while it drives this one, and stops with a reason
 //! whenever something is missing.
 
+mod course;
+
 use crate::{
     check::Checker,
     coarse::CoarseMap,
-    config::{Config, ConfigError, PlannerKind},
+    config::{Config, ConfigError},
     follow::{Track, Turn},
     fusion::TerrainLayers,
     inputs::{Inputs, Scope},
-    search::{Path, Search, Weighed},
+    search::{Path, Weighed},
     status::{Halt, health},
 };
 pub use crate::{
@@ -20,8 +22,8 @@ use sojourn_core::{
     frames::Pose2,
     geometry::{Xy, distance_m},
     kinematics::{Velocity, limited},
-    plan::Mode,
     rover::Rover,
+    slip_forecast::{SlipMemory, SlipPriors},
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -126,20 +128,27 @@ impl AutoNav {
         })
     }
 
+    /// Begins with what a table says of slip on each class, when it is this rover's; says whether it is.
+    pub fn expect_slip(&mut self, priors: &SlipPriors) -> bool {
+        let own = priors.rover == self.rover.name;
+        if own {
+            let slip = self.checker.slip_mut();
+            *slip = slip.clone().with_priors(priors);
+        }
+        own
+    }
+
+    /// Begins with what earlier drives learned of slip.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it was learned over other models of slip.
+    pub fn recall_slip(&mut self, memory: &SlipMemory) -> Result<(), ConfigError> {
+        Ok(self.checker.slip_mut().recall(memory)?)
+    }
+
     /// From the next planning on ways are ranked by the weights of another configuration; nothing else of it counts.
-    pub fn weigh_by(&mut self, config: Config) {
-        self.config = Config {
-            tilt_weight: config.tilt_weight,
-            roughness_weight: config.roughness_weight,
-            rock_weight: config.rock_weight,
-            unknown_factor: config.unknown_factor,
-            turn_cost_s: config.turn_cost_s,
-            steer_cost_s: config.steer_cost_s,
-            class_weight: config.class_weight,
-            visit_weight: config.visit_weight,
-            short_cost_s: config.short_cost_s,
-            ..self.config.clone()
-        };
+    pub fn weigh_by(&mut self, config: &Config) {
+        self.config.take_weights(config);
     }
 
     /// Takes an input; a tick gives a decision, everything else gives nothing.
@@ -401,205 +410,5 @@ impl AutoNav {
             return Err(Halt::new(DriveState::Stopped, why));
         }
         Ok(())
-    }
-
-    /// A planning is due: takes the next way if it was thought of in time, else thinks now. Returns what is waited for.
-    fn plan_or_wait(&mut self, now: Stamp, scope: &Scope) -> Result<Option<String>, Halt> {
-        if let Some(next) = self.next.take()
-            && matches!(self.phase, Phase::Follow(..))
-        {
-            if now < next.ready {
-                self.next = Some(next);
-                return Ok(Some("thinking: the next way is not ready yet".into()));
-            }
-            if self.take_next(next.path, scope) {
-                return Ok(None);
-            }
-        }
-        if self.config.think_s > 0.0 {
-            let until = *self.thinking_until.get_or_insert_with(|| {
-                self.think_stops = self.think_stops.saturating_add(1);
-                now.plus_secs(self.config.think_s)
-            });
-            if now < until {
-                return Ok(Some("thinking".into()));
-            }
-            self.thinking_until = None;
-        }
-        self.plan(now, scope)?;
-        Ok(None)
-    }
-
-    /// Takes a way that was planned ahead, if the rover is where it begins and its beginning still holds.
-    fn take_next(&mut self, path: Path, scope: &Scope) -> bool {
-        let Some(start) = path.poses.first().copied() else {
-            return false;
-        };
-        let off_m = distance_m([start.x_m, start.y_m], [scope.pose.x_m, scope.pose.y_m]);
-        let turned =
-            sojourn_core::frames::wrap_rad(start.yaw_rad - path.turn_rad - scope.pose.yaw_rad);
-        if !(off_m <= 2.0 * self.config.track_tolerance_m && turned.abs() < 0.12) {
-            return false;
-        }
-        let Some(ground) = &self.inputs.ground else {
-            return false;
-        };
-        let mut search = Search {
-            config: &self.config,
-            ground,
-            limits: &scope.limits,
-            checker: &mut self.checker,
-            way_out: false,
-        };
-        let ahead = path.poses.get(1..).unwrap_or(&[]);
-        let holds = scope.mode == Mode::Directed
-            || (search.turn_blocked(scope.pose, path.turn_rad).is_none()
-                && search
-                    .held_blocked(ahead, path.commit_m + self.config.stop_m, 1.0)
-                    .is_none());
-        if holds {
-            self.set_out(path, scope.pose);
-        }
-        holds
-    }
-
-    /// Begins to drive a path.
-    pub(crate) fn set_out(&mut self, path: Path, pose: Pose2) {
-        self.blocked_since = None;
-        let track = Track::new(path.poses, 1.0);
-        self.phase = if path.turn_rad == 0.0 {
-            Phase::Follow(track, path.commit_m)
-        } else {
-            Phase::Turn(Turn::by(pose.yaw_rad, path.turn_rad), track)
-        };
-    }
-
-    fn follow(&mut self, scope: &Scope) -> (Velocity, DriveState, String) {
-        use DriveState::{Driving, Turning};
-        let tick_s = self.rover.cadence.control_period_s;
-        let look_m = self.config.lookahead_m;
-        match &mut self.phase {
-            Phase::Turn(turn, track) => {
-                match turn.velocity(&self.rover, scope.pose.yaw_rad, scope.rim_mps, tick_s) {
-                    Some(v) => {
-                        let rest = turn.rest_rad(scope.pose.yaw_rad).to_degrees();
-                        (v, Turning, format!("turning in place, {rest:.0} deg to go"))
-                    }
-                    None => {
-                        let track = track.clone();
-                        self.phase = Phase::Follow(track, self.config.commit_m);
-                        (Velocity::STOP, Turning, "turned".into())
-                    }
-                }
-            }
-            Phase::Look(turn) => {
-                match turn.velocity(&self.rover, scope.pose.yaw_rad, scope.rim_mps, tick_s) {
-                    Some(v) => (v, Turning, "no safe path, turning to look elsewhere".into()),
-                    None => {
-                        self.phase = Phase::Plan;
-                        (Velocity::STOP, Turning, "looking".into())
-                    }
-                }
-            }
-            Phase::Follow(track, _) => {
-                let p = track.pursue(&self.rover, scope.pose, look_m, scope.rim_mps);
-                if p.lost {
-                    self.phase = Phase::Plan;
-                    return (
-                        Velocity::STOP,
-                        Driving,
-                        "lost the path, planning again".into(),
-                    );
-                }
-                let reason = format!("driving, {:.1} m to the waypoint", scope.distance_m);
-                (p.velocity, Driving, reason)
-            }
-            Phase::Back(track) => {
-                let before = track.progress_m;
-                let p = track.pursue(&self.rover, scope.pose, look_m, scope.rim_mps);
-                self.backed_m += track.progress_m - before;
-                if p.lost {
-                    self.phase = Phase::Plan;
-                    return (Velocity::STOP, Driving, "lost the track back".into());
-                }
-                (p.velocity, Driving, "no safe path ahead, backing up".into())
-            }
-            Phase::Wait(why) => (
-                Velocity::STOP,
-                Driving,
-                format!("waiting for a better view: {why}"),
-            ),
-            Phase::Plan => (Velocity::STOP, Driving, "planning".into()),
-        }
-    }
-
-    fn drop_crumb(&mut self, pose: Pose2) {
-        if !matches!(self.phase, Phase::Follow(..)) {
-            return;
-        }
-        let far = self.crumbs.back().is_none_or(|last| {
-            distance_m([last.x_m, last.y_m], [pose.x_m, pose.y_m]) >= self.config.sample_m()
-        });
-        if far {
-            self.crumbs.push_back(pose);
-            let keep = (self.config.backup_max_m / self.config.sample_m()).ceil() as usize + 2;
-            while self.crumbs.len() > keep {
-                self.crumbs.pop_front();
-            }
-        }
-    }
-
-    /// Whether a planning is due now.
-    fn due(&mut self, scope: &Scope) -> bool {
-        let Some(ground) = &self.inputs.ground else {
-            return false;
-        };
-        let c = &self.config;
-        let fresh = self.inputs.grid_is_new;
-        let unchecked = scope.mode == Mode::Directed || c.planner == PlannerKind::StraightGuarded;
-        let mut search = Search {
-            config: c,
-            ground,
-            limits: &scope.limits,
-            checker: &mut self.checker,
-            way_out: false,
-        };
-        match &self.phase {
-            Phase::Plan => true,
-            Phase::Wait(_) => fresh,
-            Phase::Look(turn) => {
-                fresh
-                    && search
-                        .turn_blocked(scope.pose, turn.rest_rad(scope.pose.yaw_rad))
-                        .is_some()
-            }
-            Phase::Turn(turn, _) => {
-                fresh && !unchecked && {
-                    let rest = turn.rest_rad(scope.pose.yaw_rad);
-                    search.turn_blocked(scope.pose, rest).is_some()
-                }
-            }
-            Phase::Follow(track, commit_m) => {
-                let rest_m = (commit_m - track.progress_m).max(0.0) + c.stop_m;
-                let blocked = fresh
-                    && !unchecked
-                    && search.held_blocked(track.ahead(), rest_m, 1.0).is_some();
-                if blocked {
-                    // What was to follow it is not to be driven either.
-                    self.next = None;
-                }
-                blocked
-                    || track.progress_m >= commit_m.min(track.length_m())
-                    || track.off_m(scope.pose) > c.track_tolerance_m
-            }
-            Phase::Back(track) => {
-                track.progress_m >= track.length_m() - 1e-6
-                    || track.off_m(scope.pose) > c.track_tolerance_m
-                    || (fresh
-                        && search
-                            .held_blocked(track.ahead(), track.length_m(), -1.0)
-                            .is_some())
-            }
-        }
     }
 }

@@ -70,8 +70,8 @@ pub fn tightened(rover: &Limits, waypoint: &WaypointLimits) -> Limits {
 /// Checks poses in tiers and counts how many it settled.
 ///
 /// Approximate clearance evaluation accepts what is safe for any ground the map allows; what it does not accept is
-/// settled exactly on the mean, the highest and the lowest surface, and has to keep the limits on each; and no wheel may
-/// drop deeper than its limit for any ground between the lowest and the highest. Nothing else is safe.
+/// settled exactly on the mean, the highest and the lowest surface, and has to keep the limits on each. Nothing else is
+/// safe.
 #[derive(Clone, Debug)]
 pub struct Checker {
     settler: Settler,
@@ -244,7 +244,7 @@ impl Checker {
         }
     }
 
-    /// The second tier: exact settling on each surface, and the drop under each wheel for any ground between them.
+    /// The second tier: exact settling on each surface.
     fn settled_verdict(
         &mut self,
         ground: &Ground,
@@ -255,8 +255,7 @@ impl Checker {
     ) -> Verdict {
         self.settled += 1;
         let (mut tilt_rad, mut clearance_m) = (0.0f64, f64::INFINITY);
-        let mut seen = None;
-        for surface in [&ground.grown, &ground.low, &ground.seen] {
+        for surface in [&ground.grown, &ground.seen, &ground.low] {
             let Some(s) = self.settler.settle(surface, pose) else {
                 return Verdict::Unknown;
             };
@@ -268,21 +267,6 @@ impl Checker {
             }
             tilt_rad = tilt_rad.max(s.tilt_rad);
             clearance_m = clearance_m.min(s.clearance_m);
-            seen = Some(s);
-        }
-        let surfaces = [&ground.low, &ground.grown];
-        let drops = seen.and_then(|s| self.settler.drop_between(surfaces, pose, &s));
-        let Some(drops) = drops else {
-            return Verdict::Unknown;
-        };
-        // What the map does not know is in this one already, so it may use the whole limit.
-        let drop_m = drops.into_iter().fold(0.0, f64::max);
-        if !(drop_m <= limits.wheel_drop_m) {
-            return Verdict::Unsafe(Excess {
-                limit: "wheel_drop_m",
-                value: drop_m,
-                allowed: limits.wheel_drop_m,
-            });
         }
         Verdict::Safe {
             tilt_rad,

@@ -5,7 +5,9 @@
 
 use crate::check::Tiers;
 use serde::Deserialize;
-use sojourn_core::{CoreError, error::in_range, limits::Share, rover::Rover};
+use sojourn_core::{
+    CoreError, error::in_range, limits::Share, rover::Rover, slip_forecast::SlipPriors,
+};
 
 /// A configuration that cannot be used; the message names the key, the value and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +133,13 @@ pub struct AutoNavParams {
     pub short_cost_s: f64,
     /// Standard deviations of the grid's variance between which the ground is taken to lie.
     pub map_sigmas: f64,
-    /// How far slip may differ from the rover's model before anything is measured, share of the way.
+    /// Table of what slip is like on each class of ground; empty for the one that comes with Sojourn. A table of another
+    /// rover is not used.
+    pub slip_priors_file: String,
+    /// Where the node keeps from drive to drive what it has learned of slip; empty: nowhere.
+    pub slip_memory_file: String,
+    /// How far slip may differ from the rover's model before anything is measured, share of the way, where the table says
+    /// nothing.
     pub slip_prior_sigma: f64,
     /// Standard deviation of one measurement of slip.
     pub slip_noise_sigma: f64,
@@ -199,6 +207,46 @@ pub struct Config {
     pub max_settles: usize,
     pub candidates_reported: usize,
 }
+
+impl AutoNavParams {
+    /// The table of slip that they name.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the file and the key.
+    pub fn slip_priors(&self) -> Result<SlipPriors, ConfigError> {
+        Ok(match self.slip_priors_file.as_str() {
+            "" => SlipPriors::shipped()?,
+            file => SlipPriors::load(std::path::Path::new(file))?,
+        })
+    }
+}
+
+/// The weights that rank ways: what may be set while the node runs, and nothing that decides whether a way is safe.
+macro_rules! weights {
+    ($($name:ident),* $(,)?) => {
+        impl Config {
+            /// Their names.
+            pub const WEIGHTS: &[&str] = &[$(stringify!($name)),*];
+
+            /// Takes those of another configuration.
+            pub fn take_weights(&mut self, other: &Self) {
+                $(self.$name = other.$name;)*
+            }
+        }
+    };
+}
+
+weights!(
+    tilt_weight,
+    roughness_weight,
+    rock_weight,
+    unknown_factor,
+    turn_cost_s,
+    steer_cost_s,
+    class_weight,
+    visit_weight,
+    short_cost_s,
+);
 
 impl Config {
     /// Distance between checked poses, metres.

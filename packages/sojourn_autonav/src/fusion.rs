@@ -1,8 +1,9 @@
 //! The terrain map around the rover: grids from perception fused into a ring buffer over cells of `odom`.
 //!
 //! A cell keeps its place in `odom` while it lies inside the window; what leaves the window is forgotten, so memory is
-//! bounded. Perception has merged the images already; here a newer grid's cell replaces the older one, and what only
-//! older grids hold stays.
+//! bounded. Perception has merged the images already; here a newer grid's cell replaces the older one. What only older
+//! grids hold stays where the newer one does not reach, or had never held anything; a cell that the grid before held and the
+//! newer one does not was cleared by perception, because newer images contradict it, and is forgotten here too.
 
 use sojourn_core::{CoreError, raster::Raster};
 
@@ -54,6 +55,8 @@ impl TerrainLayers {
         })
     }
 
+    /// A cell, its height within `sigmas` standard deviations and within what was seen: the extremes are those of single
+    /// points, so their scatter is in them already.
     fn cell(&self, col: usize, row: usize, sigmas: f32) -> Cell {
         let mean = self.elevation.get(col, row);
         let at = |r: &Option<Raster>| {
@@ -64,8 +67,8 @@ impl TerrainLayers {
         let spread = at(&self.variance).map_or(0.0, |v| sigmas * v.max(0.0).sqrt());
         Cell {
             mean,
-            low: at(&self.low).unwrap_or(mean).min(mean) - spread,
-            high: at(&self.high).unwrap_or(mean).max(mean) + spread,
+            low: at(&self.low).unwrap_or(mean).min(mean - spread),
+            high: at(&self.high).unwrap_or(mean).max(mean + spread),
             class: at(&self.class).unwrap_or(f32::NAN),
         }
     }
@@ -104,6 +107,8 @@ pub struct TerrainMap {
     /// South-west cell of the window, in cells of `odom`.
     corner: [i64; 2],
     cells: Vec<Cell>,
+    /// Heights of the grid before, to know what the next one has cleared.
+    before: Option<Raster>,
 }
 
 impl TerrainMap {
@@ -118,6 +123,7 @@ impl TerrainMap {
             res_m: 0.0,
             corner: [0; 2],
             cells: Vec::new(),
+            before: None,
         }
     }
 
@@ -162,17 +168,27 @@ impl TerrainMap {
             self.cells = vec![Cell::UNKNOWN; (self.n * self.n) as usize];
         }
         self.recentre(xy);
+        let before = self.before.replace(e.clone());
+        let held = |x: f64, y: f64| {
+            let last = before.as_ref().and_then(|b| b.nearest(x, y));
+            last.is_some_and(f64::is_finite)
+        };
         for row in 0..e.rows() {
             for col in 0..e.cols() {
-                if !e.get(col, row).is_finite() {
+                let [x, y] = e.centre_m(col, row);
+                let known = e.get(col, row).is_finite();
+                if !known && !held(x, y) {
                     continue;
                 }
-                let [x, y] = e.centre_m(col, row);
                 let at = [(x / res).floor() as i64, (y / res).floor() as i64];
                 if let Some(i) = self.slot(at[0], at[1])
                     && let Some(cell) = self.cells.get_mut(i)
                 {
-                    *cell = layers.cell(col, row, self.sigmas);
+                    *cell = if known {
+                        layers.cell(col, row, self.sigmas)
+                    } else {
+                        Cell::UNKNOWN
+                    };
                 }
             }
         }
@@ -234,6 +250,32 @@ mod tests {
     }
 
     #[test]
+    fn what_perception_has_cleared_is_forgotten_and_what_it_has_left_behind_is_not() {
+        let mut map = TerrainMap::new(20.0, 2.0);
+        let at = |map: &TerrainMap, x: f64, y: f64| {
+            map.window([0.0, 0.0], 6.0).unwrap()[0].nearest(x, y)
+        };
+        let first = grid([-2.0, -2.0], 1.0);
+        map.merge(&first, [0.0, 0.0]);
+        // A rock that newer images see through.
+        let mut second = grid([-2.0, -2.0], 1.0);
+        second.elevation.set(30, 20, f32::NAN);
+        map.merge(&second, [0.0, 0.0]);
+        assert_eq!(at(&map, 1.05, 0.05), None);
+        assert_eq!(at(&map, 0.95, 0.05), Some(1.0));
+        // Perception's window rolls away and back: what it has dropped at its edge stays known here.
+        map.merge(&grid([1.0, -2.0], 2.0), [0.0, 0.0]);
+        let back = TerrainLayers::of(
+            first
+                .elevation
+                .like(|c, _| if c < 30 { f32::NAN } else { 3.0 }),
+        );
+        map.merge(&back, [0.0, 0.0]);
+        assert_eq!(at(&map, -1.05, 0.05), Some(1.0));
+        assert_eq!(at(&map, 1.05, 0.05), Some(3.0));
+    }
+
+    #[test]
     fn variance_and_extremes_widen_what_the_ground_may_be() {
         let mut layers = grid([-2.0, -2.0], 1.0);
         layers.variance = Some(layers.elevation.like(|_, _| 0.0001));
@@ -242,7 +284,11 @@ mod tests {
         map.merge(&layers, [0.0, 0.0]);
         let [_, low, high, _] = map.window([0.0, 0.0], 1.0).unwrap();
         assert!((low.nearest(0.0, 0.0).unwrap() - 0.98).abs() < 1e-4);
-        assert!((high.nearest(0.0, 0.0).unwrap() - 1.22).abs() < 1e-4);
+        assert!((high.nearest(0.0, 0.0).unwrap() - 1.2).abs() < 1e-4);
+        layers.high = Some(layers.elevation.like(|_, _| 1.01));
+        map.merge(&layers, [0.0, 0.0]);
+        let [_, _, high, _] = map.window([0.0, 0.0], 1.0).unwrap();
+        assert!((high.nearest(0.0, 0.0).unwrap() - 1.02).abs() < 1e-4);
         layers.low = Some(Raster::filled(3, 3, 0.1, [0.0, 0.0], 0.0).unwrap());
         assert!(layers.refusal().unwrap().contains("layer low"));
     }

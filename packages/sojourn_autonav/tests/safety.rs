@@ -480,3 +480,40 @@ proptest! {
         }
     }
 }
+
+/// The class of the ground decides what slip is expected on a slope: bedrock is climbed where loose soil is not.
+#[test]
+fn a_slope_of_bedrock_is_climbed_and_one_of_loose_soil_is_not() {
+    use sojourn_core::{classes::TerrainClass, slip_forecast::SlipPriors};
+    let steep = |class: TerrainClass| {
+        let mut nav = nav();
+        assert!(nav.expect_slip(&SlipPriors::shipped().unwrap()));
+        let elevation = flat(0.0);
+        let elevation =
+            elevation.like(|c, r| (elevation.centre_m(c, r)[0] * 18f64.to_radians().tan()) as f32);
+        let mut last = None;
+        for k in 0..30 {
+            let now = at(100 * k);
+            let layers = Box::new(TerrainLayers {
+                class: Some(elevation.like(|_, _| f32::from(class.code()))),
+                ..TerrainLayers::of(elevation.clone())
+            });
+            nav.step(now, Input::Terrain { stamp: now, layers });
+            nav.step(now, pose(now, 0.0, 0.0, 0.0, -18f64.to_radians()));
+            nav.step(now, map(now));
+            nav.step(
+                now,
+                Input::Goal {
+                    stamp: now,
+                    goal: goal(),
+                },
+            );
+            last = nav.step(now, Input::Tick);
+        }
+        last.unwrap()
+    };
+    let rock = steep(TerrainClass::Bedrock);
+    assert!(rock.velocity.speed_mps > 0.0, "{:?}", rock.reason);
+    let soil = steep(TerrainClass::LooseSoil);
+    assert!(soil.velocity.speed_mps <= 0.0, "{:?}", soil.reason);
+}

@@ -241,6 +241,8 @@ pub mod grid_layers {
     pub const HAZARD: &str = "hazard";
     /// 0 (nothing known) to 1: how sure the hazard is.
     pub const HAZARD_CONFIDENCE: &str = "hazard_confidence";
+    /// Class of the ground, a code of [`crate::classes::TerrainClass`]; AutoNav reads it from `terrain_grid` where it is told.
+    pub const CLASS: &str = "class";
     /// Lowest point seen, metres. On `terrain_layers`, as are all that follow.
     pub const MIN: &str = "min";
     /// Highest point seen, metres.

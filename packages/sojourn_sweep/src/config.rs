@@ -69,6 +69,9 @@ pub struct SweepConfig {
     pub executive: BTreeMap<String, serde_json::Value>,
     /// How the rover sees.
     pub sensing: Sensing,
+    /// Whether the grid tells the true class of the ground where it was seen, as a classifier without error would; else
+    /// AutoNav knows no class and expects the slip of the rover's file.
+    pub ground_classes: bool,
     /// Visual odometry's stand-in; null: the rover believes its wheels.
     pub visual_odometry: Option<VisualOdometry>,
     /// Share of the first planner's runs that are run again with rendered images, 0 to 1.

@@ -22,6 +22,8 @@ pub struct RunSpec {
     pub fault: String,
     /// The world.
     pub scene: SceneKey,
+    /// What it is made of: a class, or the prior.
+    pub ground: String,
     /// Number of the seed within its cell, from 0.
     pub seed_number: u64,
 }
@@ -64,6 +66,7 @@ pub fn runs(config: &SweepConfig) -> Vec<RunSpec> {
                     slope_deg,
                     direction,
                 },
+                ground: config.scene.soil(slope_deg).into(),
                 seed_number,
             });
         };

@@ -25,6 +25,8 @@ pub struct Row {
     pub cfa: f64,
     /// Tilt of the regional plane, degrees.
     pub slope_deg: f64,
+    /// What the ground was made of: a class, or the prior.
+    pub ground: String,
     /// Where the goal lay.
     pub direction: String,
     /// Number of the seed within its cell.
@@ -104,6 +106,7 @@ impl Row {
             fault: spec.fault.clone(),
             cfa: spec.scene.cfa,
             slope_deg: spec.scene.slope_deg,
+            ground: spec.ground.clone(),
             direction: spec.scene.direction.name().into(),
             seed_number: spec.seed_number,
             seed: spec.scene.seed,
@@ -154,6 +157,7 @@ impl Row {
             fault: spec.fault.clone(),
             cfa: scene.cfa,
             slope_deg: scene.slope_deg,
+            ground: spec.ground.clone(),
             direction: scene.direction.name().into(),
             seed_number: spec.seed_number,
             seed: scene.seed,

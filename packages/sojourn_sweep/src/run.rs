@@ -156,6 +156,7 @@ impl Sweep {
                 .find(|f| f.name == spec.fault)
                 .map(|f| f.plan.clone())
                 .unwrap_or_default(),
+            ground_classes: self.config.ground_classes,
             visual_odometry: self.config.visual_odometry,
             seed: spec.scene.seed,
             limit_s: self.config.limit_s,

@@ -56,8 +56,18 @@ impl Direction {
     }
 }
 
-/// What all worlds of a sweep have in common.
+/// What worlds are made of from a slope on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoilFrom {
+    /// Least tilt of the regional plane, degrees.
+    pub slope_deg: f64,
+    /// One class, or drawn from the prior by slope.
+    pub soil: Unlabelled,
+}
+
+/// What all worlds of a sweep have in common.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SceneParams {
     /// Straight distance from start to goal, metres.
@@ -80,8 +90,8 @@ pub struct SceneParams {
     pub start_clear_m: f64,
     /// Radius without rocks around the goal, metres: nobody sends a rover onto a rock.
     pub goal_clear_m: f64,
-    /// What the ground is made of: one class, or drawn from the prior by slope.
-    pub soil: Unlabelled,
+    /// What the ground is made of, by the tilt of the regional plane: slopes rising, the first 0.
+    pub soils: Vec<SoilFrom>,
 }
 
 impl SceneParams {
@@ -104,7 +114,32 @@ impl SceneParams {
         ] {
             in_range(what, &format!("scene.{name}"), value, lo, hi)?;
         }
+        let rising = self.soils.windows(2).all(|w| {
+            w.first()
+                .zip(w.last())
+                .is_some_and(|(a, b)| a.slope_deg < b.slope_deg)
+        });
+        if !(rising && self.soils.first().is_some_and(|s| s.slope_deg == 0.0)) {
+            let given: Vec<f64> = self.soils.iter().map(|s| s.slope_deg).collect();
+            return Err(CoreError::value(
+                what,
+                "scene.soils",
+                format!("{given:?}"),
+                "slope_deg rising from 0, at least one entry",
+            ));
+        }
         Ok(())
+    }
+
+    /// What a world of a slope is made of.
+    #[must_use]
+    pub fn soil(&self, slope_deg: f64) -> Unlabelled {
+        let from = |s: &&SoilFrom| s.slope_deg <= slope_deg + 1e-9;
+        self.soils
+            .iter()
+            .rev()
+            .find(from)
+            .map_or(Unlabelled::Prior, |s| s.soil)
     }
 }
 
@@ -263,7 +298,7 @@ fn world(
             rock_min_m: params.rock_min_m,
             rock_max_m: params.rock_max_m,
             fine_relief_rms_m: params.fine_relief_rms_m,
-            unlabelled: params.soil,
+            unlabelled: params.soil(key.slope_deg),
             clear_m: vec![
                 [start[0], start[1], params.start_clear_m],
                 [goal[0], goal[1], params.goal_clear_m],

@@ -31,6 +31,7 @@ fn columns(rows: &[Row]) -> Vec<(&'static str, Column)> {
         ("fault", text(|r| &r.fault)),
         ("cfa", number(|r| r.cfa)),
         ("slope_deg", number(|r| r.slope_deg)),
+        ("ground", text(|r| &r.ground)),
         ("direction", text(|r| &r.direction)),
         ("seed_number", count(|r| r.seed_number)),
         ("seed", count(|r| r.seed)),

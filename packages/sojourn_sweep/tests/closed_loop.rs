@@ -11,7 +11,7 @@ use sojourn_sweep::{
     closed_loop::{
         FaultPlan, GoalTask, Observer, Outcome, Scenario, Sensing, Settings, Task, TickView, run,
     },
-    scene::{Direction, Scene, SceneKey, SceneParams},
+    scene::{Direction, Scene, SceneKey, SceneParams, SoilFrom},
 };
 use sojourn_twin::world::Unlabelled;
 use std::{ops::ControlFlow, path::Path};
@@ -37,7 +37,10 @@ fn scenario(seed: u64, cfa: f64, sensing: Sensing, distance_m: f64) -> Scenario 
         rock_max_m: 1.5,
         start_clear_m: 4.0,
         goal_clear_m: 3.0,
-        soil: Unlabelled::Class(TerrainClass::SmoothRegolith),
+        soils: vec![SoilFrom {
+            slope_deg: 0.0,
+            soil: Unlabelled::Class(TerrainClass::SmoothRegolith),
+        }],
     };
     let scene = Scene::new(&key, &params, &rover, &body).unwrap();
     let mut settings = Settings::load(&config).unwrap();
@@ -61,6 +64,7 @@ fn scenario(seed: u64, cfa: f64, sensing: Sensing, distance_m: f64) -> Scenario 
         sensing,
         settings,
         faults: FaultPlan::default(),
+        ground_classes: true,
         visual_odometry: None,
         seed,
         limit_s: 3000.0,

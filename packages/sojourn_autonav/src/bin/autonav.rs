@@ -9,16 +9,18 @@ use r2r::{
     visualization_msgs::msg::{Marker, MarkerArray},
 };
 use sojourn_autonav::{
-    AutoNav, AutoNavParams, Config, Decision, Goal, Input, fusion::TerrainLayers, search::Weighed,
+    AutoNav, AutoNavParams, Config, Decision, DriveState, Goal, Input, fusion::TerrainLayers,
+    search::Weighed,
 };
 use sojourn_core::{
     Stamp,
     plan::{Mode, WaypointLimits},
     rover::Rover,
+    slip_forecast::SlipMemory,
     topics,
 };
 use sojourn_ros::{Event, NodeKit, Refused, header, msgs, run_node};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,18 +30,6 @@ const LINE_STRIP: i32 = 4;
 const TEXT: i32 = 9;
 const ADD: i32 = 0;
 const DELETE_ALL: i32 = 3;
-/// What may be set while the node runs: weights that rank ways, and nothing that decides whether a way is safe.
-const WEIGHTS: [&str; 9] = [
-    "tilt_weight",
-    "roughness_weight",
-    "rock_weight",
-    "unknown_factor",
-    "turn_cost_s",
-    "steer_cost_s",
-    "class_weight",
-    "visit_weight",
-    "short_cost_s",
-];
 /// The status is sent at least this often, seconds.
 const STATUS_EVERY_S: f64 = 1.0;
 
@@ -187,27 +177,76 @@ fn markers(now: Stamp, d: &Decision, core: &AutoNav) -> MarkerArray {
     MarkerArray { markers: all }
 }
 
+/// What is kept of slip from drive to drive.
+struct Memory {
+    file: Option<PathBuf>,
+    rover: String,
+}
+
+impl Memory {
+    fn of(params: &AutoNavParams, rover: &Rover) -> Self {
+        let file = &params.slip_memory_file;
+        Self {
+            file: (!file.is_empty()).then(|| file.into()),
+            rover: rover.name.clone(),
+        }
+    }
+
+    /// Tells AutoNav what is known of slip before this drive.
+    fn begin(&self, params: &AutoNavParams, core: &mut AutoNav) -> anyhow::Result<()> {
+        let priors = params.slip_priors()?;
+        if !core.expect_slip(&priors) {
+            tracing::info!(
+                "the table of slip belongs to {}, not to {}: the rover's own model counts on every class",
+                priors.rover,
+                self.rover
+            );
+        }
+        if let Some(file) = self.file.as_ref().filter(|f| f.exists()) {
+            core.recall_slip(&SlipMemory::load(file, &self.rover)?)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is known now; a memory that cannot be written is told and stops nothing.
+    fn keep(&self, core: &AutoNav) {
+        if let Some(file) = &self.file
+            && let Err(e) = core.slip().memory(&self.rover).save(file)
+        {
+            tracing::error!("what was learned of slip is not kept: {e}");
+        }
+    }
+}
+
 async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     let rover_file = kit.params::<AutoNavParams>()?.rover_file;
     let rover = Rover::load(Path::new(&rover_file))?;
     let checked = rover.clone();
-    let params: AutoNavParams = kit.params_settable(&WEIGHTS, move |p| {
+    let params: AutoNavParams = kit.params_settable(Config::WEIGHTS, move |p| {
         Config::new(p, &checked)
             .map(drop)
             .map_err(|e| e.to_string())
     })?;
     let mut core = AutoNav::new(Config::new(&params, &rover)?, rover.clone())?;
+    let memory = Memory::of(&params, &rover);
+    memory.begin(&params, &mut core)?;
 
     kit.subscribe_latest(&topics::TERRAIN_GRID, |m: GridMap| {
-        use topics::grid_layers::{ELEVATION, VARIANCE};
+        use topics::grid_layers::{CLASS, ELEVATION, VARIANCE};
         let frame = topics::TERRAIN_GRID.frame;
         let (stamp, [elevation]) = msgs::grid_layers(&m, frame, &[ELEVATION])?;
-        let mut layers = TerrainLayers::of(elevation);
-        if m.layers.iter().any(|l| l == VARIANCE) {
-            let (_, [variance]) = msgs::grid_layers(&m, frame, &[VARIANCE])?;
-            layers.variance = Some(variance);
-        }
-        let layers = Box::new(layers);
+        let told = |name: &str| -> Result<_, Refused> {
+            if !m.layers.iter().any(|l| l == name) {
+                return Ok(None);
+            }
+            let (_, [layer]) = msgs::grid_layers(&m, frame, &[name])?;
+            Ok(Some(layer))
+        };
+        let layers = Box::new(TerrainLayers {
+            variance: told(VARIANCE)?,
+            class: told(CLASS)?,
+            ..TerrainLayers::of(elevation)
+        });
         Ok(Some(Input::Terrain { stamp, layers }))
     })?;
     kit.subscribe(&topics::ODOMETRY, |m: Odometry| {
@@ -273,6 +312,9 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                 if due {
                     if told.is_none_or(|(_, state, ..)| state != news.0) {
                         tracing::info!("{:?}: {}", d.state, d.reason);
+                        if d.state == DriveState::Goal {
+                            memory.keep(&core);
+                        }
                     }
                     status_out.publish(&status(tick.now, &d))?;
                     told = Some((tick.now, news.0, news.1, news.2));
@@ -286,9 +328,12 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                 node.done(d.health)?;
             }
             Event::ParametersChanged => {
-                core.weigh_by(Config::new(&node.params()?, &rover)?);
+                core.weigh_by(&Config::new(&node.params()?, &rover)?);
             }
-            Event::Stop => return Ok(()),
+            Event::Stop => {
+                memory.keep(&core);
+                return Ok(());
+            }
         }
     }
 }

@@ -140,6 +140,7 @@ pub fn in_the_loop(
         sensing: Sensing::TruthGrid,
         settings,
         faults: FaultPlan::default(),
+        ground_classes: false,
         visual_odometry: None,
         seed: drawn,
         limit_s,

@@ -1,5 +1,8 @@
 //! The nodes' cores and the wires between them.
 
+mod command;
+mod wire;
+
 use super::{
     Counts, Outcome, Scenario, Sensing, Task, TickView,
     eye::{Eye, Glance},
@@ -20,20 +23,21 @@ use sojourn_core::{
     Stamp,
     frames::{BaseLink, Map, Odom, Pose2, Transform},
     health::Health,
-    kinematics::{Velocity, WheelMotion},
-    plan::{Mode, Plan, WaypointLimits},
+    kinematics::Velocity,
+    raster::Raster,
     rover::Rover,
-    settle::Settled,
 };
 use sojourn_localization::{Estimate, Localization};
 use sojourn_mission::executive::{
     self, AutonavState, Config as ExecutiveConfig, DriveState, Executive, GoalOut,
 };
 use sojourn_perception::{DepthImage, DepthNoise, Perception, TerrainGrid};
-use sojourn_twin::sim::{
-    ImageEvent, SimConfig, SimOutput, Simulator, Truth, cadence::ImageCadence, imu::ImuSample,
-    score::Score,
+use sojourn_twin::{
+    sim::{ImageEvent, Simulator, Truth, cadence::ImageCadence, imu::ImuSample, score::Score},
+    world::World,
 };
+use std::sync::Arc;
+use wire::{autonav_state, felt, nav_goal, simulator, wheels};
 
 /// AutoNav's status is sent at least this often, seconds, as its node does.
 const STATUS_EVERY_S: f64 = 1.0;
@@ -76,6 +80,8 @@ pub(super) struct Graph {
     seer: Seer,
     faults: LoopFaults,
     visual: Option<StandIn>,
+    /// The ground whose classes the grid tells.
+    class_world: Option<Arc<World>>,
     localization: Localization,
     nav: AutoNav,
     guard: Guard,
@@ -152,10 +158,11 @@ impl Graph {
             sojourn_localization::Config::new(localization, &scenario.body)?,
             &rover,
         );
-        let nav = AutoNav::new(
+        let mut nav = AutoNav::new(
             nav_config::Config::new(&settings.autonav, &rover)?,
             rover.clone(),
         )?;
+        nav.expect_slip(&settings.autonav.slip_priors()?);
         let guard = Guard::new(
             GuardConfig::try_from(settings.guard.clone())?,
             rover.clone(),
@@ -174,6 +181,7 @@ impl Graph {
             command_timeout_s: s.command_timeout_s,
             hold_ticks: s.hold_at_tick,
             seer,
+            class_world: scenario.ground_classes.then(|| scenario.world.clone()),
             visual: scenario
                 .visual_odometry
                 .map(|v| StandIn::new(v, scenario.seed)),
@@ -318,14 +326,14 @@ impl Graph {
             }
             e.odom_from_base_link = self.faults.published(e.odom_from_base_link);
             self.mail.odometry = Some((e.stamp, e.odom_from_base_link));
-            // Where visual odometry measures the slip, the speed over ground is what is left of the wheels'; until it has,
-            // localization believes what the rover's file says of slopes.
-            let slip = self.visual.as_ref().and_then(StandIn::slip);
-            let ground_mps = slip
-                .zip(heard.suspension)
-                .map_or(e.velocity_mps[0], |(slip, (_, felt))| {
-                    felt.rim_mps * (1.0 - slip)
-                });
+            // Where visual odometry measures the slip, the speed over ground is what is left of the wheels'; before its first
+            // measurement nothing is known of slip, and a model's guess on a steep slope would stop the rover for it.
+            let ground_mps = match (&self.visual, heard.suspension) {
+                (Some(visual), Some((_, felt))) => {
+                    felt.rim_mps * (1.0 - visual.slip().unwrap_or(0.0))
+                }
+                _ => e.velocity_mps[0],
+            };
             self.mail.ground = Some((e.stamp, ground_mps));
             self.mail.map_from_odom = Some((e.stamp, e.map_from_odom));
         }
@@ -371,6 +379,7 @@ impl Graph {
         if let Some(grid) = &heard.grid {
             let layers = Box::new(TerrainLayers {
                 variance: Some(grid.variance.clone()),
+                class: self.classes(grid, heard),
                 ..TerrainLayers::of(grid.elevation.clone())
             });
             let stamp = grid.stamp;
@@ -400,103 +409,22 @@ impl Graph {
         self.shown.decision = Some(d);
     }
 
-    fn guard(&mut self, now: Stamp, heard: &Mail) {
-        use guard::Input;
-        self.guard
-            .step(now, Input::Publishers(guard::Publishers::RIGHT));
-        if let Some((stamp, goal)) = &heard.goal {
-            self.guard.step(
-                now,
-                Input::Permission {
-                    stamp: *stamp,
-                    active: goal.active,
-                },
-            );
-        }
-        if let Some((stamp, speed_mps)) = heard.ground {
-            self.guard.step(now, Input::Ground { stamp, speed_mps });
-        }
-        if let Some((stamp, reading)) = heard.suspension {
-            self.guard.step(now, Input::Wheels { stamp, reading });
-        }
-        if let Some((stamp, velocity)) = heard.asked {
-            self.guard.step(now, Input::Command { stamp, velocity });
-        }
-        for (node, stamp, health) in &heard.beats {
-            self.guard.step(
-                now,
-                Input::Heartbeat {
-                    node: (*node).to_string(),
-                    stamp: *stamp,
-                    state: health.state,
-                    level: health.level,
-                },
-            );
-        }
-        for s in &heard.imu {
-            self.guard.step(
-                now,
-                Input::Imu {
-                    stamp: s.stamp,
-                    rate_radps: s.gyro_radps,
-                    force_mps2: s.accel_mps2,
-                },
-            );
-        }
-        if let Some(d) = self.guard.step(now, Input::Tick) {
-            if !d.passing && self.shown.state == DriveState::Driving {
-                self.account.counts.guard_stops += 1;
+    /// True classes of the ground where a grid knows it.
+    fn classes(&self, grid: &TerrainGrid, heard: &Mail) -> Option<Raster> {
+        let world = self.class_world.as_ref()?;
+        let (truth, (_, estimate)) = (heard.truth?, heard.odometry?);
+        let map_from_odom = (truth * estimate.inverse()).iso;
+        let e = &grid.elevation;
+        Some(e.like(|c, r| {
+            let h = f64::from(e.get(c, r));
+            if h.is_nan() {
+                return f32::NAN;
             }
-            self.mail.passed = Some((now, d.velocity));
-            self.shown.velocity = d.velocity;
-            self.mail.beats.push(("guard", now, d.health));
-        }
-    }
-
-    fn execute(&mut self, now: Stamp, hold: bool, heard: &Mail) {
-        use executive::Input;
-        let mut inputs = Vec::with_capacity(8);
-        inputs.extend(
-            heard
-                .status
-                .iter()
-                .map(|(stamp, state, reason)| Input::Autonav {
-                    stamp: *stamp,
-                    state: *state,
-                    reason: reason.clone(),
-                }),
-        );
-        inputs.extend(
-            heard
-                .beats
-                .iter()
-                .map(|(node, stamp, health)| Input::Heartbeat {
-                    stamp: *stamp,
-                    node: (*node).to_string(),
-                    health: health.clone(),
-                }),
-        );
-        inputs.extend(
-            heard
-                .map_from_odom
-                .map(|(stamp, map_from_odom)| Input::MapFromOdom {
-                    stamp,
-                    map_from_odom,
-                }),
-        );
-        inputs.extend(
-            heard
-                .odometry
-                .map(|(stamp, odom_from_base_link)| Input::Odometry {
-                    stamp,
-                    odom_from_base_link,
-                }),
-        );
-        let d = self.executive.tick(now, hold, &inputs);
-        self.shown.state = d.status.state;
-        self.mail.goal = Some((now, d.goal));
-        self.mail.beats.push(("executive", now, d.health));
-        self.shown.outcome = d.outcome;
+            let [x, y] = e.centre_m(c, r);
+            let at = map_from_odom.transform_point(&[x, y, h].into());
+            let class = world.class_at(at.x, at.y);
+            class.map_or(f32::NAN, |k| f32::from(k.code()))
+        }))
     }
 
     /// Counts stops on the way.
@@ -546,102 +474,5 @@ impl Graph {
             self.account.counts,
             self.account.cycle_ms,
         )
-    }
-}
-
-fn simulator(
-    scenario: &Scenario,
-    rover: &Rover,
-    plan: &Plan,
-    start: Pose2,
-) -> Result<Simulator, SweepError> {
-    let s = &scenario.settings.simulator;
-    let config = SimConfig {
-        seed: scenario.seed,
-        start,
-        goal_m: Some([plan.goal.x_m, plan.goal.y_m]),
-        extra_slip: s.extra_slip,
-        faults: scenario.faults.schedule.clone(),
-        pan_images: s.pan_images,
-        image_turn_rad: s.image_turn_deg.to_radians(),
-        render_range_m: s.render_range_m,
-        depth_noise: s.depth_noise,
-        // Nothing in the loop looks at the right image.
-        right_images: false,
-        sensor: s.sensor,
-        imu_drift: s.imu_drift,
-        sun_sigma_rad: s.sun_sigma_rad,
-        images: scenario.sensing == Sensing::Rendered,
-    };
-    Ok(Simulator::new(
-        scenario.world.clone(),
-        rover.clone(),
-        &scenario.body,
-        config,
-    )?)
-}
-
-/// What the guard feels of wheels and suspension.
-fn felt(
-    rover: &Rover,
-    sample: &sojourn_localization::WheelSample,
-    settled: &Settled,
-) -> guard::WheelReading {
-    let rims = sample.motion.rim_mps.iter().zip(rover.has_wheel());
-    let rolled: f64 = rims.filter_map(|(v, has)| has.then_some(v)).sum();
-    guard::WheelReading {
-        rim_mps: rolled / rover.wheel_count() as f64,
-        suspension: Some(guard::SuspensionAngles {
-            differential_rad: settled.differential_rad,
-            bogie_rad: settled.bogie_rad,
-        }),
-        effort_nm: None,
-    }
-}
-
-fn wheels(out: &SimOutput, radius_m: f64) -> sojourn_localization::WheelSample {
-    let w = &out.wheels;
-    sojourn_localization::WheelSample {
-        motion: WheelMotion {
-            rim_mps: w.velocity_radps.map(|v| v * radius_m),
-            steer_rad: w.steer_rad,
-        },
-        travel_m: w.position_rad.map(|a| a * radius_m),
-    }
-}
-
-fn nav_goal(goal: &GoalOut) -> autonav::Goal {
-    let w = goal.waypoint.as_ref();
-    let mut keep_in_map = vec![w.map(|w| w.corridor.clone()).unwrap_or_default()];
-    if !goal.next_corridor.is_empty() {
-        keep_in_map.push(goal.next_corridor.clone());
-    }
-    autonav::Goal {
-        active: goal.active,
-        bundle_id: goal.bundle_id.clone(),
-        index: goal.waypoint_index as u32,
-        xy_in_map: w.map_or([0.0; 2], |w| w.xy()),
-        // An inactive goal counts by being inactive; its numbers only have to be numbers.
-        tolerance_m: w.map_or(1.0, |w| w.tolerance_m),
-        mode: w.map_or(Mode::AvoidAll, |w| w.mode),
-        keep_in_map,
-        limits: w.map_or(
-            WaypointLimits {
-                tilt_deg: 1.0,
-                slip: 1.0,
-                speed_mps: 1.0,
-            },
-            |w| w.limits,
-        ),
-    }
-}
-
-fn autonav_state(state: NavState) -> AutonavState {
-    match state {
-        NavState::Idle => AutonavState::Idle,
-        NavState::Driving => AutonavState::Driving,
-        NavState::Turning => AutonavState::Turning,
-        NavState::Stopped => AutonavState::Stopped,
-        NavState::Goal => AutonavState::Goal,
     }
 }

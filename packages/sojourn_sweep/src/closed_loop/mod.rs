@@ -77,6 +77,8 @@ pub struct Scenario {
     pub settings: Settings,
     /// What is to go wrong.
     pub faults: FaultPlan,
+    /// Whether the grid tells the true class of what it has seen.
+    pub ground_classes: bool,
     /// Visual odometry's stand-in; without it the rover believes its wheels.
     pub visual_odometry: Option<VisualOdometry>,
     /// Seed of noise.

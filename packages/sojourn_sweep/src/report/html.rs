@@ -22,18 +22,19 @@ fn number(value: Option<f64>, digits: usize) -> String {
 }
 
 fn table(out: &mut String, cells: &[Cell]) {
-    *out += "<table><tr><th>planner</th><th>CFA %</th><th>slope</th><th>runs</th><th>success % (95 %)</th><th>unsafe events</th>\
+    *out += "<table><tr><th>planner</th><th>CFA %</th><th>slope</th><th>ground</th><th>runs</th><th>success % (95 %)</th><th>unsafe events</th>\
         <th>path ratio</th><th>speed m/h</th><th>planning ms, mean / p99</th><th>plannings without path %</th><th>stops on the way</th>\
         <th>least clearance m</th><th>greatest tilt</th><th>× real time</th><th>how runs ended</th></tr>";
     for c in cells {
         let outcomes: Vec<String> = c.outcomes.iter().map(|(k, n)| format!("{k} {n}")).collect();
         let _ = write!(
             out,
-            "<tr><td>{}</td><td>{:.0}</td><td>{}</td><td>{}</td><td>{:.1} ({:.1}–{:.1})</td><td class=\"{}\">{}</td><td>{}</td>\
+            "<tr><td>{}</td><td>{:.0}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1} ({:.1}–{:.1})</td><td class=\"{}\">{}</td><td>{}</td>\
              <td>{}</td><td>{:.0} / {:.0}</td><td>{:.2}</td><td>{:.1}</td><td>{}</td><td>{:.1}°</td><td>{:.0}</td><td>{}</td></tr>",
             escape(&c.planner),
             100.0 * c.cfa,
             c.slope_deg.map_or("0–10°".into(), |s| format!("{s:.0}°")),
+            escape(&c.ground),
             c.runs,
             100.0 * c.success,
             100.0 * c.success_low,

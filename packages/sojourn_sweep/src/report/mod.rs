@@ -38,6 +38,8 @@ pub struct Cell {
     pub cfa: f64,
     /// Tilt of the regional plane, degrees; `null` when slopes are pooled.
     pub slope_deg: Option<f64>,
+    /// What the ground of its worlds was made of.
+    pub ground: String,
     /// Runs.
     pub runs: u64,
     /// Share of runs that reached the goal without an unsafe event.
@@ -106,6 +108,7 @@ impl Cell {
             planner: planner.into(),
             cfa,
             slope_deg,
+            ground: grounds(rows),
             runs,
             success: share(good, runs),
             success_low,
@@ -124,6 +127,12 @@ impl Cell {
             outcomes,
         }
     }
+}
+
+/// The kinds of ground of some runs, one after the other.
+fn grounds(rows: &[&Row]) -> String {
+    let kinds: std::collections::BTreeSet<&str> = rows.iter().map(|r| r.ground.as_str()).collect();
+    kinds.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 fn sum_max(values: impl Iterator<Item = f64>) -> f64 {

@@ -21,11 +21,12 @@ const NODES: [&str; 10] = [
     "recorder",
 ];
 
-fn drive(out: &Path, domain: &Domain) -> Value {
+fn drive(out: &Path, domain: &Domain, arguments: &[&str]) -> Value {
     let mut command = sojourn();
     command
         .args(["demo", "--yes", "--seed", "3", "--distance", "30", "--out"])
-        .arg(out);
+        .arg(out)
+        .args(arguments);
     domain.apply(&mut command);
     let output = run(&mut command, LIMIT).unwrap();
     assert!(
@@ -42,7 +43,7 @@ fn drive(out: &Path, domain: &Domain) -> Value {
 fn a_drive_arrives_and_its_twin_is_the_same_drive() {
     let dir = tempfile::tempdir().unwrap();
     let domain = Domain::take().unwrap();
-    let first = drive(&dir.path().join("a"), &domain);
+    let first = drive(&dir.path().join("a"), &domain, &[]);
 
     assert_eq!(first["reached"], true, "{first}");
     assert_eq!(first["unsafe_events"], 0, "{first}");
@@ -119,10 +120,25 @@ fn a_drive_arrives_and_its_twin_is_the_same_drive() {
     .unwrap();
     assert!(checked.status.success());
 
-    let second = drive(&dir.path().join("b"), &domain);
+    let second = drive(&dir.path().join("b"), &domain, &[]);
     assert_eq!(
         timeless(&first),
         timeless(&second),
         "two lockstep runs of one seed are one run"
+    );
+}
+
+/// As on a rover without a depth camera: the ground is known by matched stereo pairs alone.
+#[cfg(feature = "all")]
+#[test]
+fn a_drive_by_stereo_pairs_arrives() {
+    let dir = tempfile::tempdir().unwrap();
+    let domain = Domain::take().unwrap();
+    let seen = drive(&dir.path().join("a"), &domain, &["terrain_source:=stereo"]);
+    assert_eq!(seen["reached"], true, "{seen}");
+    assert_eq!(seen["unsafe_events"], 0, "{seen}");
+    assert!(
+        seen["distance_driven_m"].as_f64().unwrap() >= 25.0,
+        "{seen}"
     );
 }

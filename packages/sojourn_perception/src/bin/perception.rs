@@ -22,6 +22,7 @@ use sojourn_ros::ros::publisher::Publisher;
 use sojourn_ros::{Event, NodeKit, Refused, run_node};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 fn main() -> ExitCode {
     run_node("perception", perception)
@@ -122,6 +123,18 @@ impl Outlets {
     }
 }
 
+/// Wall time since, for people who watch the diagnostics: nothing is decided by it.
+fn milliseconds(since: Instant) -> String {
+    format!("{:.1}", since.elapsed().as_secs_f64() * 1e3)
+}
+
+/// Share of the grid's cells that are known, percent.
+fn grid_share(grid: &TerrainGrid) -> f64 {
+    let cells = grid.elevation.data();
+    let known = cells.iter().filter(|z| z.is_finite()).count();
+    100.0 * known as f64 / cells.len().max(1) as f64
+}
+
 async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
     let params: Params = kit.params()?;
     let rover = Rover::load(Path::new(&params.rover_file))
@@ -174,7 +187,12 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                         }
                     }
                 }
-                for depth in stage.tick() {
+                let begin = Instant::now();
+                let pairs = stage.tick();
+                if !pairs.is_empty() {
+                    node.diagnostic("stereo_ms", milliseconds(begin));
+                }
+                for depth in pairs {
                     let input = match depth {
                         Ok(image) => Input::Depth(image),
                         Err(fault) => Input::NoDepth(fault),
@@ -184,9 +202,15 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                 for input in further.tick() {
                     core.step(tick.now, input);
                 }
+                let begin = Instant::now();
                 let out = core.step(tick.now, Input::Tick);
                 if let Some(grid) = out.grid {
+                    node.diagnostic("grid_ms", milliseconds(begin));
+                    let begin = Instant::now();
                     let found = outlets.publish(&grid)?;
+                    node.diagnostic("layers_and_rocks_ms", milliseconds(begin));
+                    let known = grid_share(&grid);
+                    node.diagnostic("grid_known_percent", format!("{known:.1}"));
                     node.diagnostic("rocks", found.rocks.len());
                     let percent = found.cfa.map_or(f64::NAN, |k| 100.0 * k);
                     node.diagnostic("rock_abundance_percent", format!("{percent:.2}"));
@@ -205,6 +229,19 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                     node.diagnostic(&format!("sensor_{name}"), text);
                 }
                 node.diagnostic("pairs_dropped", stage.dropped());
+                if let Some(seen) = stage.seen() {
+                    let matched = 100.0 * seen.matched;
+                    node.diagnostic("pixels_matched_percent", format!("{matched:.1}"));
+                    for (eye, e) in ["left", "right"].iter().zip(seen.exposure) {
+                        let text = format!(
+                            "mean {:.0}, {:.1} % black, {:.1} % white",
+                            e.mean,
+                            100.0 * e.black,
+                            100.0 * e.white
+                        );
+                        node.diagnostic(&format!("exposure_{eye}"), text);
+                    }
+                }
                 node.done(out.health.unwrap_or_default())?;
             }
             Event::ParametersChanged => {}

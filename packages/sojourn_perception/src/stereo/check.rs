@@ -55,6 +55,36 @@ impl PairFault {
 const BLACK: u8 = 4;
 const WHITE: u8 = 251;
 
+/// How an image is exposed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exposure {
+    /// Mean level, 0 to 255.
+    pub mean: f64,
+    /// Share of the pixels that are black.
+    pub black: f64,
+    /// Share of the pixels that are white.
+    pub white: f64,
+}
+
+impl Exposure {
+    /// That of an image; of one without pixels all is not-a-number.
+    #[must_use]
+    pub fn of(image: &GreyImage) -> Self {
+        let (mut sum, mut black, mut white) = (0u64, 0u64, 0u64);
+        for p in &image.pixels {
+            sum += u64::from(*p);
+            black += u64::from(*p <= BLACK);
+            white += u64::from(*p >= WHITE);
+        }
+        let n = image.pixels.len() as f64;
+        Self {
+            mean: sum as f64 / n,
+            black: black as f64 / n,
+            white: white as f64 / n,
+        }
+    }
+}
+
 /// Checks what can be seen without matching.
 ///
 /// # Errors
@@ -75,16 +105,32 @@ pub fn images(left: &GreyImage, right: &GreyImage, params: &StereoParams) -> Res
         return Err(PairFault::Stamps);
     }
     for image in [left, right] {
-        let share = |f: fn(u8) -> bool| {
-            let n = image.pixels.iter().filter(|p| f(**p)).count();
-            n as f64 / image.pixels.len() as f64
-        };
-        if share(|p| p <= BLACK) > params.blind_share {
+        let exposure = Exposure::of(image);
+        if exposure.black > params.blind_share {
             return Err(PairFault::Black);
         }
-        if share(|p| p >= WHITE) > params.blind_share {
+        if exposure.white > params.blind_share {
             return Err(PairFault::White);
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sojourn_core::Stamp;
+
+    #[test]
+    fn exposure_counts_what_is_black_and_white() {
+        let image = |pixels: Vec<u8>| GreyImage {
+            stamp: Stamp(0),
+            width: pixels.len(),
+            height: 1,
+            pixels,
+        };
+        let e = Exposure::of(&image(vec![0, 4, 5, 251]));
+        assert!((e.mean, e.black, e.white) == (65.0, 0.5, 0.25), "{e:?}");
+        assert!(Exposure::of(&image(vec![])).mean.is_nan());
+    }
 }

@@ -1,6 +1,6 @@
 //! Images and calibration as they come in, to depth images: pairs them, refuses what is no pair, matches the rest.
 
-use super::{GreyImage, Matcher, PairFault, RectifiedPair, StereoParams};
+use super::{GreyImage, Matcher, PairFault, RectifiedPair, StereoParams, check::Exposure};
 use crate::core::DepthImage;
 use sojourn_core::camera::Pinhole;
 use std::collections::VecDeque;
@@ -19,6 +19,15 @@ pub enum Eye {
     Right,
 }
 
+/// What the newest pair was like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seen {
+    /// Exposure of the left and the right image.
+    pub exposure: [Exposure; 2],
+    /// Share of the left image's pixels that have a depth; 0 when the pair was refused.
+    pub matched: f64,
+}
+
 /// The stereo stage before the grid.
 pub struct Stage {
     params: StereoParams,
@@ -29,6 +38,7 @@ pub struct Stage {
     faults: Vec<PairFault>,
     last: Option<[Vec<u8>; 2]>,
     dropped: u64,
+    seen: Option<Seen>,
 }
 
 impl Stage {
@@ -44,6 +54,7 @@ impl Stage {
             faults: Vec::new(),
             last: None,
             dropped: 0,
+            seen: None,
         }
     }
 
@@ -51,6 +62,12 @@ impl Stage {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// What the newest pair was like, refused or not.
+    #[must_use]
+    pub fn seen(&self) -> Option<&Seen> {
+        self.seen.as_ref()
     }
 
     /// Intrinsics of the left eye.
@@ -110,6 +127,14 @@ impl Stage {
             .as_ref()
             .is_some_and(|[l, r]| *l == left.pixels || *r == right.pixels);
         let result = self.match_pair(&left, &right);
+        let matched = result.as_ref().map_or(0.0, |d| {
+            let there = d.depth_m.iter().filter(|z| z.is_finite()).count();
+            there as f64 / d.depth_m.len().max(1) as f64
+        });
+        self.seen = Some(Seen {
+            exposure: [Exposure::of(&left), Exposure::of(&right)],
+            matched,
+        });
         self.last = Some([left.pixels, right.pixels]);
         if frozen && result.is_ok() {
             return Err(PairFault::Frozen);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use sojourn_core::Stamp;
 use sojourn_core::health::{Health, NodeState};
 use sojourn_core::topics;
-use sojourn_ros::{Event, NodeKit, Refused, header, run_node, stamp_from_msg};
+use sojourn_ros::{Event, NodeKit, Refused, answer, header, run_node, stamp_from_msg};
 use std::process::ExitCode;
 
 // ---- In a real node everything down to the shell stands in the library crate, without ROS.
@@ -127,7 +127,7 @@ async fn limiter(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
             event = node.next() => event?,
             Some(request) = futures::StreamExt::next(&mut resets) => {
                 core.input(Input::Reset);
-                request.respond(Trigger::Response { success: true, message: String::new() })?;
+                answer(request, Trigger::Response { success: true, message: String::new() });
                 continue;
             }
         };

@@ -23,6 +23,7 @@ pub use tree::FrameTree;
 pub use ros::msgs;
 #[cfg(feature = "ros")]
 pub use ros::{
+    answer::answer,
     kit::{NodeKit, RawInput, run_node},
     meta::{MsgMeta, header, stamp_from_msg, stamp_to_msg},
     publisher::{Publisher, qos_profile},

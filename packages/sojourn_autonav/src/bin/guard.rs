@@ -19,7 +19,7 @@ use sojourn_core::{
     rover::Rover,
     topics::{self, DRIVE_JOINTS, SUSPENSION_JOINTS},
 };
-use sojourn_ros::{Event, NodeKit, Refused, msgs, run_node, stamp_from_msg};
+use sojourn_ros::{Event, NodeKit, Refused, answer, msgs, run_node, stamp_from_msg};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -179,7 +179,7 @@ async fn guard(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                     Err(why) => format!("not reset: {why}"),
                 };
                 tracing::warn!("{message}");
-                request.respond(Trigger::Response { success: outcome.is_ok(), message })?;
+                answer(request, Trigger::Response { success: outcome.is_ok(), message });
                 continue;
             }
         };

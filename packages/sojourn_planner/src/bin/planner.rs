@@ -20,7 +20,7 @@ use sojourn_planner::{
     Assistance, Briefing, ModelConfig, NodeParams, PlanOutcome, PlanRequest, Provider, plan,
     provider_from,
 };
-use sojourn_ros::{Event, NodeKit, Publisher, header, msgs, run_node};
+use sojourn_ros::{Event, NodeKit, Publisher, answer, header, msgs, run_node};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -173,7 +173,7 @@ async fn planner(mut kit: NodeKit<()>) -> anyhow::Result<()> {
                         }
                     }
                 };
-                done.request.respond(response)?;
+                answer(done.request, response);
                 continue;
             }
         };

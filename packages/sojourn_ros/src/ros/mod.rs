@@ -1,5 +1,6 @@
 //! The shell on top of r2r.
 
+pub mod answer;
 pub mod context;
 mod graph;
 pub mod kit;

@@ -1,6 +1,7 @@
 //! The six parameter services and `/parameter_events`.
 
 use crate::params::{ParamStore, ParamValue};
+use crate::ros::answer::answer;
 use crate::ros::kit::{Drainer, drain};
 use crate::ros::meta::stamp_to_msg;
 use crate::ros::run::Shared;
@@ -161,9 +162,7 @@ pub(crate) fn create<I: Send + 'static>(
                 drain(&mut stream, |request| {
                     let $request = &request.message;
                     let response = $answer;
-                    if let Err(e) = request.respond(response) {
-                        tracing::debug!("cannot answer a parameter service: {e}");
-                    }
+                    answer(request, response);
                 });
             }));
         }};
@@ -237,9 +236,7 @@ pub(crate) fn create<I: Send + 'static>(
                 .iter()
                 .map(|p| set(&for_set, &event, std::slice::from_ref(p)))
                 .collect();
-            if let Err(e) = request.respond(srv::SetParameters::Response { results }) {
-                tracing::debug!("cannot answer a parameter service: {e}");
-            }
+            answer(request, srv::SetParameters::Response { results });
         });
     }));
     let mut stream = node
@@ -252,9 +249,7 @@ pub(crate) fn create<I: Send + 'static>(
     drainers.push(Box::new(move || {
         drain(&mut stream, |request| {
             let result = set(&for_set, &events, &request.message.parameters);
-            if let Err(e) = request.respond(srv::SetParametersAtomically::Response { result }) {
-                tracing::debug!("cannot answer a parameter service: {e}");
-            }
+            answer(request, srv::SetParametersAtomically::Response { result });
         });
     }));
     Ok(())

@@ -14,7 +14,7 @@ use sojourn_core::{
     site::Site,
     topics,
 };
-use sojourn_ros::{Event, NodeKit, header, run_node};
+use sojourn_ros::{Event, NodeKit, answer, header, run_node};
 use sojourn_twin::{
     params::TwinParams,
     verify::{Setup, VerifyOptions, verify},
@@ -79,7 +79,7 @@ async fn twin(mut kit: NodeKit<()>) -> anyhow::Result<()> {
                         VerifyPlan::Response { success: false, message: last.clone(), ..Default::default() }
                     }
                 };
-                request.respond(response)?;
+                answer(request, response);
                 continue;
             }
         };

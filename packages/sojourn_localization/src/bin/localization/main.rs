@@ -25,7 +25,7 @@ use sojourn_localization::visual::{Sighting, Slip};
 use sojourn_localization::vo::{GrayImage, Seen, StereoCamera};
 use sojourn_localization::{Config, Estimate, ImuSample, Input, Localization, Params, WheelSample};
 use sojourn_ros::ros::msgs;
-use sojourn_ros::{Event, NodeKit, Refused, TickMode, header, run_node};
+use sojourn_ros::{Event, NodeKit, Refused, TickMode, answer, header, run_node};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -123,7 +123,7 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                 if worker.is_some() {
                     core.step(Stamp::default(), Input::FindOnMap);
                 }
-                request.respond(reply(worker.is_some()))?;
+                answer(request, reply(worker.is_some()));
                 continue;
             }
         };

@@ -11,7 +11,7 @@ use sojourn_core::rover::Rover;
 use sojourn_core::{Stamp, topics};
 use sojourn_mission::Bundle;
 use sojourn_mission::executive::{Config, DriveState, Executive, GoalOut, Input, Outcome, Params};
-use sojourn_ros::{Event, NodeKit, Publisher, run_node};
+use sojourn_ros::{Event, NodeKit, Publisher, answer, run_node};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -91,7 +91,7 @@ async fn executive(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
             Some(request) = uplinks.next() => {
                 let (accepted, message) = uplink(&mut core, &store, &request.message);
                 tracing::info!("{message}");
-                request.respond(UplinkBundle::Response { accepted, message })?;
+                answer(request, UplinkBundle::Response { accepted, message });
                 continue;
             }
             Some(request) = requests.next() => {

@@ -13,6 +13,7 @@ use sojourn_mission::conductor::{
 };
 use sojourn_mission::gate::{self, Approval, SignedApproval};
 use sojourn_mission::keys::{KeyFile, Purpose};
+use sojourn_ros::answer;
 use std::path::Path;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::time::Instant;
@@ -49,9 +50,7 @@ impl Granted {
                 bundle_id: String::new(),
             },
         };
-        if let Err(e) = request.respond(response) {
-            tracing::warn!("cannot answer whoever handed the signature in: {e}");
-        }
+        answer(request, response);
     }
 }
 
@@ -192,11 +191,12 @@ async fn serve(
             Err(e) => {
                 let message = e.to_string();
                 tracing::warn!("a signature was refused: {message}");
-                request.respond(SubmitSignature::Response {
+                let response = SubmitSignature::Response {
                     accepted: false,
                     message,
                     bundle_id: String::new(),
-                })?;
+                };
+                answer(request, response);
             }
         }
     }

@@ -5,7 +5,7 @@ use futures::{Stream, StreamExt};
 use r2r::sojourn_msgs::srv::SubmitSignature;
 use sojourn_core::conduct::Event;
 use sojourn_core::health::{Health, NodeState};
-use sojourn_ros::RunningNode;
+use sojourn_ros::{RunningNode, answer};
 use std::collections::BTreeSet;
 use std::future::Future;
 use tokio::time::Instant;
@@ -73,11 +73,12 @@ impl Link {
                 Woken::Event(event) => self.live_on(event)?,
                 Woken::Signature(request) => {
                     let message = "no plan waits for a signature".to_string();
-                    request.respond(SubmitSignature::Response {
+                    let response = SubmitSignature::Response {
                         accepted: false,
                         message,
                         bundle_id: String::new(),
-                    })?;
+                    };
+                    answer(request, response);
                 }
                 Woken::Done(done) => return Ok(Waited::Done(done)),
                 Woken::TimedOut => return Ok(Waited::TimedOut),

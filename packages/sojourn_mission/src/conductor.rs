@@ -155,6 +155,9 @@ pub struct GroundParams {
     pub execute: bool,
     /// Longest wait for another node's service or action, wall seconds.
     pub wait_s: f64,
+    /// Pause after the last of them was found, wall seconds. To see a service tells that this node has found the server, not
+    /// that the server has found this node: an answer given before that is lost.
+    pub discovery_s: f64,
     /// Longest time for planning, wall seconds.
     pub plan_timeout_s: f64,
     /// Longest time for verification, wall seconds.
@@ -180,6 +183,7 @@ impl GroundParams {
             ("goal_x_m", self.goal_x_m, -1e7, 1e7),
             ("goal_y_m", self.goal_y_m, -1e7, 1e7),
             ("wait_s", self.wait_s, 0.1, 3600.0),
+            ("discovery_s", self.discovery_s, 0.0, 60.0),
             ("plan_timeout_s", self.plan_timeout_s, 0.1, 86400.0),
             ("verify_timeout_s", self.verify_timeout_s, 0.1, 86400.0),
             ("approval_timeout_s", self.approval_timeout_s, 0.0, 1e7),

@@ -204,6 +204,9 @@ async fn wait_for_others(link: &mut Link, c: &mut Conductor) -> Result<(), End> 
             }
         }
     }
+    let until = tokio::time::Instant::now() + seconds(c.params.discovery_s);
+    link.wait(futures::future::pending::<()>(), Some(until))
+        .await?;
     Ok(())
 }
 

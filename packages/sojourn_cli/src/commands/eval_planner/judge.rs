@@ -219,8 +219,11 @@ fn rides(
     };
     let world = ground(folder, &[alone, with])?;
     let ride = |line: &[Xy]| ride(&world, &bench.rover, &bench.body, scene.seed, line);
-    let without: Ride = ride(alone)?;
-    row.ride_alone = Some(without);
-    row.ride_with = Some(if with == alone { without } else { ride(with)? });
+    let both = ride(alone).and_then(|a| Ok((a, if with == alone { a } else { ride(with)? })));
+    match both {
+        Ok((a, b)) => (row.ride_alone, row.ride_with) = (Some(a), Some(b)),
+        // One scene where nobody can begin is no reason to lose the others.
+        Err(e) => row.note = format!("{}; not ridden: {e:#}", row.note),
+    }
     Ok(())
 }

@@ -28,6 +28,8 @@ const NOWHERE: f64 = 0.9;
 const EMBEDDED: usize = 4;
 /// Where the rover is set down again after it was embedded: so far ahead on the line, metres.
 const PULLED_M: f64 = 4.0;
+/// Where it cannot stand it is set down farther on, metre by metre, so many times at most: a small crater that no map shows.
+const TRIES: u8 = 10;
 /// Point on the line that is steered for: so far ahead, metres.
 const AHEAD_M: f64 = 1.5;
 /// Off the heading by more than this it turns in place, until it is off by less than the other, radians.
@@ -74,7 +76,7 @@ pub(super) fn ground(folder: &WorldFolder, lines: &[&[Xy]]) -> anyhow::Result<Ar
 /// Rides a line.
 ///
 /// # Errors
-/// One sentence when the rover cannot even stand at the start.
+/// One sentence when the rover can stand neither at the start nor a few metres on.
 pub(super) fn ride(
     world: &Arc<World>,
     rover: &Rover,
@@ -82,13 +84,13 @@ pub(super) fn ride(
     seed: u64,
     line: &[Xy],
 ) -> anyhow::Result<Ride> {
-    let (sim, pose) = set_down(world, rover, body, seed, line, 0.0)?;
+    let (sim, pose, along_m) = stand(world, rover, body, seed, line, 0.0)?;
     let mut rider = Rider {
         sim,
         pose,
         line,
         length_m: length_m(line),
-        along_m: 0.0,
+        along_m,
         now_s: 0.0,
         turning: false,
     };
@@ -213,19 +215,37 @@ impl Rider<'_> {
 
     /// Sets the rover down farther ahead; false at the end of the line or where it can stand nowhere.
     fn pull_out(&mut self, world: &Arc<World>, rover: &Rover, body: &Body, seed: u64) -> bool {
-        for extra in 0..10 {
-            let s = self.along_m + PULLED_M + f64::from(extra);
-            if s >= self.length_m - 0.5 {
-                return false;
-            }
-            if let Ok((sim, pose)) = set_down(world, rover, body, seed, self.line, s) {
-                (self.sim, self.pose, self.along_m) = (sim, pose, s);
-                (self.now_s, self.turning) = (0.0, false);
-                return true;
-            }
+        let from_m = self.along_m + PULLED_M;
+        if from_m >= self.length_m - 0.5 {
+            return false;
         }
-        false
+        let Ok((sim, pose, along_m)) = stand(world, rover, body, seed, self.line, from_m) else {
+            return false;
+        };
+        (self.sim, self.pose, self.along_m) = (sim, pose, along_m);
+        (self.now_s, self.turning) = (0.0, false);
+        true
     }
+}
+
+/// Sets the rover down on the line, or where it can stand next; with how far along that is.
+fn stand(
+    world: &Arc<World>,
+    rover: &Rover,
+    body: &Body,
+    seed: u64,
+    line: &[Xy],
+    from_m: f64,
+) -> anyhow::Result<(Simulator, Pose2, f64)> {
+    let mut first = None;
+    for k in 0..TRIES {
+        let along_m = from_m + f64::from(k);
+        match set_down(world, rover, body, seed, line, along_m) {
+            Ok((sim, pose)) => return Ok((sim, pose, along_m)),
+            Err(e) => first = first.or(Some(e)),
+        }
+    }
+    Err(first.unwrap_or_else(|| anyhow::anyhow!("the ride over the true ground has no line")))
 }
 
 fn set_down(
@@ -273,24 +293,31 @@ mod tests {
     use sojourn_core::classes::TerrainClass;
     use sojourn_twin::generate::generate;
 
-    /// A slope of 60 m, all of one class (of smooth regolith without one), ridden straight up and straight down.
-    fn up_and_down(class: Option<TerrainClass>) -> [Ride; 2] {
+    /// A slope of 60 m, all of one class (of smooth regolith without one), with the way up.
+    fn slope(class: Option<TerrainClass>) -> (Arc<World>, Rover, Body, Xy) {
         let places = Places::find();
         let mut recipe = recipe(&places, "sand_slopes").unwrap();
         recipe.size_m = [60.0, 60.0];
         recipe.slope_deg = 13.0;
         recipe.relief_rms_deg = 0.5;
+        recipe.rocks.cfa = 0.0;
         recipe.cover.shares = class.map(|c| (c, 1.0)).into_iter().collect();
         let body = crate::ground::body(&places, "mars").unwrap();
         let (rover, _) = crate::ground::rover(&places, "perseverance").unwrap();
         let folder = generate(3, &body, &recipe).unwrap();
         let up = super::super::scene::Course::Up.direction(folder.site.elevation().unwrap());
+        let world = ground(&folder, &[&[[30.0, 5.0], [30.0, 55.0]]]).unwrap();
+        (world, rover, body, up)
+    }
+
+    /// Straight up and straight down.
+    fn up_and_down(class: Option<TerrainClass>) -> [Ride; 2] {
+        let (world, rover, body, up) = slope(class);
         let at = |s: f64| [30.0 + s * up[0], 30.0 + s * up[1]];
         let lines = [
             [at(-12.0), at(0.0), at(12.0)],
             [at(12.0), at(0.0), at(-12.0)],
         ];
-        let world = ground(&folder, &[&lines[0]]).unwrap();
         lines.map(|line| ride(&world, &rover, &body, 3, &line).unwrap())
     }
 
@@ -309,6 +336,17 @@ mod tests {
         let [up, down] = up_and_down(None);
         assert!(up.slips == 0 && up.arrived && down.arrived, "{up:?}");
         assert!(up.mean_slip > 0.05 && up.mean_slip < 0.4, "{up:?}");
+    }
+
+    #[test]
+    fn a_rover_that_cannot_stand_is_set_down_farther_on() {
+        let (world, rover, body, _) = slope(None);
+        let off_the_edge = [[30.0, -1.0], [30.0, 20.0]];
+        let made = ride(&world, &rover, &body, 3, &off_the_edge).unwrap();
+        assert!(made.arrived && made.embeddings == 0, "{made:?}");
+        let nowhere = [[300.0, -1.0], [300.0, 20.0]];
+        let said = ride(&world, &rover, &body, 3, &nowhere).unwrap_err();
+        assert!(said.to_string().contains("cannot begin"), "{said:#}");
     }
 
     #[test]

@@ -208,28 +208,22 @@ pub struct PlanArgs {
     /// The ground.
     #[command(flatten)]
     pub ground: GroundArgs,
-    /// Start: E,N in metres from the south-west corner, crs:X,Y or lonlat:LON,LAT.
-    #[arg(
-        long,
-        value_name = "PLACE",
-        allow_hyphen_values = true,
-        required = true
-    )]
+    /// Start: E,N in metres from the south-west corner, crs:X,Y or lonlat:LON,LAT; the mission's start_m without it.
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     pub start: Option<String>,
-    /// Goal, in the same forms.
-    #[arg(
-        long,
-        value_name = "PLACE",
-        allow_hyphen_values = true,
-        required = true
-    )]
+    /// Goal, in the same forms; the mission's goal_m without it.
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     pub goal: Option<String>,
     /// The rover: a name in config/rovers or a file.
     #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
     pub rover: String,
-    /// Constraints; config/mission.yaml without it.
+    /// The mission: limits, clearance, keep-outs and keep-ins, start, goal, stops, time, energy, how long the map holds;
+    /// config/mission.yaml without it, examples in config/missions.
     #[arg(long, value_name = "FILE")]
     pub mission: Option<PathBuf>,
+    /// Day of the drive, YYYY-MM-DD, instead of the mission's freshness.day.
+    #[arg(long, value_name = "DATE")]
+    pub day: Option<String>,
     /// Everything random comes from it.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

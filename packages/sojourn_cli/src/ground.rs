@@ -3,6 +3,7 @@
 use crate::args::{GroundArgs, ModelArgs};
 use crate::cli_error::CliError;
 use crate::launch::places::Places;
+use anyhow::Context;
 use sojourn_core::{
     body::Body,
     constraints::Constraints,
@@ -62,6 +63,29 @@ pub fn mission(places: &Places, file: Option<&Path>) -> anyhow::Result<(Constrai
         None => places.shared("config/mission.yaml")?,
     };
     Ok((Constraints::load(&file)?, file))
+}
+
+/// The same on another day: `--day`.
+///
+/// # Errors
+/// One sentence that names the option, the value and what was expected.
+pub fn mission_on(
+    places: &Places,
+    file: Option<&Path>,
+    day: Option<&str>,
+) -> anyhow::Result<Constraints> {
+    let (mut mission, file) = mission(places, file)?;
+    if let Some(day) = day {
+        let freshness = mission.freshness.as_mut().with_context(|| {
+            format!(
+                "--day {day}: {} says nothing of how long the map holds, expected its key freshness",
+                file.display()
+            )
+        })?;
+        freshness.day = day.to_string();
+        mission.check("--day")?;
+    }
+    Ok(mission)
 }
 
 /// A planet by name or file.

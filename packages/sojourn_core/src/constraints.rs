@@ -1,9 +1,40 @@
 //! What a mission allows: the file behind `--mission`.
 
-use crate::{CoreError, error::in_range, geometry::Xy, plan::Mode};
+use crate::{
+    CoreError,
+    error::in_range,
+    freshness::Freshness,
+    geometry::{Xy, distance_m},
+    plan::Mode,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+
+/// Most stops of a mission.
+const MAX_STOPS: usize = 40;
+
+/// A place that the drive visits on its way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// Name, for people.
+    pub name: String,
+    /// Where, `map` metres.
+    pub at_m: Xy,
+    /// How near is there, metres.
+    pub tolerance_m: f64,
+}
+
+/// What a drive may take from the battery.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnergyBudget {
+    /// Most energy of the drive, watt hours.
+    pub most_wh: f64,
+    /// Mean power while driving, everything on board counted, watts.
+    pub driving_w: f64,
+}
 
 /// Constraints of a drive, as a person writes them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +72,24 @@ pub struct Constraints {
     /// Longest drive, seconds at `speed_share` of the cruise speed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_drive_s: Option<f64>,
+    /// Distance that the middle of the rover keeps from ground that is too steep or too rough, metres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clearance_m: Option<f64>,
+    /// Where the drive begins, `map` metres; a start that is asked for comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_m: Option<Xy>,
+    /// Where it ends, `map` metres; a goal that is asked for comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal_m: Option<Xy>,
+    /// Places to visit on the way, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stops: Vec<Stop>,
+    /// What the drive may take from the battery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy: Option<EnergyBudget>,
+    /// The day of the drive and how long the layers of the map hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Freshness>,
     /// Share of the cruise speed that time-outs are computed with.
     pub speed_share: f64,
     /// Time-out of a segment in multiples of its expected time.
@@ -115,6 +164,17 @@ impl Constraints {
         if let Some(s) = self.max_drive_s {
             in_range(what, "max_drive_s", s, 1.0, 1e8)?;
         }
+        self.check_places(what)?;
+        if let Some(m) = self.clearance_m {
+            in_range(what, "clearance_m", m, 0.0, 100.0)?;
+        }
+        if let Some(e) = &self.energy {
+            in_range(what, "energy.most_wh", e.most_wh, 0.001, 1e6)?;
+            in_range(what, "energy.driving_w", e.driving_w, 0.001, 1e5)?;
+        }
+        if let Some(f) = &self.freshness {
+            f.check(what)?;
+        }
         for (key, polygons) in [("keep_out", &self.keep_out), ("keep_in", &self.keep_in)] {
             for (i, polygon) in polygons.iter().enumerate() {
                 if polygon.len() < 3 || polygon.iter().flatten().any(|v| !v.is_finite()) {
@@ -128,6 +188,66 @@ impl Constraints {
             }
         }
         Ok(())
+    }
+
+    /// Start, goal and stops: finite, on a planet, stops apart from one another.
+    fn check_places(&self, what: &str) -> Result<(), CoreError> {
+        let mut places: Vec<(String, Xy)> = Vec::new();
+        if let Some(p) = self.start_m {
+            places.push(("start_m".into(), p));
+        }
+        if self.stops.len() > MAX_STOPS {
+            return Err(CoreError::value(
+                what,
+                "stops",
+                format!("a list of {}", self.stops.len()),
+                format!("at most {MAX_STOPS}"),
+            ));
+        }
+        for (i, stop) in self.stops.iter().enumerate() {
+            if stop.name.trim().is_empty() || stop.name.chars().count() > 80 {
+                return Err(CoreError::value(
+                    what,
+                    format!("stops[{i}].name"),
+                    &stop.name,
+                    "a name of 1 to 80 characters",
+                ));
+            }
+            let key = format!("stops[{i}].tolerance_m");
+            in_range(what, &key, stop.tolerance_m, 0.05, 10.0)?;
+            places.push((format!("stops[{i}].at_m"), stop.at_m));
+        }
+        if let Some(p) = self.goal_m {
+            places.push(("goal_m".into(), p));
+        }
+        for (key, p) in &places {
+            in_range(what, &format!("{key}[0]"), p[0], -1e7, 1e7)?;
+            in_range(what, &format!("{key}[1]"), p[1], -1e7, 1e7)?;
+        }
+        for w in places.windows(2) {
+            let apart_m = distance_m(w[0].1, w[1].1);
+            if apart_m < self.segment_min_m {
+                return Err(CoreError::value(
+                    what,
+                    &w[1].0,
+                    format!("{:?}", w[1].1),
+                    format!(
+                        "a place at least segment_min_m {} m from {}, it is {apart_m:.2} m",
+                        self.segment_min_m, w[0].0
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Start, stops and goal in order.
+    #[must_use]
+    pub fn way_points(&self, start_m: Xy, goal_m: Xy) -> Vec<Xy> {
+        std::iter::once(start_m)
+            .chain(self.stops.iter().map(|s| s.at_m))
+            .chain(std::iter::once(goal_m))
+            .collect()
     }
 }
 
@@ -148,5 +268,43 @@ mod tests {
                 .to_string()
                 .contains("keep_out[0]")
         );
+    }
+
+    #[test]
+    fn a_mission_file_is_read_or_refused_in_one_sentence() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/missions");
+        let mut read = 0;
+        for entry in std::fs::read_dir(&dir).unwrap() {
+            let c = Constraints::load(&entry.unwrap().path()).unwrap();
+            assert!(c.start_m.is_some() && c.goal_m.is_some() && c.freshness.is_some());
+            read += 1;
+        }
+        assert!(read >= 2, "{read}");
+        let text = std::fs::read_to_string(dir.join("generated_world.yaml")).unwrap();
+        let said = |from: &str, to: &str| {
+            assert!(text.contains(from), "{from}");
+            let bad = text.replacen(from, to, 1);
+            Constraints::parse("m.yaml", &bad).unwrap_err().to_string()
+        };
+        for (from, to, word) in [
+            ("clearance_m: 2.0", "clearance_m: .nan", "clearance_m"),
+            ("clearance_m: 2.0", "clearence_m: 2.0", "clearence_m"),
+            ("start_m: [", "start_m: [.inf, ", "start_m"),
+            (
+                "tolerance_m: 1.5",
+                "tolerance_m: -1.5",
+                "stops[0].tolerance_m",
+            ),
+            ("most_wh: ", "most_wh: -", "energy.most_wh"),
+            ("day: \"20", "day: \"20x", "freshness.day"),
+            (
+                "stale_weight: ",
+                "stale_weight: -",
+                "freshness.stale_weight",
+            ),
+        ] {
+            let message = said(from, to);
+            assert!(message.contains(word), "{message}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Read in this order:
 //! [`time`] and [`frames`] (when and where), [`geometry`] (polygons, segments), [`raster`] and [`site`] (the ground),
 //! [`body`] (the planet), [`rover`] (the vehicle, its [`limits`] and [`kinematics`]), [`settle`] (how it stands on
-//! the ground), [`slip`] and [`classes`] (what the ground does to it), [`camera`], [`constraints`], [`plan`] and
+//! the ground), [`slip`] and [`classes`] (what the ground does to it), [`camera`], [`constraints`], [`freshness`], [`plan`] and
 //! [`report`] (the documents that go from person to rover), [`status`], [`conduct`], [`health`], [`params`] and [`topics`]
 //! (how the nodes meet).
 
@@ -15,6 +15,7 @@ pub mod constraints;
 pub mod error;
 pub mod files;
 pub mod frames;
+pub mod freshness;
 pub mod geometry;
 pub mod gridmap;
 pub mod health;

@@ -4,8 +4,10 @@ use crate::{
     CoreError,
     body::Body,
     classes::TerrainClass,
+    constraints::Stop,
     error::in_range,
     files,
+    freshness::LayerAge,
     geometry::{self, Xy},
 };
 use schemars::JsonSchema;
@@ -242,6 +244,23 @@ impl ModelStage {
     }
 }
 
+/// What the mission's file asked for beside the way itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanMission {
+    /// Name of the mission; the digest of its file's content is the plan's `constraints_digest`.
+    pub name: String,
+    /// Places that the way visits, in order.
+    pub stops: Vec<Stop>,
+    /// Ages of the map's layers on the day of the drive.
+    pub layers: Vec<LayerAge>,
+    /// Time that the drive is expected to take, slip and turns counted, seconds.
+    pub expected_s: f64,
+    /// Energy that it is expected to take where the mission gives a mean power, watt hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_wh: Option<f64>,
+}
+
 /// A plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -274,6 +293,9 @@ pub struct Plan {
     pub features: Vec<Feature>,
     /// Polygons the route keeps out of, `map` metres.
     pub keep_out: Vec<Vec<Xy>>,
+    /// What the mission asked for; absent in plans that no planner made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mission: Option<PlanMission>,
     /// The model's part.
     pub model: ModelStage,
 }
@@ -371,6 +393,12 @@ impl Plan {
         }
         for (i, p) in self.keep_out.iter().enumerate() {
             check_polygon(what, &format!("keep_out[{i}]"), p)?;
+        }
+        if let Some(m) = &self.mission {
+            in_range(what, "mission.expected_s", m.expected_s, 0.0, 1e9)?;
+            if let Some(wh) = m.expected_wh {
+                in_range(what, "mission.expected_wh", wh, 0.0, 1e9)?;
+            }
         }
         let last = self.waypoints.last().map_or([f64::NAN; 2], Waypoint::xy);
         let miss_m = geometry::distance_m(last, [self.goal.x_m, self.goal.y_m]);

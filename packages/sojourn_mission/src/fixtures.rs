@@ -90,6 +90,7 @@ pub(crate) fn plan_along(points: &[Xy], half_width_m: f64) -> Plan {
         distance_m: length_m,
         features: vec![],
         keep_out: vec![],
+        mission: None,
         model: ModelStage::none(),
     }
 }

@@ -7,6 +7,7 @@ use crate::line::{cells_along, line_cost};
 use crate::route::{PlanRequest, check_ends, check_open};
 use crate::search::{line_of, search};
 use crate::smooth::densify;
+use sojourn_core::CoreError;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::geometry::{Xy, distance_m, distance_to_segment_m, length_m};
 use sojourn_core::plan::Feature;
@@ -123,7 +124,7 @@ pub struct Candidate {
 /// pretrip multipath planning and dynamic adaptation"). Whether the rover's suspension agrees is settled by [`crate::plan()`].
 ///
 /// # Errors
-/// [`PlanError`] when start or goal cannot be used. Without a way the list is empty.
+/// [`PlanError`] when start or goal cannot be used, or the mission has stops. Without a way the list is empty.
 pub fn candidates(
     request: &PlanRequest,
     site: &Site,
@@ -134,7 +135,16 @@ pub fn candidates(
 ) -> Result<Vec<Candidate>, PlanError> {
     let elevation = site.elevation()?;
     check_ends(request, elevation, constraints)?;
-    let map = CostMap::new(elevation, rover, constraints, features)?;
+    if !constraints.stops.is_empty() {
+        return Err(CoreError::value(
+            "mission",
+            "stops",
+            format!("a list of {}", constraints.stops.len()),
+            "none where routes that differ are asked for",
+        )
+        .into());
+    }
+    let map = CostMap::new(site, rover, constraints, features)?;
     for (which, p) in [("start", request.start_m), ("goal", request.goal_m)] {
         check_open(&map, which, p, features)?;
     }
@@ -277,7 +287,7 @@ pub fn open_ground(
     rover: &Rover,
     constraints: &Constraints,
 ) -> Result<Raster, PlanError> {
-    let map = CostMap::new(site.elevation()?, rover, constraints, &[])?;
+    let map = CostMap::new(site, rover, constraints, &[])?;
     Ok(map
         .slope
         .like(|c, r| f32::from(u8::from(map.free(r * map.cols() + c)))))
@@ -300,7 +310,10 @@ mod tests {
         let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
         let rover = Rover::load(&config.join("rovers/perseverance.yaml")).unwrap();
         let mission = Constraints::load(&config.join("mission.yaml")).unwrap();
-        CostMap::new(&elevation, &rover, &mission, &[]).unwrap()
+        let (slope, roughness) =
+            sojourn_core::terrain::slope_roughness(&elevation, rover.footprint_radius_m());
+        let fresh = crate::freshness::Stale::NO;
+        CostMap::of_layers(&slope, &roughness, &rover, &mission, &[], fresh).unwrap()
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a metre of ground costs, and where there is no going.
 
 use crate::distance::distance_cells;
+use crate::freshness::Stale;
 use crate::label_cost::LabelCost;
 use sojourn_core::CoreError;
 use sojourn_core::constraints::Constraints;
@@ -8,6 +9,7 @@ use sojourn_core::geometry::{Xy, distance_to_edge_m, in_polygon};
 use sojourn_core::plan::Feature;
 use sojourn_core::raster::Raster;
 use sojourn_core::rover::Rover;
+use sojourn_core::site::Site;
 use sojourn_core::terrain::slope_roughness;
 
 /// Cells finer than this are pooled for the search, metres; a rover does not steer more finely.
@@ -28,6 +30,8 @@ pub(crate) enum Block {
     Slope,
     /// Too rough.
     Roughness,
+    /// Nearer to ground that is too steep or too rough than the mission's clearance.
+    Clearance,
     /// In or too near to a keep-out.
     KeepOut(u16),
     /// Outside the keep-ins.
@@ -100,19 +104,21 @@ pub(crate) struct CostMap {
     pub clearance_m: Vec<f32>,
     footprint_m: f64,
     edge_margin_m: f64,
+    clearance_limit_m: f64,
 }
 
 impl CostMap {
     /// Measures the ground of a site for a rover.
     pub fn new(
-        elevation: &Raster,
+        site: &Site,
         rover: &Rover,
         constraints: &Constraints,
         features: &[Feature],
     ) -> Result<Self, CoreError> {
         // Always measured here: the site's own layers may be those of another rover.
-        let (slope, roughness) = slope_roughness(elevation, rover.footprint_radius_m());
-        Self::of_layers(&slope, &roughness, rover, constraints, features)
+        let (slope, roughness) = slope_roughness(site.elevation()?, rover.footprint_radius_m());
+        let stale = Stale::of(site, constraints)?;
+        Self::of_layers(&slope, &roughness, rover, constraints, features, stale)
     }
 
     /// From slope and roughness over the rover's footprint, measured before.
@@ -122,6 +128,7 @@ impl CostMap {
         rover: &Rover,
         constraints: &Constraints,
         features: &[Feature],
+        stale: Stale,
     ) -> Result<Self, CoreError> {
         let footprint_m = rover.footprint_radius_m();
         let factor = (LEAST_CELL_M / slope.resolution_m()).ceil().max(1.0) as usize;
@@ -137,11 +144,13 @@ impl CostMap {
             clearance_m: vec![f32::INFINITY; n],
             footprint_m,
             edge_margin_m: constraints.edge_margin_m,
+            clearance_limit_m: constraints.clearance_m.unwrap_or(0.0),
         };
-        map.measure(constraints);
+        map.measure(constraints, stale.terrain);
+        map.keep_clear();
         map.keep_out(&constraints.keep_out);
         map.keep_in(&constraints.keep_in);
-        map.label(features, &LabelCost::new(rover)?);
+        map.label(features, &LabelCost::new(rover)?, stale.labels);
         map.finish();
         Ok(map)
     }
@@ -179,7 +188,8 @@ impl CostMap {
         self.block.get(index) == Some(&Block::Free)
     }
 
-    fn measure(&mut self, constraints: &Constraints) {
+    /// Closed ground and the cost of the rest; slope and roughness count `dearer` times as much.
+    fn measure(&mut self, constraints: &Constraints, dearer: f64) {
         let (cols, rows) = (self.cols(), self.rows());
         let unknown: Vec<bool> = self.slope.data().iter().map(|v| v.is_nan()).collect();
         let to_hole = distance_cells(&unknown, cols, rows);
@@ -206,8 +216,29 @@ impl CostMap {
             if self.block[i] == Block::Free {
                 let (s, q) = (s / self.ground.slope_deg, q / self.ground.roughness_m);
                 self.cost[i] = (1.0
-                    + constraints.slope_weight * s * s
-                    + constraints.roughness_weight * q * q) as f32;
+                    + dearer
+                        * (constraints.slope_weight * s * s + constraints.roughness_weight * q * q))
+                    as f32;
+            }
+        }
+    }
+
+    /// Closes what lies nearer to steep or rough ground than the mission's clearance.
+    fn keep_clear(&mut self) {
+        if self.clearance_limit_m <= 0.0 {
+            return;
+        }
+        let bad: Vec<bool> = self
+            .block
+            .iter()
+            .map(|b| matches!(b, Block::Slope | Block::Roughness))
+            .collect();
+        let cells = distance_cells(&bad, self.cols(), self.rows());
+        // From any point of this cell to any place in the cell that is closed.
+        let least_m = self.clearance_limit_m + std::f64::consts::SQRT_2 * self.cell_m();
+        for (i, d) in cells.iter().enumerate() {
+            if self.block[i] == Block::Free && f64::from(*d) * self.cell_m() < least_m {
+                self.block[i] = Block::Clearance;
             }
         }
     }
@@ -282,7 +313,7 @@ impl CostMap {
     }
 
     /// What labels add: in every cell the dearest of those that cover it, since two labels of one hazard are one hazard.
-    fn label(&mut self, features: &[Feature], dearness: &LabelCost) {
+    fn label(&mut self, features: &[Feature], dearness: &LabelCost, dearer: f64) {
         // Every cell that the label touches, so that one narrower than a cell counts too.
         let margin_m = 0.71 * self.cell_m();
         let mut added = vec![0.0f32; self.cost.len()];
@@ -292,7 +323,7 @@ impl CostMap {
                     && (in_polygon(p, &f.polygon) || distance_to_edge_m(p, &f.polygon) < margin_m)
                 {
                     let slope_deg = f64::from(map.slope.data()[i]);
-                    added[i] = added[i].max(dearness.per_metre(f, slope_deg) as f32);
+                    added[i] = added[i].max((dearer * dearness.per_metre(f, slope_deg)) as f32);
                     if f.forbids {
                         map.block[i] = Block::Label(k.min(usize::from(u16::MAX)) as u16);
                     }
@@ -380,6 +411,10 @@ impl CostMap {
                 "lies on ground with a roughness of {:.2} m, limit {:.2} m (the mission's max_roughness_m)",
                 value(&self.roughness),
                 self.ground.roughness_m
+            ),
+            Block::Clearance => format!(
+                "lies within {:.1} m of ground that is too steep or too rough (the mission's clearance_m)",
+                self.clearance_limit_m
             ),
             Block::KeepOut(k) => format!(
                 "lies in or within {:.1} m of keep_out[{k}]",

@@ -34,8 +34,14 @@ pub enum PlanError {
         why: String,
     },
     /// Start and goal are too near to each other for a drive.
-    #[error("goal lies {distance_m:.2} m from the start, expected at least {least_m:.2} m ({why})")]
+    #[error(
+        "{which} lies {distance_m:.2} m from the {from}, expected at least {least_m:.2} m ({why})"
+    )]
     TooNear {
+        /// "goal" or "stop".
+        which: &'static str,
+        /// "start" or "stop before".
+        from: &'static str,
         /// Distance, metres.
         distance_m: f64,
         /// Least distance, metres.
@@ -53,6 +59,9 @@ pub enum PlanError {
         /// Where it ends and what stops it.
         why: String,
     },
+    /// The mission refuses a layer of the map as stale.
+    #[error("{0}, and the mission refuses it when it is stale")]
+    Stale(String),
     /// A person stopped the planning.
     #[error("planning was stopped by the operator")]
     Stopped,

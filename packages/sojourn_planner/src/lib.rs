@@ -8,6 +8,7 @@ mod candidates;
 mod cost;
 mod distance;
 mod error;
+mod freshness;
 mod label_cost;
 mod labelled;
 pub mod least_cost;

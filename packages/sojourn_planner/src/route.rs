@@ -2,6 +2,7 @@
 
 use crate::cost::CostMap;
 use crate::error::PlanError;
+use crate::freshness::ages;
 use crate::model::{Assistance, ModelRecord, advise};
 use crate::validator::{Ground, Limits, Verdict};
 use crate::way::{blame_labels, find};
@@ -83,11 +84,16 @@ pub(crate) fn in_workshop<T>(
     constraints.check("constraints")?;
     rover.check("rover")?;
     check_ends(request, site.elevation()?, constraints)?;
+    for age in ages(site, constraints)? {
+        if age.stale && age.refuse {
+            return Err(PlanError::Stale(age.words));
+        }
+    }
     let limits = Limits::shipped()?;
     let ground = Ground::new(site, rover, constraints, &limits)?;
     let shop = Workshop::new(request, site, rover, constraints, &ground);
     let measured = shop.map(&[])?;
-    for (which, p) in [("start", request.start_m), ("goal", request.goal_m)] {
+    for (which, p) in places(request, constraints) {
         check_open(&measured, which, p, &[])?;
     }
     make(&shop)
@@ -103,12 +109,11 @@ pub(crate) fn searched(
     let request = shop.request;
     let mission = stricter.unwrap_or(shop.mission);
     let mut map = shop.map_for(features, mission)?;
-    for (which, p) in [("start", request.start_m), ("goal", request.goal_m)] {
+    for (which, p) in places(request, mission) {
         check_open(&map, which, p, features)?;
     }
-    let (chain, stats) = find(&mut map, request, mission, &shop.checks).map_err(|e| match shop
-        .map_for(&[], mission)
-    {
+    let found = find(&mut map, request, &shop.stops(), mission, &shop.checks);
+    let (chain, stats) = found.map_err(|e| match shop.map_for(&[], mission) {
         Ok(measured) => blame_labels(e, measured, request, mission, &shop.checks, features),
         Err(other) => other,
     })?;
@@ -137,7 +142,7 @@ pub(crate) fn check_ends(
 ) -> Result<(), PlanError> {
     let [x0, y0] = elevation.origin_m();
     let [width_m, height_m] = elevation.size_m();
-    for (which, p) in [("start", request.start_m), ("goal", request.goal_m)] {
+    for (which, p) in places(request, c) {
         if p.iter().any(|v| !v.is_finite()) {
             return Err(CoreError::value(
                 "request",
@@ -157,23 +162,35 @@ pub(crate) fn check_ends(
             });
         }
     }
-    let distance_m = distance_m(request.start_m, request.goal_m);
-    for (least_m, why) in [
-        (
-            c.goal_tolerance_m,
-            "the goal's tolerance: the rover is there already",
-        ),
-        (c.segment_min_m, "the shortest segment"),
-    ] {
-        if distance_m < least_m || distance_m <= c.goal_tolerance_m {
-            return Err(PlanError::TooNear {
-                distance_m,
-                least_m,
-                why,
-            });
+    let legs = c.way_points(request.start_m, request.goal_m);
+    for (k, leg) in legs.windows(2).enumerate() {
+        let distance_m = distance_m(leg[0], leg[1]);
+        let last = k + 2 == legs.len();
+        let within = if last { c.goal_tolerance_m } else { 0.0 };
+        for (least_m, why) in [
+            (within, "the goal's tolerance: the rover is there already"),
+            (c.segment_min_m, "the shortest segment"),
+        ] {
+            if distance_m < least_m || distance_m <= within {
+                return Err(PlanError::TooNear {
+                    which: if last { "goal" } else { "stop" },
+                    from: if k == 0 { "start" } else { "stop before" },
+                    distance_m,
+                    least_m,
+                    why,
+                });
+            }
         }
     }
     Ok(())
+}
+
+/// Start, stops and goal with their names.
+fn places(request: &PlanRequest, c: &Constraints) -> Vec<(&'static str, Xy)> {
+    std::iter::once(("start", request.start_m))
+        .chain(c.stops.iter().map(|s| ("stop", s.at_m)))
+        .chain(std::iter::once(("goal", request.goal_m)))
+        .collect()
 }
 
 pub(crate) fn check_open(

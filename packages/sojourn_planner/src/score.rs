@@ -207,7 +207,7 @@ pub fn line_figures(
     constraints: &Constraints,
     features: &[Feature],
 ) -> Result<Option<Candidate>, PlanError> {
-    let map = CostMap::new(site.elevation()?, rover, constraints, features)?;
+    let map = CostMap::new(site, rover, constraints, features)?;
     Ok(measured(&map, line.to_vec(), Preset::Balanced))
 }
 

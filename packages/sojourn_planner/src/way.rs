@@ -37,8 +37,36 @@ impl Checks<'_> {
     }
 }
 
-/// Searches, closes what the rover cannot stand on, searches again.
+/// A way from the start over the places in `via` to the goal: waypoints after the start, and figures.
 pub(crate) fn find(
+    map: &mut CostMap,
+    request: &PlanRequest,
+    via: &[Xy],
+    c: &Constraints,
+    checks: &Checks<'_>,
+) -> Result<(Vec<Xy>, PlanStats), PlanError> {
+    let mut leg = request.clone();
+    let mut chain = Vec::new();
+    let mut sum = PlanStats {
+        cells: map.block.len(),
+        cell_m: map.cell_m(),
+        expanded: 0,
+        rounds: 0,
+        straight_m: distance_m(request.start_m, request.goal_m),
+    };
+    for to in via.iter().copied().chain([request.goal_m]) {
+        leg.goal_m = to;
+        let (more, stats) = find_leg(map, &leg, c, checks)?;
+        chain.extend(more);
+        sum.expanded += stats.expanded;
+        sum.rounds += stats.rounds;
+        leg.start_m = to;
+    }
+    Ok((chain, sum))
+}
+
+/// Searches, closes what the rover cannot stand on, searches again.
+fn find_leg(
     map: &mut CostMap,
     request: &PlanRequest,
     c: &Constraints,
@@ -201,6 +229,7 @@ pub(crate) fn blame_labels(
     checks: &Checks<'_>,
     features: &[Feature],
 ) -> PlanError {
+    let via: Vec<Xy> = c.stops.iter().map(|s| s.at_m).collect();
     let forbidding: Vec<String> = features
         .iter()
         .enumerate()
@@ -213,7 +242,7 @@ pub(crate) fn blame_labels(
             )
         })
         .collect();
-    if forbidding.is_empty() || find(&mut measured, request, c, checks).is_err() {
+    if forbidding.is_empty() || find(&mut measured, request, &via, c, checks).is_err() {
         return error;
     }
     PlanError::NoRoute {

@@ -45,13 +45,23 @@ impl Maker<'_> {
             });
             heading_rad = Some(yaw_rad);
             let last = k + 1 == chain.len();
+            let stop = c
+                .stops
+                .iter()
+                .find(|s| distance_m(s.at_m, to) <= s.tolerance_m);
+            let mut reasons = self.reasons(from, to, &ground);
+            if let Some(stop) = stop {
+                reasons.insert(0, format!("visits the stop \"{}\"", stop.name));
+            }
             out.push(Waypoint {
                 x_m: to[0],
                 y_m: to[1],
                 tolerance_m: if last {
                     c.goal_tolerance_m
                 } else {
-                    c.waypoint_tolerance_m
+                    stop.map_or(c.waypoint_tolerance_m, |s| {
+                        s.tolerance_m.min(c.waypoint_tolerance_m)
+                    })
                 },
                 mode: c.default_mode,
                 corridor: geometry::corridor(from, to, self.half_width_m(from, to)),
@@ -62,7 +72,7 @@ impl Maker<'_> {
                 },
                 timeout_s: self.timeout_s(from, to, turn_rad, &ground),
                 risk: self.risk(&ground),
-                reasons: self.reasons(from, to, &ground),
+                reasons,
             });
             from = to;
         }

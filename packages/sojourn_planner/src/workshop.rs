@@ -3,19 +3,22 @@
 use crate::candidates::{Preset, measured, near, on_map};
 use crate::cost::{Block, CostMap};
 use crate::error::PlanError;
+use crate::freshness::ages;
 use crate::line::cells_along;
 use crate::model::desk::{Route, corners, round2, whole_line};
 use crate::route::{PlanRequest, PlanStats, check_open};
 use crate::segments::split;
 use crate::smooth::densify;
 use crate::stand::Stander;
-use crate::validator::{Code, Ends, Ground, Verdict, Violation, check_plan};
+use crate::validator::{Code, Ends, Ground, Verdict, Violation, check_plan, expected_s};
 use crate::way::{Checks, find};
 use crate::waypoints::Maker;
 use serde_json::json;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::geometry::{Xy, distance_m, length_m};
-use sojourn_core::plan::{Feature, Goal, ModelStage, PLAN_SCHEMA_VERSION, Plan, Start, digest_of};
+use sojourn_core::plan::{
+    Feature, Goal, ModelStage, PLAN_SCHEMA_VERSION, Plan, PlanMission, Start, digest_of,
+};
 use sojourn_core::rover::Rover;
 use sojourn_core::site::Site;
 
@@ -59,6 +62,11 @@ impl<'a> Workshop<'a> {
         }
     }
 
+    /// Places of the mission's stops, in order.
+    pub fn stops(&self) -> Vec<Xy> {
+        self.mission.stops.iter().map(|s| s.at_m).collect()
+    }
+
     pub fn ends(&self) -> Ends {
         Ends {
             start_m: self.request.start_m,
@@ -83,6 +91,7 @@ impl<'a> Workshop<'a> {
             self.rover,
             mission,
             features,
+            g.stale,
         )?)
     }
 
@@ -105,9 +114,12 @@ impl<'a> Workshop<'a> {
             goal_m,
             ..self.request.clone()
         };
+        // The mission's stops belong to the whole way, not to a part of it.
+        let whole = [start_m, goal_m] == [self.request.start_m, self.request.goal_m];
+        let via: Vec<Xy> = if whole { self.stops() } else { Vec::new() };
         let mut biased: Vec<(Preset, CostMap)> = Vec::new();
-        if let [preset] = presets {
-            biased.push((*preset, preset.map(&map)));
+        if presets.len() == 1 || !via.is_empty() {
+            biased.extend(presets.iter().take(k.max(1)).map(|p| (*p, p.map(&map))));
         } else {
             for c in on_map(&map, start_m, goal_m, k) {
                 biased.push((c.preset, near_only(&map, &c.line)));
@@ -115,7 +127,8 @@ impl<'a> Workshop<'a> {
         }
         let mut out: Vec<Route> = Vec::new();
         for (preset, mut costs) in biased {
-            let Ok((chain, _)) = find(&mut costs, &request, self.mission, &self.checks) else {
+            let Ok((chain, _)) = find(&mut costs, &request, &via, self.mission, &self.checks)
+            else {
                 continue;
             };
             if out.iter().any(|r| r.chain == chain) {
@@ -143,7 +156,7 @@ impl<'a> Workshop<'a> {
         if out.is_empty() {
             // The search says why.
             let mut map = map;
-            find(&mut map, &request, self.mission, &self.checks)?;
+            find(&mut map, &request, &via, self.mission, &self.checks)?;
         }
         Ok(out)
     }
@@ -189,8 +202,20 @@ impl<'a> Workshop<'a> {
             distance_m: 0.0,
             features: features.to_vec(),
             keep_out: self.mission.keep_out.clone(),
+            mission: None,
             model: stage,
         };
+        let expected_s = expected_s(&plan, self.mission);
+        plan.mission = Some(PlanMission {
+            name: self.mission.name.clone(),
+            stops: self.mission.stops.clone(),
+            layers: ages(self.site, self.mission)?,
+            expected_s,
+            expected_wh: self
+                .mission
+                .energy
+                .map(|e| (e.driving_w * expected_s / 360.0).round() / 10.0),
+        });
         plan.distance_m = length_m(&plan.line());
         plan.check("plan")?;
         Ok(plan)
@@ -287,6 +312,7 @@ fn closed(map: &CostMap, line: &[Xy], features: &[Feature]) -> Option<Violation>
                 Block::Slope => Code::SlopeMax,
                 Block::Roughness => Code::RoughnessMax,
                 Block::KeepOut(_) => Code::KeepOut,
+                Block::Clearance => Code::Clearance,
                 Block::KeepIn => Code::KeepIn,
                 Block::Label(_) => Code::AvoidCrossed,
                 Block::Margin | Block::NoData => Code::NoData,

@@ -272,6 +272,7 @@ fn straight_plan(t: &Things) -> Result<Plan, Box<dyn Error>> {
         distance_m: geometry::length_m(&line),
         features: vec![],
         keep_out: vec![],
+        mission: None,
         model: ModelStage::none(),
     })
 }

@@ -189,6 +189,7 @@ fn straight_plan(site: &Site, rover: &Rover) -> Result<Plan, Box<dyn Error>> {
         distance_m: geometry::length_m(&line),
         features: vec![],
         keep_out: vec![],
+        mission: None,
         model: ModelStage::none(),
     })
 }

@@ -119,6 +119,7 @@ pub fn plan_over(site: &Site, rover: &Rover, line: &[[f64; 2]]) -> Plan {
         distance_m: geometry::length_m(line),
         features: vec![],
         keep_out: vec![],
+        mission: None,
         model: ModelStage::none(),
     }
 }

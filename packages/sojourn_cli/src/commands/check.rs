@@ -38,6 +38,9 @@ pub struct CheckArgs {
     /// Constraints; config/mission.yaml without it.
     #[arg(long, value_name = "FILE")]
     pub mission: Option<PathBuf>,
+    /// Day of the drive, as the plan was made with.
+    #[arg(long, value_name = "DATE")]
+    pub day: Option<String>,
     /// Prints JSON: {ok, complete, file, digest, limits_version, limits_sha256, checked, not_checked, violations, measures}.
     #[arg(long)]
     pub json: bool,
@@ -99,7 +102,7 @@ fn on_ground(args: &CheckArgs, plan: &Plan, limits: &Limits) -> Result<Option<Ve
     }
     let places = Places::find();
     let (rover, _) = ground::rover(&places, args.rover.as_deref().unwrap_or(&plan.rover))?;
-    let (mission, _) = ground::mission(&places, args.mission.as_deref())?;
+    let mission = ground::mission_on(&places, args.mission.as_deref(), args.day.as_deref())?;
     let site = ground::site(&places, &given, &rover, Some(&plan.body))?;
     let ground = Ground::new(&site, &rover, &mission, limits)?;
     Ok(Some(check_plan(plan, &ground)?))

@@ -46,6 +46,9 @@ pub fn figures(plan: &Plan, report: &Report) -> String {
         report.max_slip * 100.0,
         report.duration_s
     );
+    for line in stale(plan) {
+        out += &format!("\n  - stale map: {line}");
+    }
     if let Some(m) = &report.monte_carlo {
         out += &format!(
             "\n  samples          {} of {} break a limit (probability {:.2} to {:.2})",
@@ -65,6 +68,19 @@ pub fn figures(plan: &Plan, report: &Report) -> String {
         out += &format!("\n  - warning: {}", f.reason);
     }
     out
+}
+
+/// What a plan says of layers that no longer hold.
+fn stale(plan: &Plan) -> impl Iterator<Item = String> + '_ {
+    let layers = plan.mission.iter().flat_map(|m| &m.layers);
+    // A plan comes from anywhere; what is printed is one short line.
+    layers.filter(|l| l.stale).take(SHOWN_FINDINGS).map(|l| {
+        l.words
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(300)
+            .collect()
+    })
 }
 
 /// Asks a person on the terminal; `false` for anything but a clear yes.

@@ -6,6 +6,7 @@ use crate::cli_error::{CliError, CliResult};
 use crate::ground;
 use crate::launch::places::Places;
 use crate::orbital_labels;
+use sojourn_core::geometry::Xy;
 use sojourn_core::plan::Plan;
 use sojourn_core::{files, site::Site};
 use sojourn_planner::model::{Replay, Transcript, Watch, conversation_html};
@@ -80,11 +81,9 @@ pub fn plan(args: &PlanArgs) -> CliResult {
     if let Some(command) = &args.command {
         return super::check::run(command);
     }
-    // clap asks for all three.
-    let missing = || CliError::Usage("--start, --goal and --out are needed".into());
+    // clap asks for it.
+    let missing = || CliError::Usage("--out is needed".into());
     let out = args.out.as_ref().ok_or_else(missing)?;
-    let start = args.start.as_ref().ok_or_else(missing)?;
-    let goal = args.goal.as_ref().ok_or_else(missing)?;
     let places = Places::find();
     ground::writable(out)?;
     if let Some(xml) = &args.xml {
@@ -92,7 +91,25 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         ground::apart(&[("--out", out), ("--xml", xml)])?;
     }
     let (rover, _) = ground::rover(&places, &args.rover)?;
-    let (constraints, _) = ground::mission(&places, args.mission.as_deref())?;
+    let constraints = ground::mission_on(&places, args.mission.as_deref(), args.day.as_deref())?;
+    for (option, key, given) in [
+        (
+            "--start",
+            "start_m",
+            args.start.is_some() || constraints.start_m.is_some(),
+        ),
+        (
+            "--goal",
+            "goal_m",
+            args.goal.is_some() || constraints.goal_m.is_some(),
+        ),
+    ] {
+        if !given {
+            return Err(CliError::Usage(format!(
+                "{option} is needed: the mission gives no {key} either"
+            )));
+        }
+    }
     let (provider, config) = ground::provider(&args.model, args.model_config.as_deref())?;
     let provider = taken_up(provider, args.talk.as_deref())?;
     let knowledge = match &args.knowledge {
@@ -106,8 +123,8 @@ pub fn plan(args: &PlanArgs) -> CliResult {
             .name
             .clone()
             .unwrap_or_else(|| site.manifest.name.clone()),
-        start_m: ground::place(&site, "start", start)?,
-        goal_m: ground::place(&site, "goal", goal)?,
+        start_m: place(&site, "start", args.start.as_deref(), constraints.start_m)?,
+        goal_m: place(&site, "goal", args.goal.as_deref(), constraints.goal_m)?,
         seed: args.seed,
     };
     let cancel = if provider.is_some() {
@@ -193,6 +210,8 @@ pub fn plan(args: &PlanArgs) -> CliResult {
             "model_level": plan.model.level,
             "rounds": plan.model.rounds,
             "flags": plan.model.flags,
+            "mission": plan.mission,
+            "constraints_digest": plan.constraints_digest,
             "spent": outcome.model.as_ref().map(|m| m.spent),
             "talk": args.talk,
             "site_digest": plan.site_digest,
@@ -218,7 +237,29 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         outcome.stats.straight_m,
         plan.model.note
     ));
+    for age in plan
+        .mission
+        .iter()
+        .flat_map(|m| &m.layers)
+        .filter(|l| l.stale)
+    {
+        say(&format!("stale: {}", age.words));
+    }
     Ok(())
+}
+
+/// A place that was asked for, or the mission's.
+fn place(
+    site: &Site,
+    which: &str,
+    asked: Option<&str>,
+    mission: Option<Xy>,
+) -> Result<Xy, CliError> {
+    match (asked, mission) {
+        (Some(text), _) => Ok(ground::place(site, which, text)?),
+        (None, Some(p)) => Ok(p),
+        (None, None) => Err(CliError::Usage(format!("--{which} is needed"))),
+    }
 }
 
 /// The provider, and before it the conversation that broke off in this folder.

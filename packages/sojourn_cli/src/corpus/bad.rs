@@ -531,6 +531,7 @@ fn eastward(site: &Site, rover: &Rover, seed: u64) -> anyhow::Result<Plan> {
         distance_m: 60.0,
         features: Vec::new(),
         keep_out: Vec::new(),
+        mission: None,
         model: ModelStage::none(),
     })
 }

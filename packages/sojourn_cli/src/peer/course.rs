@@ -165,6 +165,7 @@ impl Course {
             distance_m: self.length_m(),
             features: vec![],
             keep_out: vec![],
+            mission: None,
             model: ModelStage::none(),
         })
     }

@@ -139,6 +139,7 @@ pub fn page(p: &Page<'_>) -> String {
     out += "</table>\n";
     charts(&mut out, p);
     deeds(&mut out, p.recording);
+    mission(&mut out, p.plan);
     model(&mut out, p.plan);
     if let Some(r) = p.verification {
         super::verification::section(&mut out, r, p.verification_png.as_deref());
@@ -223,6 +224,46 @@ fn deeds(out: &mut String, recording: &Recording) {
             e.at_m[0],
             e.at_m[1],
             escape(&e.reason)
+        );
+    }
+    *out += "</table>\n";
+}
+
+/// What the mission asked for, and how old the map is.
+fn mission(out: &mut String, plan: &Plan) {
+    let Some(m) = &plan.mission else { return };
+    let _ = write!(
+        out,
+        "<h2>The mission</h2>\n<p>{}: {:.0} s expected{}",
+        escape(&m.name),
+        m.expected_s,
+        m.expected_wh
+            .map_or_else(String::new, |wh| format!(", {wh:.0} Wh"))
+    );
+    for s in &m.stops {
+        let _ = write!(
+            out,
+            "; stops at {} ({:.1}, {:.1})",
+            escape(&s.name),
+            s.at_m[0],
+            s.at_m[1]
+        );
+    }
+    *out += ".</p>\n";
+    if m.layers.is_empty() {
+        return;
+    }
+    *out += "<table><tr><th>layer</th><th>of</th><th>holds until</th><th></th></tr>";
+    for l in &m.layers {
+        let word = |d: &Option<String>| escape(d.as_deref().unwrap_or("–"));
+        let _ = write!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td{}>{}</td></tr>",
+            escape(&l.layer),
+            word(&l.date),
+            word(&l.expiry),
+            if l.stale { " class=\"bad\"" } else { "" },
+            escape(&l.words)
         );
     }
     *out += "</table>\n";

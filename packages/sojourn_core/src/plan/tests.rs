@@ -45,6 +45,7 @@ pub(crate) fn small_plan() -> Plan {
         distance_m: 10.0,
         features: vec![],
         keep_out: vec![],
+        mission: None,
         model: ModelStage::none(),
     }
 }

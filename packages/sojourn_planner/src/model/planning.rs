@@ -9,6 +9,7 @@ use super::turn::{Block, Message, Purpose, Request, Role};
 use super::view::{GridLines, Layer, Show};
 use super::{plain, schemas};
 use crate::error::PlanError;
+use crate::freshness::ages;
 use crate::validator::{AnswerTask, Code, Decision, Task, Verdict, check_answer, map_from_local};
 use crate::workshop::Workshop;
 use serde_json::{Value, json};
@@ -89,7 +90,7 @@ impl Planning {
             constraint_ids: CLAIMED.map(str::to_string).to_vec(),
             ends: shop.ends(),
         };
-        blocks.push(Block::Text(describe(desk, shop, &task, talk).to_string()));
+        blocks.push(Block::Text(describe(desk, shop, &task, talk)?.to_string()));
         let tools = if talk.config.protocol.tools {
             schemas::tools()
         } else {
@@ -336,14 +337,20 @@ impl Planning {
 }
 
 /// The task: numbers and texts, what is from outside marked as such.
-fn describe(desk: &Desk<'_>, shop: &Workshop<'_>, task: &Task, talk: &Talk<'_>) -> Value {
+fn describe(
+    desk: &Desk<'_>,
+    shop: &Workshop<'_>,
+    task: &Task,
+    talk: &Talk<'_>,
+) -> Result<Value, PlanError> {
+    let ages = ages(shop.site, shop.mission)?;
     let (g, m) = (desk.ground, shop.mission);
     let zones = |list: &[Vec<Xy>]| -> Value {
         list.iter()
             .map(|z| z.iter().map(|p| desk.local(*p)).collect::<Vec<_>>())
             .collect()
     };
-    json!({
+    Ok(json!({
         "task": "plan a route from start to goal",
         "map_id": task.map_id,
         "map_digest": task.map_digest,
@@ -365,10 +372,13 @@ fn describe(desk: &Desk<'_>, shop: &Workshop<'_>, task: &Task, talk: &Talk<'_>) 
         "keep_out": zones(&m.keep_out),
         "keep_in": zones(&m.keep_in),
         "max_drive_s": m.max_drive_s,
+        "clearance_m": m.clearance_m,
+        "stops": m.stops.iter().map(|s| json!({"name": plain(&s.name, 80), "at": desk.local(s.at_m), "tolerance_m": s.tolerance_m})).collect::<Vec<_>>(),
+        "layers": ages.iter().map(|a| json!({"layer": plain(&a.layer, 40), "age_days": a.age_days, "stale": a.stale})).collect::<Vec<_>>(),
         "labels": desk.labels_json(),
         "candidates": desk.routes_json(8),
         "budgets": {"views": talk.config.budgets.views, "tool_calls": talk.config.budgets.tool_calls},
         "operator_note": {"source": "operator", "trusted": false, "text": desk.briefing.note},
         "knowledge": desk.briefing.knowledge.iter().map(|k| json!({"file": plain(&k.name, 80), "text": k.text})).collect::<Vec<_>>(),
-    })
+    }))
 }

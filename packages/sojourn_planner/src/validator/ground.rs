@@ -4,6 +4,7 @@ use super::Limits;
 use super::verdict::{Code, Violation};
 use crate::cost::{CostMap, Ground as Bounds};
 use crate::error::PlanError;
+use crate::freshness::Stale;
 use crate::stand::{Stander, Trouble};
 use crate::waypoints::distance_to_polygon_m;
 use sojourn_core::constraints::Constraints;
@@ -33,6 +34,7 @@ pub struct Ground<'a> {
     pub(crate) slope: Raster,
     pub(crate) roughness: Raster,
     pub(crate) bounds: Bounds,
+    pub(crate) stale: Stale,
     stander: Stander<'a>,
     bare: OnceLock<CostMap>,
 }
@@ -68,6 +70,7 @@ impl<'a> Ground<'a> {
             slope,
             roughness,
             bounds: Bounds::of(rover, constraints),
+            stale: Stale::of(site, constraints)?,
             stander: Stander::with_share(rover, elevation, SHARE),
             bare: OnceLock::new(),
         })
@@ -83,7 +86,14 @@ impl<'a> Ground<'a> {
             keep_in: Vec::new(),
             ..self.constraints.clone()
         };
-        let bare = CostMap::of_layers(&self.slope, &self.roughness, self.rover, &alone, &[])?;
+        let bare = CostMap::of_layers(
+            &self.slope,
+            &self.roughness,
+            self.rover,
+            &alone,
+            &[],
+            self.stale,
+        )?;
         Ok(self.bare.get_or_init(|| bare))
     }
 
@@ -292,6 +302,46 @@ impl<'a> Ground<'a> {
                 );
             }
             self.zones(k, w[0], w[1], out);
+            self.clear(k, w[0], w[1], out);
+        }
+    }
+
+    /// The mission's clearance: every point of the line against the middles of the cells around it.
+    fn clear(&self, k: usize, a: Xy, b: Xy, out: &mut Vec<Violation>) {
+        let Some(least_m) = self.constraints.clearance_m else {
+            return;
+        };
+        let (bounds, cell_m) = (&self.bounds, self.slope.resolution_m());
+        let reach = (least_m / cell_m).ceil() as i64 + 1;
+        let mut nearest: Option<(f64, Xy)> = None;
+        for p in crate::smooth::densify(&[a, b], self.limits.ground.step_m) {
+            for dy in -reach..=reach {
+                for dx in -reach..=reach {
+                    let near = [p[0] + dx as f64 * cell_m, p[1] + dy as f64 * cell_m];
+                    let Some((c, r)) = self.slope.cell_of(near[0], near[1]) else {
+                        continue;
+                    };
+                    let over = f64::from(self.slope.get(c, r)) > bounds.slope_deg
+                        || f64::from(self.roughness.get(c, r)) > bounds.roughness_m;
+                    let d = distance_m(p, self.slope.centre_m(c, r));
+                    if over && d < least_m - ROUNDING_M && nearest.is_none_or(|(n, _)| d < n) {
+                        nearest = Some((d, p));
+                    }
+                }
+            }
+        }
+        if let Some((d, p)) = nearest {
+            out.push(
+                Violation::hard(
+                    Code::Clearance,
+                    format!(
+                        "segment {k}: at ({:.1}, {:.1}) it comes within {d:.2} m of ground that is too steep or too rough, the mission's clearance_m is {least_m} m",
+                        p[0], p[1]
+                    ),
+                )
+                .on(k, Some(p))
+                .value(d, least_m, "m"),
+            );
         }
     }
 

@@ -22,6 +22,7 @@ pub use check::{Accepted, check_answer, check_envelope};
 pub(crate) use check::{check_line, fold_names, parse_value};
 pub use ground::Ground;
 pub use limits::Limits;
+pub(crate) use output::expected_s;
 pub use route::Ends;
 pub use verdict::{Code, Measures, NotChecked, Verdict, Violation};
 
@@ -74,6 +75,7 @@ pub fn check_plan(plan: &Plan, ground: &Ground<'_>) -> Result<Verdict, PlanError
     features::plan_features(plan, ground, &mut out);
     output::segments(plan, Some(ground), &mut out);
     output::document(plan, ground.limits, &mut out);
+    output::stale_layers(ground, &mut out)?;
     output::round_trip(&line, ground, &mut out);
     Ok(Verdict::of(
         ground.limits,

@@ -4,7 +4,10 @@ use super::Limits;
 use super::answer::{local_from_map, map_from_local};
 use super::ground::{Ground, ROUNDING_M};
 use super::verdict::{Code, Violation};
+use crate::freshness::ages;
 use crate::waypoints::distance_to_polygon_m;
+use sojourn_core::CoreError;
+use sojourn_core::constraints::Constraints;
 use sojourn_core::geometry::{Xy, distance_m, distance_to_edge_m, in_polygon};
 use sojourn_core::plan::Plan;
 
@@ -78,7 +81,88 @@ pub(crate) fn segments(plan: &Plan, ground: Option<&Ground<'_>>, out: &mut Vec<V
     }
     if let Some(ground) = ground {
         drive_time(plan, ground, out);
+        drive_energy(plan, ground, out);
+        mission_ends(plan, ground, out);
     }
+}
+
+/// Time that a drive is expected to take by its time-outs, slip and turns counted, seconds.
+pub(crate) fn expected_s(plan: &Plan, mission: &Constraints) -> f64 {
+    let allowed_s: f64 = plan.waypoints.iter().map(|w| w.timeout_s).sum();
+    (10.0 * allowed_s / mission.timeout_factor).round() / 10.0
+}
+
+/// Section I: the expected energy against the mission's.
+fn drive_energy(plan: &Plan, ground: &Ground<'_>, out: &mut Vec<Violation>) {
+    let Some(budget) = ground.constraints.energy else {
+        return;
+    };
+    // Time-outs are the plan's own word; no drive is quicker than its length at cruise speed.
+    let least_s = plan.distance_m / ground.rover.drive.cruise_mps;
+    let takes_s = expected_s(plan, ground.constraints).max(least_s);
+    let takes_wh = budget.driving_w * takes_s / 3600.0;
+    if !(takes_wh <= budget.most_wh) {
+        out.push(
+            Violation::hard(
+                Code::DriveEnergy,
+                format!(
+                    "the drive takes {takes_wh:.0} Wh ({takes_s:.0} s at {:.0} W), the mission's energy.most_wh is {:.0} Wh",
+                    budget.driving_w, budget.most_wh
+                ),
+            )
+            .value(takes_wh, budget.most_wh, "Wh"),
+        );
+    }
+}
+
+/// Section I: other ends than the mission's are flagged, since a person may ask for them.
+fn mission_ends(plan: &Plan, ground: &Ground<'_>, out: &mut Vec<Violation>) {
+    let c = ground.constraints;
+    for (name, found, wanted, tolerance_m) in [
+        (
+            "start",
+            [plan.start.x_m, plan.start.y_m],
+            c.start_m,
+            ground.limits.route.start_tolerance_m,
+        ),
+        (
+            "goal",
+            [plan.goal.x_m, plan.goal.y_m],
+            c.goal_m,
+            c.goal_tolerance_m,
+        ),
+    ] {
+        let Some(wanted) = wanted else { continue };
+        let d = distance_m(found, wanted);
+        if !(d <= tolerance_m) {
+            out.push(
+                Violation::soft(
+                    Code::MissionEnds,
+                    format!(
+                        "the {name} ({:.1}, {:.1}) lies {d:.1} m from the mission's ({:.1}, {:.1})",
+                        found[0], found[1], wanted[0], wanted[1]
+                    ),
+                )
+                .value(d, tolerance_m, "m"),
+            );
+        }
+    }
+}
+
+/// Section I: layers that no longer hold on the day of the drive.
+pub(crate) fn stale_layers(ground: &Ground<'_>, out: &mut Vec<Violation>) -> Result<(), CoreError> {
+    for age in ages(ground.site, ground.constraints)? {
+        if !age.stale {
+            continue;
+        }
+        let make = if age.refuse {
+            Violation::hard
+        } else {
+            Violation::soft
+        };
+        out.push(make(Code::LayerStale, age.words));
+    }
+    Ok(())
 }
 
 fn with_rover(

@@ -94,9 +94,14 @@ pub(crate) fn shape(ground: &Ground<'_>, line: &[Xy], ends: &Ends, out: &mut Vec
             );
         }
     }
+    let stops = &ground.constraints.stops;
     for (k, w) in line.windows(3).enumerate() {
         let turn = turn_deg(w[0], w[1], w[2]);
-        if !(turn <= limits.max_turn_deg) {
+        // A rover may leave a place that it visits the way it came.
+        let visit = stops
+            .iter()
+            .any(|s| distance_m(s.at_m, w[1]) <= s.tolerance_m);
+        if !visit && !(turn <= limits.max_turn_deg) {
             out.push(
                 Violation::hard(
                     Code::Backtrack,
@@ -113,8 +118,43 @@ pub(crate) fn shape(ground: &Ground<'_>, line: &[Xy], ends: &Ends, out: &mut Vec
             );
         }
     }
+    visits(ground, line, out);
     lengths(ground, line, ends, out);
     crossings(line, out);
+}
+
+/// The mission's stops, each at a point of the line, in their order.
+fn visits(ground: &Ground<'_>, line: &[Xy], out: &mut Vec<Violation>) {
+    let mut rest = line;
+    for stop in &ground.constraints.stops {
+        let near = |p: &Xy| distance_m(*p, stop.at_m);
+        if let Some(k) = rest
+            .iter()
+            .position(|p| near(p) <= stop.tolerance_m + ROUNDING_M)
+        {
+            rest = &rest[k..];
+            continue;
+        }
+        let d = rest.iter().map(near).fold(f64::INFINITY, f64::min);
+        out.push(
+            Violation::hard(
+                Code::StopMissed,
+                format!(
+                    "no point of the route, after the stops before it, lies within {:.2} m of the stop \"{}\" at ({:.1}, {:.1}); the nearest is {d:.2} m away",
+                    stop.tolerance_m,
+                    crate::model::plain(&stop.name, 80),
+                    stop.at_m[0],
+                    stop.at_m[1]
+                ),
+            )
+            .value(d, stop.tolerance_m, "m"),
+        );
+    }
+}
+
+/// Length of the straight lines from start over the stops to the goal, metres.
+fn straight_m(ground: &Ground<'_>, first: Xy, last: Xy) -> f64 {
+    length_m(&ground.constraints.way_points(first, last))
 }
 
 fn lengths(ground: &Ground<'_>, line: &[Xy], ends: &Ends, out: &mut Vec<Violation>) {
@@ -132,7 +172,7 @@ fn lengths(ground: &Ground<'_>, line: &[Xy], ends: &Ends, out: &mut Vec<Violatio
             .value(length, limits.max_length_m, "m"),
         );
     }
-    let ratio = length / distance_m(ends.start_m, ends.goal_m);
+    let ratio = length / straight_m(ground, ends.start_m, ends.goal_m);
     if ratio > limits.long_ratio {
         out.push(
             Violation::soft(
@@ -252,9 +292,15 @@ pub(crate) fn comparison(
 ) -> Option<(f64, f64)> {
     let (first, last) = (*line.first()?, *line.last()?);
     let this = measured(bare, line.to_vec(), Preset::Balanced)?;
-    let best = on_map(bare, first, last, 1).into_iter().next()?;
-    let (length, cost) = (this.length_m / best.length_m, this.cost / best.cost);
-    let risk = (this.risk_m + 1.0) / (best.risk_m + 1.0);
+    let (mut best_m, mut best_cost, mut best_risk_m) = (0.0, 0.0, 0.0);
+    for leg in ground.constraints.way_points(first, last).windows(2) {
+        let best = on_map(bare, leg[0], leg[1], 1).into_iter().next()?;
+        best_m += best.length_m;
+        best_cost += best.cost;
+        best_risk_m += best.risk_m;
+    }
+    let (length, cost) = (this.length_m / best_m, this.cost / best_cost);
+    let risk = (this.risk_m + 1.0) / (best_risk_m + 1.0);
     let limits = &ground.limits.comparison;
     if !labelled
         && (length > limits.max_length_ratio
@@ -271,7 +317,7 @@ pub(crate) fn comparison(
         );
     }
     // A long way is refused only when there is a much shorter one.
-    let ratio = this.length_m / distance_m(first, last);
+    let ratio = this.length_m / straight_m(ground, first, last);
     let most = ground.limits.route.max_ratio;
     if ratio > most && length > limits.max_length_ratio {
         out.push(
@@ -300,7 +346,7 @@ pub(crate) fn measures(
     let length_m = length_m(line);
     Measures {
         length_m,
-        length_ratio: length_m / distance_m(ends.start_m, ends.goal_m).max(ROUNDING_M),
+        length_ratio: length_m / straight_m(ground, ends.start_m, ends.goal_m).max(ROUNDING_M),
         max_slope_deg,
         max_roughness_m,
         sound_tracks,

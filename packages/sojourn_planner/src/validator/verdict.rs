@@ -71,6 +71,7 @@ codes! {
         Suspension = "The rover stands within its limits everywhere on the way.",
         KeepOut = "The route keeps out of the keep-outs.",
         KeepIn = "The route stays in the keep-ins.",
+        Clearance = "The route keeps its distance from steep and rough ground.",
         TurnGround = "The rover turns on gentle ground.",
     }
     'F' {
@@ -94,6 +95,10 @@ codes! {
     'I' {
         TimeoutShort = "The time allowed for a segment is enough at full speed.",
         DriveTime = "The drive does not last longer than allowed.",
+        DriveEnergy = "The drive does not take more energy than allowed.",
+        StopMissed = "The drive visits the mission's stops in their order.",
+        MissionEnds = "The drive begins and ends where the mission says.",
+        LayerStale = "The layers of the map are not older than they hold.",
     }
     'J' {
         WorseThanOptimum = "A route that is much worse than the one without labels has a label as its reason.",
@@ -169,7 +174,7 @@ impl Violation {
 pub struct Measures {
     /// Length, metres.
     pub length_m: f64,
-    /// By the straight distance.
+    /// By the straight distance over the mission's stops.
     pub length_ratio: f64,
     /// Steepest ground on the line over the footprint, degrees.
     pub max_slope_deg: f64,

@@ -78,6 +78,7 @@ impl GoalTask {
             distance_m: distance_m(from, to),
             features: Vec::new(),
             keep_out: Vec::new(),
+            mission: None,
             model: ModelStage::none(),
         })
     }

@@ -32,6 +32,8 @@ use std::sync::Arc;
 const ARRIVED_SHARE: f64 = 0.95;
 /// A step of the pose that is farther than this many ticks' way at full speed is a jump: nothing under way holds then.
 const JUMP_TICKS: f64 = 20.0;
+/// What a tilt that stays the same is measured apart, radians.
+const LEAN_NOISE_RAD: f64 = 0.002;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Phase {
@@ -80,6 +82,8 @@ pub struct AutoNav {
     last_tick: Option<Stamp>,
     pub(crate) gave_up: Option<String>,
     pub(crate) curvature_now_per_m: f64,
+    /// How far the rover leant where the way under way begins, radians; none before it has begun.
+    pub(crate) leant_rad: Option<f64>,
     pub(crate) stops: u32,
     /// Whether something forbade any motion at the last tick: an excess that lasts is one stop.
     was_forbidden: bool,
@@ -118,6 +122,7 @@ impl AutoNav {
             last_tick: None,
             gave_up: None,
             curvature_now_per_m: 0.0,
+            leant_rad: None,
             stops: 0,
             was_forbidden: false,
             think_stops: 0,
@@ -358,6 +363,7 @@ impl AutoNav {
             ));
         }
         self.embedding(now, scope)?;
+        self.leaning(now, scope)?;
         if scope.distance_m < self.nearest_m - self.config.commit_m {
             // Real progress earns a new back-up.
             self.nearest_m = scope.distance_m;
@@ -398,17 +404,46 @@ impl AutoNav {
         let allowed = scope.limits.slip * self.config.slip_share;
         if slip > allowed && direction > 0.0 {
             // Forward only digs deeper: from here the way goes on backwards or elsewhere.
-            self.dead_ends.push([scope.pose.x_m, scope.pose.y_m]);
             let why = format!("slip is {slip:.2}, allowed {allowed:.2}: embedding risk");
-            self.next = None;
-            self.stops = self.stops.saturating_add(1);
-            self.blocked_since = Some(now);
-            self.phase = match self.way_back(scope) {
-                Some(track) => Phase::Back(track),
-                None => Phase::Plan,
-            };
+            self.retreat(now, scope);
             return Err(Halt::new(DriveState::Stopped, why));
         }
         Ok(())
+    }
+
+    /// Stops a way ahead on which the rover leans more than the map said, before the guard has to. Where the way begins
+    /// beyond the share, it may lean as much as it did there.
+    fn leaning(&mut self, now: Stamp, scope: &Scope) -> Result<(), Halt> {
+        if !matches!(self.phase, Phase::Follow(..)) {
+            return Ok(());
+        }
+        let tilt_rad = scope.tilt_rad;
+        let share_rad = self.config.hold_share.tilt * scope.limits.tilt_rad();
+        let began_rad = *self.leant_rad.get_or_insert(tilt_rad) + LEAN_NOISE_RAD;
+        let allowed_rad = share_rad.max(began_rad);
+        if tilt_rad <= allowed_rad {
+            return Ok(());
+        }
+        self.retreat(now, scope);
+        Err(Halt::new(
+            DriveState::Stopped,
+            format!(
+                "tilt is {:.1} deg, on the way allowed {:.1} deg",
+                tilt_rad.to_degrees(),
+                allowed_rad.to_degrees()
+            ),
+        ))
+    }
+
+    /// Here the ground is worse than the map says: back on the track, or a new way from here.
+    fn retreat(&mut self, now: Stamp, scope: &Scope) {
+        self.remember_dead_end([scope.pose.x_m, scope.pose.y_m]);
+        self.next = None;
+        self.stops = self.stops.saturating_add(1);
+        self.blocked_since = Some(now);
+        self.phase = match self.way_back(scope) {
+            Some(track) => Phase::Back(track),
+            None => Phase::Plan,
+        };
     }
 }

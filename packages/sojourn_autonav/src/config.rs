@@ -101,8 +101,14 @@ pub struct AutoNavParams {
     pub hold_share: f64,
     /// The same for tilt, for a new path.
     pub tilt_limit_share: f64,
-    /// The same for tilt, for a path under way.
+    /// Share of every limit but tilt that the first steps out of a place beyond `hold_share` may use. Not all: the ground is
+    /// not known to the last hundredth.
+    pub out_share: f64,
+    /// The same for tilt, for a path under way; a rover that leans more on the way backs up. Below the guard's
+    /// `tilt_share`, whose fault ends a drive.
     pub tilt_hold_share: f64,
+    /// The same for tilt, for the first steps out.
+    pub tilt_out_share: f64,
     /// Share of the slip limit that predicted slip may use.
     pub slip_share: f64,
     /// Cost of slope: factor `1 + weight * (slope / limit)^2`.
@@ -183,6 +189,7 @@ pub struct Config {
     pub turn_first_rad: f64,
     pub limit_share: Share,
     pub hold_share: Share,
+    pub out_share: Share,
     pub slip_share: f64,
     pub tilt_weight: f64,
     pub roughness_weight: f64,
@@ -340,6 +347,10 @@ impl Config {
                 rest: num("hold_share", p.hold_share, 0.1, 1.0)?,
                 tilt: num("tilt_hold_share", p.tilt_hold_share, 0.1, 1.0)?,
             },
+            out_share: Share {
+                rest: num("out_share", p.out_share, 0.1, 1.0)?,
+                tilt: num("tilt_out_share", p.tilt_out_share, 0.1, 1.0)?,
+            },
             slip_share: num("slip_share", p.slip_share, 0.1, 1.0)?,
             tilt_weight: num("tilt_weight", p.tilt_weight, 0.0, 1e3)?,
             roughness_weight: num("roughness_weight", p.roughness_weight, 0.0, 1e3)?,
@@ -376,14 +387,21 @@ impl Config {
                 c.arc_length_m
             )));
         }
-        for (name, hold, limit) in [
-            ("", c.hold_share.rest, c.limit_share.rest),
-            ("tilt_", c.hold_share.tilt, c.limit_share.tilt),
-        ] {
-            if hold < limit {
-                return Err(ConfigError::Mismatch(format!(
-                    "{name}hold_share is {hold}, expected at least {name}limit_share, which is {limit}"
-                )));
+        let shares = [
+            ("limit_share", c.limit_share),
+            ("hold_share", c.hold_share),
+            ("out_share", c.out_share),
+        ];
+        for pair in shares.windows(2) {
+            let [(low_name, low), (name, high)] = pair else {
+                continue;
+            };
+            for (of, high, low) in [("", high.rest, low.rest), ("tilt_", high.tilt, low.tilt)] {
+                if high < low {
+                    return Err(ConfigError::Mismatch(format!(
+                        "{of}{name} is {high}, expected at least {of}{low_name}, which is {low}"
+                    )));
+                }
             }
         }
         Ok(c)
@@ -420,6 +438,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn autonav_leaves_the_guard_room() {
+        let guard: crate::guard::GuardParams = sojourn_core::params::load_node_params(
+            &root().join("config/guard.param.yaml"),
+            "guard",
+        )
+        .unwrap();
+        assert!(params().tilt_out_share < guard.tilt_share);
+    }
+
+    #[test]
     fn wrong_values_are_named() {
         let r = rover("perseverance");
         let mut p = params();
@@ -441,5 +469,9 @@ pub(crate) mod tests {
                 .to_string()
                 .contains("hold_share")
         );
+        let mut p = params();
+        p.tilt_out_share = 0.93;
+        let e = Config::new(&p, &r).unwrap_err().to_string();
+        assert!(e.contains("tilt_out_share is 0.93"), "{e}");
     }
 }

@@ -100,7 +100,7 @@ pub struct Search<'a> {
     pub limits: &'a Limits,
     /// Settles poses.
     pub checker: &'a mut Checker,
-    /// The rover stands beyond what a way may use, though within its limits: the first steps out may use all of them.
+    /// The rover stands beyond what a way may use, though within its limits: the first steps out may use `out_share`.
     pub way_out: bool,
 }
 
@@ -108,11 +108,6 @@ pub struct Search<'a> {
 const WAY_OUT_SAMPLES: f64 = 2.5;
 /// Headings of a turn in place that are settled: the outer wheels move by half the distance of a path's samples.
 const TURN_STEP_RAD: f64 = 0.075;
-/// What it may use of the limits there. Not all: the ground is not known to the last hundredth.
-const OUT_SHARE: Share = Share {
-    rest: 0.97,
-    tilt: 0.98,
-};
 
 impl Search<'_> {
     /// Looks for the cheapest safe candidate: first in the full tree, then among short single arcs.
@@ -157,7 +152,7 @@ impl Search<'_> {
     /// Share of the limits for the first step out of where the rover stands.
     fn first_share(&self) -> Share {
         if self.way_out {
-            OUT_SHARE
+            self.config.out_share
         } else {
             self.config.hold_share
         }

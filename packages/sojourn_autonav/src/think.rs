@@ -16,7 +16,7 @@ use crate::{
 use sojourn_core::{
     Stamp,
     frames::{Pose2, wrap_rad},
-    geometry::distance_m,
+    geometry::{Xy, distance_m},
     plan::Mode,
 };
 use std::sync::Arc;
@@ -196,10 +196,7 @@ impl AutoNav {
                 return Ok(());
             }
             if let Some(track) = self.way_back(scope) {
-                self.dead_ends.push([scope.pose.x_m, scope.pose.y_m]);
-                if self.dead_ends.len() > DEAD_ENDS_MAX {
-                    self.dead_ends.remove(0);
-                }
+                self.remember_dead_end([scope.pose.x_m, scope.pose.y_m]);
                 self.phase = Phase::Back(track);
                 self.looks = 0;
                 // The time to wait begins when the rover has backed up.
@@ -214,6 +211,14 @@ impl AutoNav {
         self.phase = Phase::Plan;
         self.gave_up = Some(why.clone());
         Err(Halt::new(DriveState::Stopped, why))
+    }
+
+    /// No way led on from here: the newest places are dear for a while.
+    pub(crate) fn remember_dead_end(&mut self, xy: Xy) {
+        self.dead_ends.push(xy);
+        if self.dead_ends.len() > DEAD_ENDS_MAX {
+            self.dead_ends.remove(0);
+        }
     }
 
     /// A turn in place that is safe and shows other ground.

@@ -317,6 +317,29 @@ fn digging_in_stops_it_before_the_limit() {
     assert!(n.slip().expect(0.0, 1.0, None).0 > 0.1);
 }
 
+/// The guard's fault at 96 % ends a drive; AutoNav turns back before.
+#[test]
+fn leaning_more_than_the_map_says_it_stops_before_the_guard_and_turns_back() {
+    let mut n = nav();
+    let mut x = 0.0;
+    let mut stopped = String::new();
+    let mut backed = false;
+    for k in 0..100 {
+        let now = at(400 * k);
+        let pitch = if x > 0.6 { -23.7f64 } else { 0.0 };
+        n.step(now, pose(now, x, 0.0, 0.0, pitch.to_radians()));
+        let d = feed(&mut n, now, "pose", &goal(), &flat(0.0));
+        x += 0.4 * d.velocity.speed_mps;
+        if stopped.is_empty() && d.state == DriveState::Stopped {
+            assert!(d.velocity.is_stop() && x > 0.6);
+            stopped = d.reason;
+        }
+        backed |= d.velocity.speed_mps < 0.0;
+    }
+    assert!(stopped.contains("tilt is 23.7 deg"), "{stopped}");
+    assert!(backed);
+}
+
 #[test]
 fn a_slow_computer_stands_and_thinks() {
     let r = rover("perseverance");

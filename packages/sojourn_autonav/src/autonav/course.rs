@@ -78,6 +78,7 @@ impl AutoNav {
     /// Begins to drive a path.
     pub(crate) fn set_out(&mut self, path: Path, pose: Pose2) {
         self.blocked_since = None;
+        self.leant_rad = None;
         let track = Track::new(path.poses, 1.0);
         self.phase = if path.turn_rad == 0.0 {
             Phase::Follow(track, path.commit_m)

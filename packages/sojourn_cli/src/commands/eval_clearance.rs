@@ -133,9 +133,16 @@ pub fn clearance(args: &ClearanceArgs) -> CliResult {
     let file = places.shared("config/autonav.param.yaml")?;
     let mut params: AutoNavParams = sojourn_core::params::load_node_params(&file, "autonav")?;
     if let Some(share) = args.share {
-        (params.limit_share, params.hold_share) = (share, share.max(params.hold_share));
-        (params.tilt_limit_share, params.tilt_hold_share) =
-            (share, share.max(params.tilt_hold_share));
+        let p = &mut params;
+        (p.limit_share, p.tilt_limit_share) = (share, share);
+        for more in [
+            &mut p.hold_share,
+            &mut p.tilt_hold_share,
+            &mut p.out_share,
+            &mut p.tilt_out_share,
+        ] {
+            *more = more.max(share);
+        }
     }
     let config = Config::new(&params, &rover).map_err(anyhow::Error::from)?;
     let cells: Vec<(f64, f64)> = CFAS

@@ -296,6 +296,8 @@ impl AutoNav {
         }
         let why = if scope.corridor.is_empty() {
             "the drive goal has no corridor to stay in".to_string()
+        } else if scope.corridor.is_kept_out([x, y]) {
+            format!("in a keep-out at x {x:.1} y {y:.1} in odom")
         } else if !scope.corridor.holds([x, y], 0.0) {
             format!("outside the corridor at x {x:.1} y {y:.1} in odom")
         } else if !(scope.tilt_rad <= scope.limits.tilt_rad()) {

@@ -1,44 +1,96 @@
-//! The corridor: polygons in `map` of which the rover's centre stays in at least one, brought into `odom` every cycle.
+//! Where the rover may be: keep-in polygons in `map` of which its centre stays in at least one, and keep-outs that the whole
+//! rover stays out of, brought into `odom` every cycle.
 
 use sojourn_core::{
     frames::{Map, Odom, Point, Transform},
-    geometry::{Xy, distance_to_edge_m, in_polygon},
+    geometry::{Xy, bounds, distance_to_edge_m, in_polygon},
 };
 
-/// Keep-in polygons in `odom`, metres.
+/// Keep-in and keep-out polygons in `odom`, metres.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Corridor {
     polygons: Vec<Vec<Xy>>,
+    keep_out: Vec<Zone>,
+    /// The centre keeps this far from keep-outs, metres.
+    clear_m: f64,
 }
 
+/// A keep-out and the rectangle around it.
+#[derive(Clone, Debug, PartialEq)]
+struct Zone {
+    polygon: Vec<Xy>,
+    low: Xy,
+    high: Xy,
+}
+
+impl Zone {
+    fn of(polygon: Vec<Xy>) -> Option<Self> {
+        let [low, high] = bounds(&polygon)?;
+        Some(Self { polygon, low, high })
+    }
+
+    /// Whether a point lies in it or nearer than `d_m`.
+    fn is_nearer(&self, p: Xy, d_m: f64) -> bool {
+        let beside = |i: usize| p[i] < self.low[i] - d_m || p[i] > self.high[i] + d_m;
+        !(beside(0) || beside(1)) && self.distance_m(p) < d_m
+    }
+
+    /// Distance to it, metres; negative inside.
+    fn distance_m(&self, p: Xy) -> f64 {
+        let d = distance_to_edge_m(p, &self.polygon);
+        if in_polygon(p, &self.polygon) { -d } else { d }
+    }
+}
+
+/// What two distances to the same thing differ by, metres.
+const ROUNDING_M: f64 = 1e-6;
+
 impl Corridor {
-    /// Brings polygons from `map` into `odom`. Polygons of fewer than three points or with a number that is not
+    /// Brings keep-in polygons from `map` into `odom`. Polygons of fewer than three points or with a number that is not
     /// finite hold nothing and are left out.
     #[must_use]
     pub fn in_odom(keep_in_map: &[Vec<Xy>], odom_from_map: &Transform<Odom, Map>) -> Self {
-        let polygons = keep_in_map
-            .iter()
-            .filter(|p| p.len() >= 3 && p.iter().flatten().all(|v| v.is_finite()))
-            .map(|p| {
-                p.iter()
-                    .map(|&[x, y]| {
-                        let q = *odom_from_map * Point::new(x, y, 0.0);
-                        [q.xyz.x, q.xyz.y]
-                    })
-                    .collect()
-            })
-            .collect();
-        Self { polygons }
+        Self {
+            polygons: brought(keep_in_map, odom_from_map).collect(),
+            ..Self::default()
+        }
     }
 
-    /// Whether there is any polygon at all.
+    /// With keep-outs in `map` from which the centre of a rover at `here` stays `clear_m` away: its footprint's radius. A
+    /// rover that stands nearer keeps the distance it has, so that it can go away.
+    #[must_use]
+    pub fn keeping_out(
+        self,
+        keep_out_map: &[Vec<Xy>],
+        odom_from_map: &Transform<Odom, Map>,
+        clear_m: f64,
+        here: Xy,
+    ) -> Self {
+        let keep_out: Vec<Zone> = brought(keep_out_map, odom_from_map)
+            .filter_map(Zone::of)
+            .collect();
+        let now_m = nearest_m(&keep_out, here);
+        Self {
+            keep_out,
+            clear_m: clear_m.min(now_m - ROUNDING_M).max(0.0),
+            ..self
+        }
+    }
+
+    /// Whether there is no keep-in polygon.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.polygons.is_empty()
     }
 
-    /// How deep inside a point lies: the greatest distance to the edge of a polygon that holds it, metres; negative
-    /// outside. (Where polygons overlap this is less than the distance to the edge of their union, never more.)
+    /// Whether a point lies in a keep-out.
+    #[must_use]
+    pub fn is_kept_out(&self, p: Xy) -> bool {
+        self.keep_out.iter().any(|z| in_polygon(p, &z.polygon))
+    }
+
+    /// How deep inside the keep-in polygons a point lies: the greatest distance to the edge of one that holds it, metres;
+    /// negative outside. (Where polygons overlap this is less than the distance to the edge of their union, never more.)
     #[must_use]
     pub fn depth_m(&self, p: Xy) -> f64 {
         self.polygons
@@ -48,14 +100,51 @@ impl Corridor {
             .fold(-1.0, f64::max)
     }
 
-    /// Whether a point lies inside, at least `margin_m` from the edge.
+    /// How far the centre may go from a point in any direction, metres; negative where it must not be.
+    #[must_use]
+    pub fn room_m(&self, p: Xy) -> f64 {
+        self.depth_m(p)
+            .min(nearest_m(&self.keep_out, p) - self.clear_m)
+    }
+
+    /// Whether the centre may be at a point: inside, at least `margin_m` from the edge, and clear of keep-outs.
     #[must_use]
     pub fn holds(&self, p: Xy, margin_m: f64) -> bool {
-        self.polygons.iter().any(|polygon| {
+        let inside = self.polygons.iter().any(|polygon| {
             in_polygon(p, polygon)
                 && (margin_m <= 0.0 || distance_to_edge_m(p, polygon) >= margin_m)
-        })
+        });
+        inside
+            && !self
+                .keep_out
+                .iter()
+                .any(|z| z.is_nearer(p, self.clear_m) || in_polygon(p, &z.polygon))
     }
+}
+
+/// Polygons that hold something, from `map` in `odom`.
+fn brought(
+    polygons_map: &[Vec<Xy>],
+    odom_from_map: &Transform<Odom, Map>,
+) -> impl Iterator<Item = Vec<Xy>> {
+    polygons_map
+        .iter()
+        .filter(|p| p.len() >= 3 && p.iter().flatten().all(|v| v.is_finite()))
+        .map(|p| {
+            p.iter()
+                .map(|&[x, y]| {
+                    let q = *odom_from_map * Point::new(x, y, 0.0);
+                    [q.xyz.x, q.xyz.y]
+                })
+                .collect()
+        })
+}
+
+fn nearest_m(zones: &[Zone], p: Xy) -> f64 {
+    zones
+        .iter()
+        .map(|z| z.distance_m(p))
+        .fold(f64::INFINITY, f64::min)
 }
 
 #[cfg(test)]
@@ -77,5 +166,30 @@ mod tests {
         assert!(c.depth_m([5.0, 3.0]) < 0.0 && (c.depth_m([5.0, 0.0]) - 2.0).abs() < 1e-9);
         assert!(Corridor::in_odom(&[], &odom_from_map).is_empty());
         assert!(!Corridor::default().holds([0.0, 0.0], 0.0));
+    }
+
+    #[test]
+    fn keep_outs_are_kept_clear_of_and_one_that_is_too_near_can_be_left() {
+        let odom_from_map = Transform::from_xyz_rpy([-100.0, 0.0, 0.0], 0.0, 0.0, 0.0);
+        let keep_in = [corridor([100.0, 0.0], [120.0, 0.0], 5.0)];
+        let keep_out = [corridor([108.0, 0.0], [110.0, 0.0], 1.0)];
+        let at = |here: Xy| {
+            Corridor::in_odom(&keep_in, &odom_from_map).keeping_out(
+                &keep_out,
+                &odom_from_map,
+                2.0,
+                here,
+            )
+        };
+        let far = at([0.0, 0.0]);
+        assert!(far.holds([4.9, 0.0], 0.0) && !far.holds([5.1, 0.0], 0.0));
+        assert!(!far.holds([9.0, 0.0], 0.0) && far.holds([9.0, 3.1], 0.0));
+        assert!((far.room_m([4.0, 0.0]) - 1.0).abs() < 1e-9 && far.room_m([6.0, 0.0]) < 0.0);
+        assert!(far.is_kept_out([9.0, 0.0]) && !far.is_kept_out([6.0, 0.0]));
+        let near = at([6.0, 0.0]);
+        assert!(near.holds([6.0, 0.0], 0.0) && near.holds([5.9, 0.0], 0.0));
+        assert!(!near.holds([6.1, 0.0], 0.0));
+        let inside = at([8.0, 0.0]);
+        assert!(!inside.holds([8.0, 0.0], 0.0) && inside.holds([6.9, 0.0], 0.0));
     }
 }

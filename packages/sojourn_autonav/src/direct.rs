@@ -59,7 +59,7 @@ pub(crate) fn direct(
                 pose,
                 verdict: Verdict::Unsafe(sojourn_core::settle::Excess {
                     limit: "corridor_depth_m",
-                    value: scope.corridor.depth_m([pose.x_m, pose.y_m]),
+                    value: scope.corridor.room_m([pose.x_m, pose.y_m]),
                     allowed: 0.0,
                 }),
             });

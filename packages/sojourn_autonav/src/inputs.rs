@@ -42,6 +42,8 @@ pub struct Goal {
     pub mode: Mode,
     /// Polygons in `map`, metres; the rover's centre stays in at least one.
     pub keep_in_map: Vec<Vec<Xy>>,
+    /// Polygons in `map`, metres; the whole rover stays out of all of them.
+    pub keep_out_map: Vec<Vec<Xy>>,
     /// Limits on the way.
     pub limits: WaypointLimits,
 }
@@ -49,21 +51,16 @@ pub struct Goal {
 impl Goal {
     pub(crate) fn refusal(&self) -> Option<&'static str> {
         let l = &self.limits;
+        let polygons = || self.keep_in_map.iter().chain(&self.keep_out_map);
         let positive = [self.tolerance_m, l.tilt_deg, l.slip, l.speed_mps];
         if !self.xy_in_map.iter().all(|v| v.is_finite()) {
             Some("drive goal refused: its position is not finite")
         } else if !positive.iter().all(|v| v.is_finite() && *v > 0.0) {
             Some("drive goal refused: tolerance or a limit is not a positive number")
-        } else if self
-            .keep_in_map
-            .iter()
-            .flatten()
-            .flatten()
-            .any(|v| !v.is_finite())
-        {
+        } else if polygons().flatten().flatten().any(|v| !v.is_finite()) {
             Some("drive goal refused: its corridor has a point that is not finite")
-        } else if self.keep_in_map.iter().map(Vec::len).sum::<usize>() > MAX_CORRIDOR_POINTS {
-            Some("drive goal refused: its corridor has more than 10000 points")
+        } else if polygons().map(Vec::len).sum::<usize>() > MAX_CORRIDOR_POINTS {
+            Some("drive goal refused: its corridor and keep-outs have more than 10000 points")
         } else {
             None
         }
@@ -349,7 +346,12 @@ impl Inputs {
             distance_m: distance_m([planar.x_m, planar.y_m], goal_xy),
             tolerance_m: goal.tolerance_m,
             mode: goal.mode,
-            corridor: Corridor::in_odom(&goal.keep_in_map, &odom_from_map),
+            corridor: Corridor::in_odom(&goal.keep_in_map, &odom_from_map).keeping_out(
+                &goal.keep_out_map,
+                &odom_from_map,
+                rover.footprint_radius_m(),
+                [planar.x_m, planar.y_m],
+            ),
             rim_mps: rover.drive.cruise_mps.min(limits.wheel_speed_mps),
             limits,
         })

@@ -172,7 +172,8 @@ impl AutoNav {
     fn no_path(&mut self, now: Stamp, scope: &Scope, thought: &Thought) -> Result<(), Halt> {
         let why = match &thought.blocked {
             Some(b) => format!("no safe path: {b}"),
-            None => "no safe path: every candidate leaves the corridor".to_string(),
+            None => "no safe path: every candidate leaves the corridor or comes to a keep-out"
+                .to_string(),
         };
         let first = self.blocked_since.is_none();
         let since = *self.blocked_since.get_or_insert(now);

@@ -30,6 +30,7 @@ fn goal() -> Goal {
         tolerance_m: 1.0,
         mode: Mode::AvoidAll,
         keep_in_map: vec![corridor([0.0, 0.0], [10.0, 0.0], 5.0)],
+        keep_out_map: Vec::new(),
         limits: WaypointLimits {
             tilt_deg: 25.0,
             slip: 0.6,

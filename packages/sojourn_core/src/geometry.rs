@@ -78,6 +78,82 @@ pub fn corridor(a: Xy, b: Xy, half_width_m: f64) -> Vec<Xy> {
     ]
 }
 
+/// The smallest and the greatest coordinates of points, metres; `None` without points. What is not finite is passed over.
+#[must_use]
+pub fn bounds<'a>(points: impl IntoIterator<Item = &'a Xy>) -> Option<[Xy; 2]> {
+    let finite = |p: &&Xy| p.iter().all(|v| v.is_finite());
+    points.into_iter().filter(finite).fold(None, |all, &p| {
+        let [low, high] = all.unwrap_or([p, p]);
+        Some([
+            [low[0].min(p[0]), low[1].min(p[1])],
+            [high[0].max(p[0]), high[1].max(p[1])],
+        ])
+    })
+}
+
+/// A polygon and its holes as one ring of points: the outline and back to its first point, then for each hole a bridge
+/// from there, the hole and back over the bridge ("keyhole"). Under the even-odd rule the bridges hold nothing. Outlines
+/// of fewer than three points are left out; without holes the outline stays as it is.
+#[must_use]
+pub fn with_holes(outline: &[Xy], holes: &[Vec<Xy>]) -> Vec<Xy> {
+    let mut ring = open(outline).to_vec();
+    let Some(&first) = ring.first() else {
+        return ring;
+    };
+    let mut holes = holes.iter().map(|h| open(h)).filter(|h| h.len() >= 3);
+    let Some(one) = holes.next() else {
+        return ring;
+    };
+    ring.push(first);
+    for hole in std::iter::once(one).chain(holes) {
+        ring.extend(hole);
+        ring.extend(hole.first());
+        ring.push(first);
+    }
+    ring
+}
+
+/// The outline and the holes of a ring as [`with_holes`] makes it. A ring that never comes back to its first point is an
+/// outline without holes.
+///
+/// # Errors
+/// One sentence when the ring comes back to its first point and goes on in another way.
+pub fn outline_and_holes(ring: &[Xy]) -> Result<(Vec<Xy>, Vec<Vec<Xy>>), String> {
+    let wrong = |at: usize| {
+        format!(
+            "the polygon comes back to its first point and point {at} of {} begins no hole that a bridge joins to it",
+            ring.len()
+        )
+    };
+    let again = |from: usize| {
+        let first = ring.get(from)?;
+        (from + 1..ring.len()).find(|&i| ring.get(i) == Some(first))
+    };
+    let part = |from: usize, to: usize| ring.get(from..to).map(<[Xy]>::to_vec).unwrap_or_default();
+    let Some(mut at) = again(0) else {
+        return Ok((ring.to_vec(), Vec::new()));
+    };
+    let outline = part(0, at);
+    let mut holes = Vec::new();
+    while at + 1 < ring.len() {
+        let end = again(at + 1).ok_or_else(|| wrong(at + 1))?;
+        if end < at + 4 || ring.get(end + 1) != ring.first() {
+            return Err(wrong(at + 1));
+        }
+        holes.push(part(at + 1, end));
+        at = end + 1;
+    }
+    Ok((outline, holes))
+}
+
+/// A ring without the last point where it is the first one again.
+fn open(ring: &[Xy]) -> &[Xy] {
+    match ring {
+        [first, rest @ .., last] if first == last && !rest.is_empty() => &ring[..ring.len() - 1],
+        _ => ring,
+    }
+}
+
 /// Whether the two segments cross or touch.
 #[must_use]
 pub fn segments_cross(a: Xy, b: Xy, c: Xy, d: Xy) -> bool {
@@ -113,10 +189,44 @@ mod tests {
         }
 
         #[test]
+        fn holes_come_through_a_ring(
+            outline in prop::collection::vec([-50f64..50., -50f64..50.], 3..8),
+            holes in prop::collection::vec(prop::collection::vec([-9f64..9., -9f64..9.], 3..8), 0..5),
+        ) {
+            let ring = with_holes(&outline, &holes);
+            prop_assert_eq!(outline_and_holes(&ring), Ok((outline, holes)));
+        }
+
+        #[test]
+        fn a_ring_with_one_hole_holds_what_the_hole_does_not(x in -6f64..6., y in -6f64..6.) {
+            let (outline, hole) = (corridor([-3.0, 0.0], [3.0, 0.0], 2.0), corridor([-1.0, 0.1], [1.0, 0.0], 0.7));
+            let within = in_polygon([x, y], &outline) && !in_polygon([x, y], &hole);
+            prop_assert_eq!(in_polygon([x, y], &with_holes(&outline, &[hole])), within);
+        }
+
+        #[test]
         fn far_points_are_outside(ax in -50f64..50., ay in -50f64..50., bx in -50f64..50., by in -50f64..50.) {
             let c = corridor([ax, ay], [bx, by], 2.0);
             prop_assert!(!in_polygon([500.0, 500.0], &c));
         }
+    }
+
+    #[test]
+    fn rings_that_touch_themselves_in_another_way_are_told() {
+        let closed = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]];
+        let (outline, holes) = outline_and_holes(&closed).unwrap();
+        assert!(outline == closed[..3] && holes.is_empty());
+        assert_eq!(with_holes(&closed, &[]), closed[..3]);
+        let mut eight = closed.to_vec();
+        eight.extend([[-1.0, 0.0], [-1.0, -1.0]]);
+        assert!(
+            outline_and_holes(&eight)
+                .unwrap_err()
+                .contains("point 4 of 6")
+        );
+        assert!(outline_and_holes(&[]).unwrap().0.is_empty());
+        assert!(bounds(&[]).is_none());
+        assert_eq!(bounds(&eight), Some([[-1.0, -1.0], [1.0, 1.0]]));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use sojourn_autonav::{
 };
 use sojourn_core::{
     Stamp,
+    geometry::outline_and_holes,
     plan::{Mode, WaypointLimits},
     rover::Rover,
     slip_forecast::SlipMemory,
@@ -53,9 +54,12 @@ fn goal(m: &DriveGoal) -> Result<Input, Refused> {
     };
     // An inactive goal counts by being inactive; its numbers only have to be numbers.
     let positive = |v: f64| if m.active { v } else { 1.0 };
-    let mut keep_in_map = vec![msgs::polygon(&w.corridor)?];
-    if !m.keep_in.is_empty() {
-        keep_in_map.push(msgs::polygon(&m.keep_in)?);
+    let (mut keep_in_map, mut keep_out_map) = (Vec::new(), Vec::new());
+    for polygon in [&w.corridor, &m.keep_in] {
+        // Holes are keep-outs.
+        let (outline, holes) = outline_and_holes(&msgs::polygon(polygon)?)?;
+        keep_in_map.push(outline);
+        keep_out_map.extend(holes);
     }
     Ok(Input::Goal {
         stamp,
@@ -67,6 +71,7 @@ fn goal(m: &DriveGoal) -> Result<Input, Refused> {
             tolerance_m: positive(w.tolerance_m),
             mode,
             keep_in_map,
+            keep_out_map,
             limits: WaypointLimits {
                 tilt_deg: positive(w.max_tilt_rad).to_degrees(),
                 slip: positive(w.max_slip),

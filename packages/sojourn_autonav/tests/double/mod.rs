@@ -414,6 +414,7 @@ pub fn drive(
             tolerance_m,
             mode,
             keep_in_map: keep_in,
+            keep_out_map: Vec::new(),
             limits,
         };
         nav.step(now, Input::Goal { stamp: now, goal });

@@ -5,7 +5,7 @@ use super::watch::Heard;
 use super::{Config, Decision, DriveState, GoalOut, Input, Outcome, Status};
 use crate::{Bundle, MissionError, rules};
 use sojourn_core::Stamp;
-use sojourn_core::geometry::distance_m;
+use sojourn_core::geometry::{Xy, bounds, distance_m};
 use sojourn_core::health::{Health, NodeState};
 use sojourn_core::rover::Rover;
 use std::collections::BTreeSet;
@@ -353,15 +353,31 @@ impl Executive {
         };
         let mut waypoint = waypoint.clone();
         waypoint.tolerance_m = rules::usable_tolerance_m(bundle.plan(), drive.waypoint);
+        let next_corridor = waypoints
+            .get(drive.waypoint + 1)
+            .map(|w| w.corridor.clone())
+            .unwrap_or_default();
+        let reach_m = self.rover.footprint_radius_m();
+        let used = bounds(waypoint.corridor.iter().chain(&next_corridor));
+        let near = |polygon: &&Vec<Xy>| match (used, bounds(*polygon)) {
+            (Some([low, high]), Some([from, to])) => {
+                (0..2).all(|i| from[i] <= high[i] + reach_m && to[i] >= low[i] - reach_m)
+            }
+            _ => false,
+        };
         GoalOut {
             bundle_id,
             active: true,
             waypoint_index: drive.waypoint,
             waypoint: Some(waypoint),
-            next_corridor: waypoints
-                .get(drive.waypoint + 1)
-                .map(|w| w.corridor.clone())
-                .unwrap_or_default(),
+            keep_out: bundle
+                .plan()
+                .keep_out
+                .iter()
+                .filter(near)
+                .cloned()
+                .collect(),
+            next_corridor,
             reason: self.reason.clone(),
         }
     }

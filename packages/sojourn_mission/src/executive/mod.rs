@@ -69,6 +69,8 @@ pub struct GoalOut {
     pub waypoint: Option<Waypoint>,
     /// The corridor of the next segment, `map` metres, which may be used too; empty on the last one.
     pub next_corridor: Vec<Xy>,
+    /// The plan's keep-outs that the rover could come to from these corridors, `map` metres.
+    pub keep_out: Vec<Vec<Xy>>,
     /// Why it is not active.
     pub reason: String,
 }

@@ -5,6 +5,7 @@ use r2r::nav_msgs::msg::Odometry;
 use r2r::sojourn_msgs::msg as sj;
 use sojourn_core::Stamp;
 use sojourn_core::frames::{Frame, Map};
+use sojourn_core::geometry::{Xy, with_holes};
 use sojourn_core::health::{Health, HealthLevel, NodeState};
 use sojourn_core::plan::Waypoint;
 use sojourn_mission::executive::{AutonavState, GoalOut, Input, Outcome, Status};
@@ -62,13 +63,14 @@ pub(crate) fn heartbeat(m: sj::Heartbeat) -> Result<Option<Input>, Refused> {
     }))
 }
 
-fn waypoint(w: &Waypoint) -> sj::Waypoint {
+fn waypoint(w: &Waypoint, keep_out: &[Vec<Xy>]) -> sj::Waypoint {
     sj::Waypoint {
         x_m: w.x_m,
         y_m: w.y_m,
         tolerance_m: w.tolerance_m,
         mode: w.mode.name().into(),
-        corridor: convert::polygon_to_msg(&w.corridor),
+        // Keep-outs are the holes of the corridor.
+        corridor: convert::polygon_to_msg(&with_holes(&w.corridor, keep_out)),
         max_tilt_rad: w.limits.tilt_deg.to_radians(),
         max_slip: w.limits.slip,
         max_speed_mps: w.limits.speed_mps,
@@ -84,7 +86,11 @@ pub(crate) fn drive_goal(now: Stamp, goal: &GoalOut) -> sj::DriveGoal {
         bundle_id: goal.bundle_id.clone(),
         active: goal.active,
         waypoint_index: goal.waypoint_index as u32,
-        waypoint: goal.waypoint.as_ref().map(waypoint).unwrap_or_default(),
+        waypoint: goal
+            .waypoint
+            .as_ref()
+            .map(|w| waypoint(w, &goal.keep_out))
+            .unwrap_or_default(),
         keep_in: convert::polygon_to_msg(&goal.next_corridor),
         reason: goal.reason.clone(),
     }

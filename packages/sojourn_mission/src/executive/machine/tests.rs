@@ -326,6 +326,15 @@ fn poses_that_are_missing_jump_or_are_not_numbers_stop_the_drive() {
 }
 
 #[test]
+fn keep_outs_near_the_corridors_go_with_the_goal() {
+    let square = |x: f64| vec![[x, 6.0], [x + 1.0, 6.0], [x + 1.0, 7.0], [x, 7.0]];
+    let mut plan = plan();
+    plan.keep_out = vec![square(5.0), square(15.0), square(60.0), square(-60.0)];
+    let mut world = World::driving(&plan);
+    assert_eq!(world.tick().goal.keep_out, plan.keep_out[..2]);
+}
+
+#[test]
 fn outside_the_corridor_is_the_end() {
     let mut world = World::driving(&plan());
     // The corridor is 5 m wide to each side: 4.8 m are inside, 5.2 m are not.

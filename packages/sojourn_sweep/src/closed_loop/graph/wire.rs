@@ -94,6 +94,7 @@ pub(super) fn nav_goal(goal: &GoalOut) -> autonav::Goal {
         tolerance_m: w.map_or(1.0, |w| w.tolerance_m),
         mode: w.map_or(Mode::AvoidAll, |w| w.mode),
         keep_in_map,
+        keep_out_map: goal.keep_out.clone(),
         limits: w.map_or(
             WaypointLimits {
                 tilt_deg: 1.0,

@@ -130,7 +130,7 @@ topics! {
     TERRAIN_GRID = "terrain_grid", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],
         ["autonav"], "Local terrain: layers elevation, variance, count, age, hazard, hazard_confidence; 10 cm cells; one per image event.";
     TERRAIN_LAYERS = "terrain_layers", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],
-        [], "More about the same cells: layers min, max, upper_bound, slope, roughness, step; one after every terrain_grid.";
+        [], "More about the same cells: layers min, max, upper_bound, slope, roughness, step, ripple_height, ripple_wavelength, ripple_across; one after every terrain_grid while somebody listens.";
     ROCKS = "rocks", "sensor_msgs/msg/PointCloud2", Sensor, "odom", ["perception"],
         [], "The rocks of the newest terrain_grid as a list: one point each at its foot, fields x, y, z, diameter, height, height_sigma, float32 metres.";
     ROCK_MARKERS = "rock_markers", "visualization_msgs/msg/MarkerArray", Sensor, "odom", ["perception"],
@@ -227,7 +227,7 @@ pub const FIND_ON_MAP: Service = Service {
     about: "Looks for the rover on the orbital map in what its last stereo pairs saw; the answer says that the search will begin, the fix comes as map_fix.",
 };
 
-/// Layer names of the terrain grid; at most six go on the wire.
+/// Layer names of the terrain grid; at most six go on the wire with `terrain_grid`.
 pub mod grid_layers {
     /// Height in `odom`, metres; not-a-number where unseen.
     pub const ELEVATION: &str = "elevation";
@@ -255,6 +255,12 @@ pub mod grid_layers {
     pub const ROUGHNESS: &str = "roughness";
     /// Rise or fall within a wheel's diameter beyond that slope, metres.
     pub const STEP: &str = "step";
+    /// Height of sand ripples from trough to crest, metres; 0 where there are none.
+    pub const RIPPLE_HEIGHT: &str = "ripple_height";
+    /// From crest to crest, metres.
+    pub const RIPPLE_WAVELENGTH: &str = "ripple_wavelength";
+    /// Direction across the crests, radians counter-clockwise from x of `odom`, 0 to π.
+    pub const RIPPLE_ACROSS: &str = "ripple_across";
 }
 
 /// Names of the joints in [`WHEELS`], in the order of [`crate::rover::Rover::hubs_m`].

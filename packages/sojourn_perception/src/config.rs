@@ -49,6 +49,55 @@ pub struct RockParams {
     pub slender: f64,
 }
 
+/// What counts as ripples of sand.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RippleParams {
+    /// Side of the windows that are looked at, metres.
+    pub window_m: f64,
+    /// From one window to the next, metres.
+    pub step_m: f64,
+    /// Shortest and longest wavelength, metres.
+    pub wavelength_m: [f64; 2],
+    /// Share of a window that has to be known.
+    pub known_min: f64,
+    /// Share of the heights' variance that the profile of one ripple, repeated, has to explain.
+    pub share_min: f64,
+    /// Least height from trough to crest, metres.
+    pub height_min_m: f64,
+    /// Least height as a share of the wavelength; what is gentler is relief.
+    pub steep_min: f64,
+}
+
+impl RippleParams {
+    fn check(&self, what: &str) -> Result<(), CoreError> {
+        let [least_m, most_m] = self.wavelength_m;
+        for (name, value, lo, hi) in [
+            ("ripples.window_m", self.window_m, 1.0, 50.0),
+            ("ripples.step_m", self.step_m, 0.1, 50.0),
+            (
+                "ripples.wavelength_m[0]",
+                least_m,
+                0.05,
+                0.5 * self.window_m,
+            ),
+            (
+                "ripples.wavelength_m[1]",
+                most_m,
+                least_m,
+                0.5 * self.window_m,
+            ),
+            ("ripples.known_min", self.known_min, 0.05, 1.0),
+            ("ripples.share_min", self.share_min, 0.05, 1.0),
+            ("ripples.height_min_m", self.height_min_m, 0.0, 10.0),
+            ("ripples.steep_min", self.steep_min, 0.0, 1.0),
+        ] {
+            in_range(what, name, value, lo, hi)?;
+        }
+        Ok(())
+    }
+}
+
 /// How views of a cell are fused while the rover drives.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,6 +193,8 @@ pub struct Params {
     pub layers: LayerParams,
     /// What counts as a rock.
     pub rocks: RockParams,
+    /// What counts as ripples of sand.
+    pub ripples: RippleParams,
     /// How stereo pairs are matched.
     pub stereo: StereoParams,
 }
@@ -242,6 +293,7 @@ impl Config {
         for (name, sensor) in &p.sensors {
             sensor.check(what, name)?;
         }
+        p.ripples.check(what)?;
         p.stereo.check(what)?;
         Ok(Self {
             grid: GridConfig {

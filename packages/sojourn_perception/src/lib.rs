@@ -7,7 +7,7 @@
 //!
 //! [`sensors`] are further depth sensors that see into the same grid, [`cloud`] reads their point clouds.
 //!
-//! [`layers`] works slope, roughness, step and hazard out of the grid, [`rocks`] finds rocks in it.
+//! [`layers`] works slope, roughness, step and hazard out of the grid, [`rocks`] finds rocks in it, [`ripples`] ripples of sand.
 //!
 //! [`stereo`] takes a rectified pair to disparities with their uncertainty.
 //! [`orbital`] tells classes of ground apart in images from orbit, with a [`forest`].
@@ -30,6 +30,7 @@ pub mod orbital;
 pub mod pairing;
 mod plane;
 pub mod project;
+pub mod ripples;
 pub mod rocks;
 pub mod science;
 pub mod sensors;

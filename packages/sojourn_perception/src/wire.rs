@@ -1,6 +1,6 @@
 //! What goes out, as ROS messages (feature `ros`).
 
-use crate::{layers::DerivedLayers, map::TerrainGrid, rocks::Rocks};
+use crate::{layers::DerivedLayers, map::TerrainGrid, ripples::RippleLayers, rocks::Rocks};
 use r2r::grid_map_msgs::msg::GridMap;
 use r2r::sensor_msgs::msg::{PointCloud2, PointField};
 use r2r::std_msgs::msg::ColorRGBA;
@@ -37,9 +37,13 @@ pub fn grid_to_msg(grid: &TerrainGrid, derived: &DerivedLayers) -> GridMap {
     )
 }
 
-/// The six layers of `terrain_layers`.
+/// The layers of `terrain_layers`.
 #[must_use]
-pub fn layers_to_msg(grid: &TerrainGrid, derived: &DerivedLayers) -> GridMap {
+pub fn layers_to_msg(
+    grid: &TerrainGrid,
+    derived: &DerivedLayers,
+    ripples: &RippleLayers,
+) -> GridMap {
     msgs::grid_to_msg(
         grid.stamp,
         Odom::NAME,
@@ -50,6 +54,9 @@ pub fn layers_to_msg(grid: &TerrainGrid, derived: &DerivedLayers) -> GridMap {
             (names::SLOPE, &derived.slope),
             (names::ROUGHNESS, &derived.roughness),
             (names::STEP, &derived.step),
+            (names::RIPPLE_HEIGHT, &ripples.height),
+            (names::RIPPLE_WAVELENGTH, &ripples.wavelength),
+            (names::RIPPLE_ACROSS, &ripples.across),
         ],
     )
 }

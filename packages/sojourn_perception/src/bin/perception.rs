@@ -9,13 +9,13 @@ use sojourn_core::camera::Pinhole;
 use sojourn_core::frames::Transform;
 use sojourn_core::rover::Rover;
 use sojourn_core::topics;
-use sojourn_perception::config::{LayerParams, RockParams};
+use sojourn_perception::config::{LayerParams, RippleParams, RockParams};
 use sojourn_perception::layers::{Abilities, derive};
 use sojourn_perception::stereo::{Eye, GreyImage, Stage};
 use sojourn_perception::{
     Config, DepthImage, DepthNoise, Input, Params, Perception, Source, TerrainGrid,
     feeds::{self, Feeds},
-    rocks, wire,
+    ripples, rocks, wire,
 };
 use sojourn_ros::ros::msgs;
 use sojourn_ros::ros::publisher::Publisher;
@@ -94,6 +94,13 @@ struct Outlets {
     abilities: Abilities,
     layer_params: LayerParams,
     rock_params: RockParams,
+    ripple_params: RippleParams,
+}
+
+/// What a grid holds.
+struct Found {
+    rocks: rocks::Rocks,
+    ripples: Vec<ripples::Ripples>,
 }
 
 impl Outlets {
@@ -106,21 +113,43 @@ impl Outlets {
             abilities: Abilities::of(rover),
             layer_params: params.layers,
             rock_params: params.rocks,
+            ripple_params: params.ripples,
         })
     }
 
-    /// Publishes a grid with its layers and rocks.
-    fn publish(&self, grid: &TerrainGrid) -> anyhow::Result<rocks::Rocks> {
+    /// Publishes a grid with its rocks; its layers when somebody listens.
+    fn publish(&self, grid: &TerrainGrid) -> anyhow::Result<Found> {
         let derived = derive(grid, &self.abilities, &self.layer_params)?;
         self.grid.publish(&wire::grid_to_msg(grid, &derived))?;
-        self.layers.publish(&wire::layers_to_msg(grid, &derived))?;
-        let found = rocks::find(grid, &self.rock_params);
+        let ripples = ripples::find(grid, &self.ripple_params);
+        if self.layers.subscribers() > 0 {
+            let over = ripples::layers(grid, &ripples, &self.ripple_params)?;
+            self.layers
+                .publish(&wire::layers_to_msg(grid, &derived, &over))?;
+        }
+        let rocks = rocks::find(grid, &self.rock_params);
         self.rocks
-            .publish(&wire::rocks_to_msg(grid.stamp, &found))?;
+            .publish(&wire::rocks_to_msg(grid.stamp, &rocks))?;
         self.rock_markers
-            .publish(&wire::rocks_to_markers(grid, &found))?;
-        Ok(found)
+            .publish(&wire::rocks_to_markers(grid, &rocks))?;
+        Ok(Found { rocks, ripples })
     }
+}
+
+/// Ripples in words.
+fn in_words(found: &[ripples::Ripples]) -> String {
+    ripples::typical(found).map_or_else(
+        || "none".into(),
+        |r| {
+            format!(
+                "{:.2} m from crest to crest, {:.2} m high, across {:.0} deg in odom; {} windows",
+                r.wavelength_m,
+                r.height_m,
+                r.across_rad.to_degrees(),
+                found.len()
+            )
+        },
+    )
 }
 
 /// Wall time since, for people who watch the diagnostics: nothing is decided by it.
@@ -209,10 +238,11 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                     let begin = Instant::now();
                     let found = outlets.publish(&grid)?;
                     node.diagnostic("layers_and_rocks_ms", milliseconds(begin));
+                    node.diagnostic("ripples", in_words(&found.ripples));
                     let known = grid_share(&grid);
                     node.diagnostic("grid_known_percent", format!("{known:.1}"));
-                    node.diagnostic("rocks", found.rocks.len());
-                    let percent = found.cfa.map_or(f64::NAN, |k| 100.0 * k);
+                    node.diagnostic("rocks", found.rocks.rocks.len());
+                    let percent = found.rocks.cfa.map_or(f64::NAN, |k| 100.0 * k);
                     node.diagnostic("rock_abundance_percent", format!("{percent:.2}"));
                 }
                 let counts = core.counts();

@@ -128,13 +128,15 @@ topics! {
     MAP_FIX = "map_fix", "geometry_msgs/msg/PoseWithCovarianceStamped", Event, "map", ["localization"], [],
         "Where localization found the rover on the orbital map at the stamp, with covariance of x, y and yaw; one per fix, at the moment it is used. The height is not measured.";
     TERRAIN_GRID = "terrain_grid", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],
-        ["autonav"], "Local terrain: layers elevation, variance, count, age, hazard, hazard_confidence; 10 cm cells; one per image event.";
+        ["autonav"], "Local terrain: layers elevation, variance, count, age (where perception has a terrain network: class), hazard, hazard_confidence; 10 cm cells; one per image event.";
     TERRAIN_LAYERS = "terrain_layers", "grid_map_msgs/msg/GridMap", Sensor, "odom", ["perception"],
-        [], "More about the same cells: layers min, max, upper_bound, slope, roughness, step, ripple_height, ripple_wavelength, ripple_across; one after every terrain_grid while somebody listens.";
+        [], "More about the same cells: layers min, max, upper_bound, slope, roughness, step, ripple_height, ripple_wavelength, ripple_across, slip, slip_sigma, and where there are classes age, p_soil, p_bedrock, p_sand, p_big_rock; one after every terrain_grid while somebody listens.";
     ROCKS = "rocks", "sensor_msgs/msg/PointCloud2", Sensor, "odom", ["perception"],
         [], "The rocks of the newest terrain_grid as a list: one point each at its foot, fields x, y, z, diameter, height, height_sigma, float32 metres.";
     ROCK_MARKERS = "rock_markers", "visualization_msgs/msg/MarkerArray", Sensor, "odom", ["perception"],
         [], "The same rocks as cylinders, and their abundance (Golombek's k) in words, for RViz and Foxglove.";
+    SCIENCE_TARGETS = "science/targets", "sojourn_msgs/msg/ScienceTarget", Event, "odom", ["perception"],
+        [], "Something worth a closer look: float rocks, layered and odd patches of the left image whose depth is known; best first after the terrain_grid of their image. Confidence is the score as a share of the greatest there can be (config/science.yaml).";
     DRIVE_GOAL = "drive_goal", "sojourn_msgs/msg/DriveGoal", Command, "map", ["executive"], ["autonav", "guard"],
         "The waypoint to drive to and the corridor to stay in; while it is active the guard has the executive's permission; one per control period.";
     DRIVE_STATUS = "drive_status", "sojourn_msgs/msg/DriveStatus", Sensor, "map", ["executive"],
@@ -261,6 +263,12 @@ pub mod grid_layers {
     pub const RIPPLE_WAVELENGTH: &str = "ripple_wavelength";
     /// Direction across the crests, radians counter-clockwise from x of `odom`, 0 to π.
     pub const RIPPLE_ACROSS: &str = "ripple_across";
+    /// Slip to be expected uphill, share of the wheels' way.
+    pub const SLIP: &str = "slip";
+    /// Its standard deviation.
+    pub const SLIP_SIGMA: &str = "slip_sigma";
+    /// Probabilities of the classes of [`crate::classes::SURFACES`], unknown left out.
+    pub const PROBABILITIES: [&str; 4] = ["p_soil", "p_bedrock", "p_sand", "p_big_rock"];
 }
 
 /// Names of the joints in [`WHEELS`], in the order of [`crate::rover::Rover::hubs_m`].

@@ -5,7 +5,7 @@
 //! depth found there has to lie well beyond it; in the middle of the cell and in its four corners alike, so that a rock
 //! that fills part of a cell stays. Pixels without depth prove nothing.
 
-use crate::{cell::UNKNOWN, config::Config, core::DepthImage, map::RollingMap};
+use crate::{cell::UNKNOWN, config::Config, input::DepthImage, map::RollingMap};
 use nalgebra::{Isometry3, Vector3};
 use sojourn_core::{Stamp, camera::Pinhole};
 

@@ -49,11 +49,77 @@ pub struct RockParams {
     pub slender: f64,
 }
 
+/// Terrain classes from the left image.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassParams {
+    /// The network: a file of `sojourn train terrain`, `shipped` for the one that comes with Sojourn, or nothing for none;
+    /// read by the shell.
+    pub model: String,
+    /// A class with less probability than this is not given out.
+    pub unknown_below: f64,
+    /// How many views a cell's probabilities are the mean of; beyond that, newer ones count more.
+    pub remembered_views: f64,
+    /// Most images that the network is asked about in one tick; older ones are dropped and counted.
+    pub images_per_tick: usize,
+}
+
+impl ClassParams {
+    /// Whether there is a network.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !self.model.is_empty()
+    }
+
+    fn check(&self, what: &str) -> Result<(), CoreError> {
+        for (name, value, lo, hi) in [
+            ("classes.unknown_below", self.unknown_below, 0.25, 1.0),
+            ("classes.remembered_views", self.remembered_views, 1.0, 1e4),
+            (
+                "classes.images_per_tick",
+                self.images_per_tick as f64,
+                1.0,
+                12.0,
+            ),
+        ] {
+            in_range(what, name, value, lo, hi)?;
+        }
+        Ok(())
+    }
+}
+
+/// Targets for the science team from the left image.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScienceParams {
+    /// What the team wants: a file as `config/science.yaml`, `shipped` for that one as it was built in, or nothing for no
+    /// targets; read by the shell.
+    pub wants: String,
+}
+
+impl ScienceParams {
+    /// Whether targets are looked for.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !self.wants.is_empty()
+    }
+}
+
+/// What is expected of slip before anything is measured.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlipParams {
+    /// Slip by class of ground; nothing for the table that comes with Sojourn. Read by the shell.
+    pub priors_file: String,
+    /// How far ground may differ from the rover's own model where that table says nothing: standard deviation, share of the way.
+    pub prior_sigma: f64,
+}
+
 /// What counts as ripples of sand.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RippleParams {
-    /// Side of the windows that are looked at, metres.
+    /// Side of the windows that are looked at, metres; at least three times the longest wavelength, or a step looks like a ripple.
     pub window_m: f64,
     /// From one window to the next, metres.
     pub step_m: f64,
@@ -79,13 +145,13 @@ impl RippleParams {
                 "ripples.wavelength_m[0]",
                 least_m,
                 0.05,
-                0.5 * self.window_m,
+                self.window_m / 3.0,
             ),
             (
                 "ripples.wavelength_m[1]",
                 most_m,
                 least_m,
-                0.5 * self.window_m,
+                self.window_m / 3.0,
             ),
             ("ripples.known_min", self.known_min, 0.05, 1.0),
             ("ripples.share_min", self.share_min, 0.05, 1.0),
@@ -195,8 +261,22 @@ pub struct Params {
     pub rocks: RockParams,
     /// What counts as ripples of sand.
     pub ripples: RippleParams,
+    /// Terrain classes from the left image.
+    pub classes: ClassParams,
+    /// What is expected of slip.
+    pub slip: SlipParams,
+    /// Targets for the science team.
+    pub science: ScienceParams,
     /// How stereo pairs are matched.
     pub stereo: StereoParams,
+}
+
+impl Config {
+    /// Whether depth images are kept for a while after they went into the grid.
+    #[must_use]
+    pub fn keeps_views(&self) -> bool {
+        self.params.classes.is_on() || self.params.science.is_on()
+    }
 }
 
 /// The grid's shape.
@@ -294,6 +374,8 @@ impl Config {
             sensor.check(what, name)?;
         }
         p.ripples.check(what)?;
+        p.classes.check(what)?;
+        in_range(what, "slip.prior_sigma", p.slip.prior_sigma, 1e-3, 1.0)?;
         p.stereo.check(what)?;
         Ok(Self {
             grid: GridConfig {

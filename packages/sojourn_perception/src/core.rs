@@ -1,21 +1,21 @@
 //! The decision of each tick: which images can be used now, and what is said of it.
 
 use crate::{
-    config::{Config, Source},
-    map::{Footprint, TerrainGrid},
+    config::Config,
+    input::{Counts, DepthImage, DepthNoise, Input, Output, Refusal},
+    map::Footprint,
     pairing::{CameraPoses, Lookup, OdometryBuffer, RoverPose},
     sensors::{Sensed, Sensor, SensorStatus},
-    stereo::PairFault,
+    surface::{ClassedImage, SurfaceMap, View},
     update::Updater,
 };
 use sojourn_core::{
     Stamp,
     camera::Pinhole,
-    frames::{BaseLink, NavcamOptical, Odom, Transform},
-    health::{Health, HealthLevel, NodeState},
+    frames::{BaseLink, Odom, Transform},
     rover::{Navcam, Rover},
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::{collections::VecDeque, sync::Arc};
 
 /// Images that wait for their odometry at most; the mast's first look around sends several at once.
 pub const MAX_PENDING: usize = 12;
@@ -24,150 +24,10 @@ pub const MAX_PIXELS: usize = 4096 * 4096;
 /// Coordinates beyond this are no odometry, metres.
 const MAX_COORDINATE_M: f64 = 1e6;
 
-/// A depth image.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DepthImage {
-    /// When it was taken.
-    pub stamp: Stamp,
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// Depth along the optical axis, metres, row by row from the top; not-a-number, infinite or not positive where
-    /// there is none.
-    pub depth_m: Vec<f32>,
-    /// How sure it is.
-    pub noise: DepthNoise,
-}
-
-/// How sure a depth image is.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum DepthNoise {
-    /// As the rover's file says of its camera, every pixel on its own.
-    #[default]
-    Rover,
-    /// As matching has found.
-    Matched {
-        /// Standard deviation of the disparity, pixels, for each pixel of the image.
-        sigma_px: Vec<f32>,
-        /// How many neighbouring pixels share one error.
-        together: f64,
-        /// Distance between the two eyes, metres.
-        baseline_m: f64,
-    },
-    /// As a further sensor's parameters say, every pixel on its own: `sigma_m` at any depth, and `per_m2` times its
-    /// square, metres and 1/m.
-    Sensor {
-        /// Standard deviation at any depth, metres.
-        sigma_m: f64,
-        /// What is added per square metre of depth, 1/m.
-        per_m2: f64,
-    },
-}
-
-/// What the node is told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// Where the rover was.
-    Odometry(Stamp, Transform<Odom, BaseLink>),
-    /// Where the camera stood when the image of this stamp was taken.
-    CameraPose(Stamp, Transform<BaseLink, NavcamOptical>),
-    /// The camera's intrinsics, valid from now on.
-    CameraInfo(Pinhole),
-    /// An image.
-    Depth(DepthImage),
-    /// A stereo pair that gave none.
-    NoDepth(PairFault),
-    /// What a further sensor saw; its place among the parameter `sensors`, from 0 in the order of their names.
-    Sensed(usize, Sensed),
-    /// A message of a further sensor that gave nothing, and why.
-    NotSensed(usize, String),
-    /// Time for a decision.
-    Tick,
-}
-
-/// Why an input was not used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refusal {
-    /// No pixels.
-    Empty,
-    /// More pixels than any navigation camera has.
-    TooLarge,
-    /// Width, height and number of values do not fit each other.
-    Size,
-    /// Not-a-number or absurd where a number has to be.
-    NotFinite,
-    /// The stamp lies ahead.
-    Future,
-    /// The stamp is older than the odometry that is kept, or falls into a gap of it.
-    Stale,
-    /// Odometry that is not newer than the last.
-    OutOfOrder,
-    /// No odometry came for the image.
-    NoOdometry,
-    /// No pose of the camera came with the image.
-    NoCameraPose,
-    /// No intrinsics came.
-    NoCameraInfo,
-    /// The intrinsics are for another size of image.
-    InfoSize,
-    /// Not one pixel with a usable depth.
-    NoDepth,
-    /// Too many images wait.
-    QueueFull,
-    /// A stereo pair that gave no depth.
-    Pair(PairFault),
-}
-
-impl Refusal {
-    /// The reason in words.
-    #[must_use]
-    pub fn describe(self) -> &'static str {
-        match self {
-            Self::Empty => "an image without pixels",
-            Self::TooLarge => "an image of more than 4096 x 4096 pixels",
-            Self::Size => "an image whose width times height is not its number of values",
-            Self::NotFinite => "a value that is not a finite number",
-            Self::Future => "a stamp in the future",
-            Self::Stale => "an image older than the odometry kept, or in a gap of it",
-            Self::OutOfOrder => "odometry that is not newer than the last",
-            Self::NoOdometry => "an image for which no odometry came",
-            Self::NoCameraPose => "an image for which no camera pose of its stamp came",
-            Self::NoCameraInfo => "an image before any camera_info",
-            Self::InfoSize => "an image of another size than camera_info says",
-            Self::NoDepth => "an image without one usable depth",
-            Self::Pair(fault) => fault.describe(),
-            Self::QueueFull => "the oldest of too many waiting images",
-        }
-    }
-}
-
-/// What happened since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Images that went into the grid.
-    pub images: u64,
-    /// Inputs that were refused, by reason.
-    pub refused: BTreeMap<Refusal, u64>,
-    /// Times the grid was cleared because odometry had jumped.
-    pub cleared: u64,
-    /// Cells that were forgotten because an image saw through them.
-    pub seen_through: u64,
-}
-
-/// What the node says. Both only at a tick.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Output {
-    /// The grid, when an image has changed it.
-    pub grid: Option<TerrainGrid>,
-    /// For heartbeat and diagnostics.
-    pub health: Option<Health>,
-}
-
 /// The node without ROS.
 #[derive(Clone, Debug)]
 pub struct Perception {
-    config: Config,
+    pub(crate) config: Config,
     navcam: Navcam,
     start_area: Footprint,
     own_area: Footprint,
@@ -176,14 +36,18 @@ pub struct Perception {
     camera_poses: CameraPoses,
     camera: Option<Pinhole>,
     pending: VecDeque<DepthImage>,
-    counts: Counts,
-    refused_since_image: u64,
-    last_refusal: Option<Refusal>,
-    first_tick: Option<Stamp>,
-    newest_image: Option<Stamp>,
-    sensors: Vec<Sensor>,
+    pub(crate) counts: Counts,
+    pub(crate) refused_since_image: u64,
+    pub(crate) last_refusal: Option<Refusal>,
+    pub(crate) first_tick: Option<Stamp>,
+    pub(crate) newest_image: Option<Stamp>,
+    pub(crate) sensors: Vec<Sensor>,
     // Newest of all that is in the grid.
-    newest_entry: Option<Stamp>,
+    pub(crate) newest_entry: Option<Stamp>,
+    surface: SurfaceMap,
+    // Newest last: what went into the grid, and classes that wait for their depth image.
+    views: VecDeque<Arc<View>>,
+    classed: VecDeque<ClassedImage>,
 }
 
 impl Perception {
@@ -211,6 +75,9 @@ impl Perception {
                 .map(|(name, p)| Sensor::new(name, p))
                 .collect(),
             newest_entry: None,
+            surface: SurfaceMap::default(),
+            views: VecDeque::new(),
+            classed: VecDeque::new(),
             config,
         }
     }
@@ -240,6 +107,7 @@ impl Perception {
             Input::CameraInfo(camera) => self.on_camera_info(camera),
             Input::Depth(image) => self.on_depth(now, image),
             Input::NoDepth(fault) => self.refuse(Refusal::Pair(fault)),
+            Input::Classed(image) => self.on_classed(now, image),
             Input::Sensed(k, sensed) => self.on_sensed(now, k, sensed),
             Input::NotSensed(k, why) => {
                 if let Some(sensor) = self.sensors.get_mut(k) {
@@ -275,6 +143,8 @@ impl Perception {
                 // Another odom frame than before: nothing in the grid is where it was.
                 self.odometry.clear();
                 self.grid.map.clear();
+                self.surface.clear();
+                self.views.clear();
                 self.counts.cleared += 1;
             }
         }
@@ -332,10 +202,14 @@ impl Perception {
     fn on_tick(&mut self, now: Stamp) -> Output {
         self.first_tick.get_or_insert(now);
         let mut changed = false;
+        let mut views = Vec::new();
         while let Some(image) = self.pending.pop_front() {
             match self.readiness(now, &image) {
-                Ok(Some(at)) => match self.use_image(&image, &at) {
-                    Ok(()) => changed = true,
+                Ok(Some(at)) => match self.use_image(image, &at) {
+                    Ok(view) => {
+                        changed = true;
+                        views.extend(view);
+                    }
                     Err(why) => self.refuse(why),
                 },
                 Ok(None) => {
@@ -349,12 +223,20 @@ impl Perception {
         for k in 0..self.sensors.len() {
             changed |= self.enter_sensed(now, k);
         }
+        changed |= self.enter_classes(now);
         let grid = match (changed, self.newest_entry) {
             (true, Some(stamp)) => self.grid.map.grid(stamp, &self.config).ok(),
             _ => None,
         };
+        let unknown_below = self.config.params.classes.unknown_below;
+        let classes = grid
+            .as_ref()
+            .filter(|_| self.config.params.classes.is_on())
+            .and_then(|g| self.surface.layers(g, &self.grid.map, unknown_below).ok());
         Output {
             grid,
+            classes,
+            views,
             health: Some(self.health(now)),
         }
     }
@@ -382,7 +264,12 @@ impl Perception {
         }
     }
 
-    fn use_image(&mut self, image: &DepthImage, at: &RoverPose) -> Result<(), Refusal> {
+    /// Enters an image; returns what is kept of it, if anybody needs it.
+    fn use_image(
+        &mut self,
+        image: DepthImage,
+        at: &RoverPose,
+    ) -> Result<Option<Arc<View>>, Refusal> {
         let camera = self.camera.ok_or(Refusal::NoCameraInfo)?;
         let base_link_from_navcam = self
             .camera_poses
@@ -390,7 +277,7 @@ impl Perception {
             .ok_or(Refusal::NoCameraPose)?;
         let odom_from_navcam = at.odom_from_base_link * base_link_from_navcam;
         let done = self.grid.update(
-            image,
+            &image,
             &camera,
             &self.navcam,
             &odom_from_navcam.iso,
@@ -405,7 +292,56 @@ impl Perception {
         self.refused_since_image = 0;
         self.newest_image = self.newest_image.max(Some(image.stamp));
         self.newest_entry = self.newest_entry.max(Some(image.stamp));
-        Ok(())
+        if !self.config.keeps_views() {
+            return Ok(None);
+        }
+        let view = Arc::new(View {
+            image,
+            camera,
+            odom_from_camera: odom_from_navcam.iso,
+            odom_from_base: at.odom_from_base_link.iso,
+        });
+        if self.views.len() >= MAX_PENDING {
+            self.views.pop_front();
+        }
+        self.views.push_back(view.clone());
+        Ok(Some(view))
+    }
+
+    fn on_classed(&mut self, now: Stamp, image: ClassedImage) {
+        if !image.is_whole() {
+            return self.refuse(Refusal::Size);
+        }
+        if image.stamp.since(now) > self.config.params.future_s {
+            return self.refuse(Refusal::Future);
+        }
+        if self.classed.len() >= MAX_PENDING {
+            self.classed.pop_front();
+            self.counts.unplaced += 1;
+        }
+        self.classed.push_back(image);
+    }
+
+    /// Enters the classes whose depth image has gone into the grid; whether there were any.
+    fn enter_classes(&mut self, now: Stamp) -> bool {
+        let mut changed = false;
+        for classed in std::mem::take(&mut self.classed) {
+            let size = |v: &View| [v.image.width, v.image.height];
+            let mut views = self.views.iter().rev();
+            match views.find(|v| v.image.stamp == classed.stamp && size(v) == classed.size) {
+                Some(view) => {
+                    let (map, own) = (&self.grid.map, self.own_area);
+                    let cells = self.surface.enter(&classed, view, map, own, &self.config);
+                    self.counts.classed += 1;
+                    changed |= cells > 0;
+                }
+                None if now.since(classed.stamp) <= self.config.params.wait_s => {
+                    self.classed.push_back(classed);
+                }
+                None => self.counts.unplaced += 1,
+            }
+        }
+        changed
     }
 
     fn on_sensed(&mut self, now: Stamp, k: usize, mut sensed: Sensed) {
@@ -489,73 +425,6 @@ impl Perception {
             changed = true;
         }
         changed
-    }
-
-    /// Health with what the further sensors lack.
-    fn health(&self, now: Stamp) -> Health {
-        let health = self.camera_health(now);
-        let since = self.first_tick.unwrap_or(now);
-        let lacks: Vec<String> = self
-            .sensors
-            .iter()
-            .filter_map(|s| s.complaint(now, since))
-            .collect();
-        if lacks.is_empty() || health.level == HealthLevel::Error {
-            return health;
-        }
-        let words = std::iter::once(health.reason.clone()).chain(lacks);
-        let said: Vec<String> = words.filter(|w| !w.is_empty()).collect();
-        Health::warn(health.state, said.join("; "))
-    }
-
-    fn camera_health(&self, now: Stamp) -> Health {
-        let newest = if self.config.params.source == Source::None {
-            self.newest_entry
-        } else {
-            self.newest_image
-        };
-        let since = newest.or(self.first_tick).unwrap_or(now);
-        let silence_s = now.since(since);
-        let (p, period_s) = (&self.config.params, self.config.image_period_s);
-        let refused = match self.last_refusal {
-            Some(why) if self.refused_since_image > 0 => {
-                let n = self.refused_since_image;
-                format!("; {n} inputs refused since, the last: {}", why.describe())
-            }
-            _ => String::new(),
-        };
-        if silence_s > period_s + p.image_error_s {
-            let what = if newest.is_some() {
-                "no usable depth image"
-            } else {
-                "never a usable depth image"
-            };
-            return Health::error(
-                NodeState::Fault,
-                format!("{what} for {silence_s:.1} s{refused}"),
-            );
-        }
-        let state = if newest.is_some() {
-            NodeState::Active
-        } else {
-            NodeState::Starting
-        };
-        if newest.is_some() && silence_s > period_s + p.image_warn_s {
-            return Health::warn(
-                state,
-                format!("no usable depth image for {silence_s:.1} s{refused}"),
-            );
-        }
-        if self.refused_since_image > 0 {
-            return Health::warn(state, refused.trim_start_matches("; "));
-        }
-        if state == NodeState::Starting {
-            return Health {
-                reason: "waiting for the first image, its camera and its odometry".into(),
-                ..Health::ok(state)
-            };
-        }
-        Health::ok(state)
     }
 }
 

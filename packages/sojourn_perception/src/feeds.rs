@@ -2,7 +2,7 @@
 
 use crate::{
     cloud::{self, Field, Layout},
-    core::{DepthImage, DepthNoise, Input},
+    input::{DepthImage, DepthNoise, Input},
     sensors::{Sensed, SensorKind, SensorParams},
     stereo::{Eye, GreyImage, PairFault, Stage, StereoParams},
 };

@@ -12,7 +12,7 @@
 //! [`stereo`] takes a rectified pair to disparities with their uncertainty.
 //! [`orbital`] tells classes of ground apart in images from orbit, with a [`forest`].
 //! [`science`] finds targets for the science team and orders what goes home.
-//! [`classes`] tells soil, bedrock, sand and big rock apart in an image.
+//! [`classes`] tells soil, bedrock, sand and big rock apart in an image, [`surface`] brings that down to the grid's cells.
 
 mod cell;
 pub mod classes;
@@ -23,10 +23,14 @@ mod core;
 #[cfg(feature = "ros")]
 pub mod feeds;
 pub mod forest;
+mod health;
 pub mod holes;
+mod input;
 pub mod layers;
 pub mod map;
 pub mod orbital;
+#[cfg(feature = "ros")]
+pub mod outlets;
 pub mod pairing;
 mod plane;
 pub mod project;
@@ -35,10 +39,12 @@ pub mod rocks;
 pub mod science;
 pub mod sensors;
 pub mod stereo;
+pub mod surface;
 pub mod update;
 #[cfg(feature = "ros")]
 pub mod wire;
 
 pub use config::{Config, GridConfig, Params, Source};
-pub use core::{Counts, DepthImage, DepthNoise, Input, Output, Perception, Refusal};
+pub use core::Perception;
+pub use input::{Counts, DepthImage, DepthNoise, Input, Output, Refusal};
 pub use map::TerrainGrid;

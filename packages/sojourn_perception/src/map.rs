@@ -137,6 +137,11 @@ impl RollingMap {
         (r * self.n + c) as usize
     }
 
+    /// Which cell of `odom` a cell of the window is.
+    pub(crate) fn absolute(&self, col: usize, row: usize) -> [i64; 2] {
+        [self.col0 + col as i64, self.row0 + row as i64]
+    }
+
     fn centre_of(&self, col: usize, row: usize) -> [f64; 2] {
         [
             (self.col0 as f64 + col as f64 + 0.5) * self.res_m,

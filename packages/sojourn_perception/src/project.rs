@@ -3,7 +3,7 @@
 use crate::{
     cloud::PointCloud,
     config::Config,
-    core::{DepthImage, DepthNoise},
+    input::{DepthImage, DepthNoise},
     map::RollingMap,
     sensors::SensorParams,
 };

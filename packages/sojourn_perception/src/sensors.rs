@@ -3,7 +3,7 @@
 
 use crate::{
     cloud::PointCloud,
-    core::{DepthImage, DepthNoise},
+    input::{DepthImage, DepthNoise},
     pairing::RoverPose,
 };
 use nalgebra::{Isometry3, Translation3, UnitQuaternion};

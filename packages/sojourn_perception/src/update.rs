@@ -4,7 +4,7 @@ use crate::{
     clear::Rays,
     cloud::PointCloud,
     config::Config,
-    core::DepthImage,
+    input::DepthImage,
     map::{Footprint, RollingMap},
     pairing::RoverPose,
     project::{Observation, Projector, noise_per_m},

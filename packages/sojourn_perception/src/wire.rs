@@ -1,13 +1,23 @@
 //! What goes out, as ROS messages (feature `ros`).
 
-use crate::{layers::DerivedLayers, map::TerrainGrid, ripples::RippleLayers, rocks::Rocks};
+use crate::{
+    layers::DerivedLayers,
+    map::TerrainGrid,
+    ripples::RippleLayers,
+    rocks::Rocks,
+    science::{Target, Wants},
+    surface::ClassLayers,
+};
+use r2r::geometry_msgs::msg::Point;
 use r2r::grid_map_msgs::msg::GridMap;
 use r2r::sensor_msgs::msg::{PointCloud2, PointField};
+use r2r::sojourn_msgs::msg::ScienceTarget;
 use r2r::std_msgs::msg::ColorRGBA;
 use r2r::visualization_msgs::msg::{Marker, MarkerArray};
 use sojourn_core::Stamp;
 use sojourn_core::frames::{Frame, Odom};
-use sojourn_core::topics::grid_layers as names;
+use sojourn_core::raster::Raster;
+use sojourn_core::topics::{self, grid_layers as names};
 use sojourn_ros::msgs;
 
 /// `visualization_msgs/Marker`: types and actions.
@@ -20,9 +30,13 @@ const FLOAT32: u8 = 7;
 /// Fields of a rock in the list, in their order.
 pub const ROCK_FIELDS: [&str; 6] = ["x", "y", "z", "diameter", "height", "height_sigma"];
 
-/// The six layers of `terrain_grid`.
+/// The six layers of `terrain_grid`; with classes, `class` takes the place of `age`.
 #[must_use]
-pub fn grid_to_msg(grid: &TerrainGrid, derived: &DerivedLayers) -> GridMap {
+pub fn grid_to_msg(
+    grid: &TerrainGrid,
+    derived: &DerivedLayers,
+    classes: Option<&ClassLayers>,
+) -> GridMap {
     msgs::grid_to_msg(
         grid.stamp,
         Odom::NAME,
@@ -30,35 +44,47 @@ pub fn grid_to_msg(grid: &TerrainGrid, derived: &DerivedLayers) -> GridMap {
             (names::ELEVATION, &grid.elevation),
             (names::VARIANCE, &grid.variance),
             (names::COUNT, &grid.count),
-            (names::AGE, &grid.age),
+            classes.map_or((names::AGE, &grid.age), |c| (names::CLASS, &c.class)),
             (names::HAZARD, &derived.hazard),
             (names::HAZARD_CONFIDENCE, &derived.hazard_confidence),
         ],
     )
 }
 
-/// The layers of `terrain_layers`.
+/// What `terrain_layers` tells beside the grid's own layers.
+#[derive(Clone, Copy, Debug)]
+pub struct MoreLayers<'a> {
+    /// Slope, roughness, step, upper envelope.
+    pub derived: &'a DerivedLayers,
+    /// Ripples.
+    pub ripples: &'a RippleLayers,
+    /// Slip and its standard deviation.
+    pub slip: &'a [Raster; 2],
+    /// Classes, where the node works with them.
+    pub classes: Option<&'a ClassLayers>,
+}
+
+/// The layers of `terrain_layers`; with classes, also their probabilities and `age`.
 #[must_use]
-pub fn layers_to_msg(
-    grid: &TerrainGrid,
-    derived: &DerivedLayers,
-    ripples: &RippleLayers,
-) -> GridMap {
-    msgs::grid_to_msg(
-        grid.stamp,
-        Odom::NAME,
-        &[
-            (names::MIN, &grid.low),
-            (names::MAX, &grid.high),
-            (names::UPPER_BOUND, &derived.upper_bound),
-            (names::SLOPE, &derived.slope),
-            (names::ROUGHNESS, &derived.roughness),
-            (names::STEP, &derived.step),
-            (names::RIPPLE_HEIGHT, &ripples.height),
-            (names::RIPPLE_WAVELENGTH, &ripples.wavelength),
-            (names::RIPPLE_ACROSS, &ripples.across),
-        ],
-    )
+pub fn layers_to_msg(grid: &TerrainGrid, more: &MoreLayers<'_>) -> GridMap {
+    let mut layers = vec![
+        (names::MIN, &grid.low),
+        (names::MAX, &grid.high),
+        (names::UPPER_BOUND, &more.derived.upper_bound),
+        (names::SLOPE, &more.derived.slope),
+        (names::ROUGHNESS, &more.derived.roughness),
+        (names::STEP, &more.derived.step),
+        (names::RIPPLE_HEIGHT, &more.ripples.height),
+        (names::RIPPLE_WAVELENGTH, &more.ripples.wavelength),
+        (names::RIPPLE_ACROSS, &more.ripples.across),
+        (names::SLIP, &more.slip[0]),
+        (names::SLIP_SIGMA, &more.slip[1]),
+    ];
+    if let Some(classes) = more.classes {
+        layers.push((names::AGE, &grid.age));
+        layers.extend(names::PROBABILITIES.into_iter().zip(&classes.probabilities));
+    }
+    msgs::grid_to_msg(grid.stamp, Odom::NAME, &layers)
 }
 
 /// The rocks as a list: one point each at the foot of its middle, with [`ROCK_FIELDS`] in metres.
@@ -95,6 +121,26 @@ pub fn rocks_to_msg(stamp: Stamp, found: &Rocks) -> PointCloud2 {
         data: data.collect(),
         is_dense: true,
     }
+}
+
+/// Targets as messages, in their order; those without a place are left out.
+#[must_use]
+pub fn targets_to_msgs(stamp: Stamp, targets: &[Target], wants: &Wants) -> Vec<ScienceTarget> {
+    let named = targets.iter().enumerate();
+    named
+        .filter_map(|(k, t)| {
+            let [x, y, z] = t.position_m?;
+            Some(ScienceTarget {
+                header: sojourn_ros::header(stamp, Odom::NAME),
+                id: format!("{}-{k}", stamp.0),
+                position: Point { x, y, z },
+                kind: t.kind.name().into(),
+                confidence: wants.share_of_best(t.score),
+                size_m: t.size_m?,
+                image_topic: topics::LEFT_IMAGE.name.into(),
+            })
+        })
+        .collect()
 }
 
 /// The rocks as cylinders, and their abundance in words over the middle of the grid.

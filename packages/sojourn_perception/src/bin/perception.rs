@@ -1,28 +1,31 @@
 //! Node `perception`: depth images or stereo pairs and odometry in, terrain grid out. Shell of [`sojourn_perception::Perception`].
 
+use anyhow::Context;
 use r2r::geometry_msgs::msg::PoseStamped;
-use r2r::grid_map_msgs::msg::GridMap;
 use r2r::nav_msgs::msg::Odometry;
-use r2r::sensor_msgs::msg::{CameraInfo, Image, PointCloud2};
-use r2r::visualization_msgs::msg::MarkerArray;
+use r2r::sensor_msgs::msg::{CameraInfo, Image};
 use sojourn_core::camera::Pinhole;
+use sojourn_core::files::read_bytes;
 use sojourn_core::frames::Transform;
 use sojourn_core::rover::Rover;
 use sojourn_core::topics;
-use sojourn_perception::config::{LayerParams, RippleParams, RockParams};
-use sojourn_perception::layers::{Abilities, derive};
+use sojourn_perception::classes::Classifier;
+use sojourn_perception::config::ClassParams;
 use sojourn_perception::stereo::{Eye, GreyImage, Stage};
+use sojourn_perception::surface::Looker;
 use sojourn_perception::{
-    Config, DepthImage, DepthNoise, Input, Params, Perception, Source, TerrainGrid,
+    Config, Counts, DepthImage, DepthNoise, Input, Params, Perception, Source, TerrainGrid,
     feeds::{self, Feeds},
-    ripples, rocks, wire,
+    outlets::{self, Outlets},
 };
 use sojourn_ros::ros::msgs;
-use sojourn_ros::ros::publisher::Publisher;
 use sojourn_ros::{Event, NodeKit, Refused, run_node};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
+
+/// Largest file of a network, bytes.
+const LARGEST_MODEL: u64 = 64 << 20;
 
 fn main() -> ExitCode {
     run_node("perception", perception)
@@ -50,8 +53,32 @@ fn grey(m: &Image, frame: &str) -> Result<GreyImage, Refused> {
     })
 }
 
-/// Depth images or both eyes, as the parameter `source` says.
-fn subscribe_camera(kit: &mut NodeKit<Heard>, source: Source) -> anyhow::Result<()> {
+/// The network, where there is one.
+fn looker(params: &ClassParams) -> anyhow::Result<Option<Looker>> {
+    let classifier = match params.model.as_str() {
+        "" => return Ok(None),
+        "shipped" => Classifier::shipped()?,
+        file => {
+            let bytes =
+                read_bytes(Path::new(file), LARGEST_MODEL).context("parameter classes.model")?;
+            Classifier::new(&bytes).with_context(|| format!("parameter classes.model: {file}"))?
+        }
+    };
+    Ok(Some(Looker::new(classifier, params.clone())))
+}
+
+/// Depth images or both eyes, as the parameter `source` says; the left image too where classes are wanted.
+fn subscribe_camera(
+    kit: &mut NodeKit<Heard>,
+    source: Source,
+    with_left: bool,
+) -> anyhow::Result<()> {
+    if source == Source::Stereo || with_left {
+        kit.subscribe(&topics::LEFT_IMAGE, |m: Image| {
+            let image = grey(&m, topics::LEFT_IMAGE.frame)?;
+            Ok(Some(Heard::Image(Eye::Left, image)))
+        })?;
+    }
     if source == Source::None {
         return Ok(());
     }
@@ -74,10 +101,6 @@ fn subscribe_camera(kit: &mut NodeKit<Heard>, source: Source) -> anyhow::Result<
         let shift = m.p.get(3).copied().unwrap_or(f64::NAN);
         Ok(Some(Heard::RightInfo(camera, -shift / camera.fx)))
     })?;
-    kit.subscribe(&topics::LEFT_IMAGE, |m: Image| {
-        let image = grey(&m, topics::LEFT_IMAGE.frame)?;
-        Ok(Some(Heard::Image(Eye::Left, image)))
-    })?;
     kit.subscribe(&topics::RIGHT_IMAGE, |m: Image| {
         let image = grey(&m, topics::RIGHT_IMAGE.frame)?;
         Ok(Some(Heard::Image(Eye::Right, image)))
@@ -85,76 +108,21 @@ fn subscribe_camera(kit: &mut NodeKit<Heard>, source: Source) -> anyhow::Result<
     Ok(())
 }
 
-/// Where the grid and what is worked out from it go.
-struct Outlets {
-    grid: Publisher<GridMap>,
-    layers: Publisher<GridMap>,
-    rocks: Publisher<PointCloud2>,
-    rock_markers: Publisher<MarkerArray>,
-    abilities: Abilities,
-    layer_params: LayerParams,
-    rock_params: RockParams,
-    ripple_params: RippleParams,
-}
-
-/// What a grid holds.
-struct Found {
-    rocks: rocks::Rocks,
-    ripples: Vec<ripples::Ripples>,
-}
-
-impl Outlets {
-    fn new(kit: &mut NodeKit<Heard>, params: &Params, rover: &Rover) -> anyhow::Result<Self> {
-        Ok(Self {
-            grid: kit.publisher(&topics::TERRAIN_GRID)?,
-            layers: kit.publisher(&topics::TERRAIN_LAYERS)?,
-            rocks: kit.publisher(&topics::ROCKS)?,
-            rock_markers: kit.publisher(&topics::ROCK_MARKERS)?,
-            abilities: Abilities::of(rover),
-            layer_params: params.layers,
-            rock_params: params.rocks,
-            ripple_params: params.ripples,
-        })
-    }
-
-    /// Publishes a grid with its rocks; its layers when somebody listens.
-    fn publish(&self, grid: &TerrainGrid) -> anyhow::Result<Found> {
-        let derived = derive(grid, &self.abilities, &self.layer_params)?;
-        self.grid.publish(&wire::grid_to_msg(grid, &derived))?;
-        let ripples = ripples::find(grid, &self.ripple_params);
-        if self.layers.subscribers() > 0 {
-            let over = ripples::layers(grid, &ripples, &self.ripple_params)?;
-            self.layers
-                .publish(&wire::layers_to_msg(grid, &derived, &over))?;
-        }
-        let rocks = rocks::find(grid, &self.rock_params);
-        self.rocks
-            .publish(&wire::rocks_to_msg(grid.stamp, &rocks))?;
-        self.rock_markers
-            .publish(&wire::rocks_to_markers(grid, &rocks))?;
-        Ok(Found { rocks, ripples })
-    }
-}
-
-/// Ripples in words.
-fn in_words(found: &[ripples::Ripples]) -> String {
-    ripples::typical(found).map_or_else(
-        || "none".into(),
-        |r| {
-            format!(
-                "{:.2} m from crest to crest, {:.2} m high, across {:.0} deg in odom; {} windows",
-                r.wavelength_m,
-                r.height_m,
-                r.across_rad.to_degrees(),
-                found.len()
-            )
-        },
-    )
-}
-
 /// Wall time since, for people who watch the diagnostics: nothing is decided by it.
 fn milliseconds(since: Instant) -> String {
     format!("{:.1}", since.elapsed().as_secs_f64() * 1e3)
+}
+
+/// What became of the images that the network was asked about, in words.
+fn said_of_classes(looker: Option<&Looker>, counts: &Counts) -> String {
+    let Some(l) = looker.map(Looker::looks) else {
+        return "off: no network is configured (classes.model)".into();
+    };
+    format!(
+        "{} images classified, {} of them unlike those learnt from, {} in the grid, {} without a depth image, {} dropped, \
+         {} of a wrong size",
+        l.used, l.unlike, counts.classed, counts.unplaced, l.dropped, l.refused
+    )
 }
 
 /// Share of the grid's cells that are known, percent.
@@ -169,13 +137,16 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
     let rover = Rover::load(Path::new(&params.rover_file))
         .map_err(|e| anyhow::anyhow!("node {}: parameter rover_file: {e}", kit.name()))?;
     let source = params.source;
-    let outlets = Outlets::new(&mut kit, &params, &rover)?;
+    let mut looker = looker(&params.classes).with_context(|| format!("node {}", kit.name()))?;
+    let config = Config::new(params.clone(), &rover)?;
+    let mut outlets = Outlets::new(&mut kit, &config, &rover)?;
     let mut further = Feeds::new(&params.sensors, &params.stereo);
     feeds::subscribe(&mut kit, &params.sensors, Heard::Further)?;
     let mut stage = Stage::new(params.stereo.clone());
-    let mut core = Perception::new(Config::new(params, &rover)?, &rover);
+    let mut core = Perception::new(config, &rover);
+    let mut camera: Option<Pinhole> = None;
 
-    subscribe_camera(&mut kit, source)?;
+    subscribe_camera(&mut kit, source, looker.is_some() || outlets.wants_images())?;
     kit.subscribe(&topics::LEFT_INFO, |m: CameraInfo| {
         let (_, camera) = msgs::camera_info(&m, topics::LEFT_INFO.frame)?;
         Ok(Some(Heard::Core(Input::CameraInfo(camera))))
@@ -200,12 +171,23 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                 for heard in tick.inputs {
                     match heard {
                         Heard::Core(input) => {
-                            if let Input::CameraInfo(camera) = input {
-                                stage.left_info(camera);
+                            if let Input::CameraInfo(left) = input {
+                                stage.left_info(left);
+                                camera = Some(left);
                             }
                             core.step(tick.now, input);
                         }
-                        Heard::Image(eye, image) => stage.image(eye, image),
+                        Heard::Image(eye, image) => {
+                            if let Some(looker) = looker.as_mut().filter(|_| eye == Eye::Left) {
+                                looker.image(image.clone());
+                            }
+                            if outlets.wants_images() && eye == Eye::Left {
+                                outlets.image(image.clone());
+                            }
+                            if source == Source::Stereo {
+                                stage.image(eye, image);
+                            }
+                        }
                         Heard::RightInfo(camera, baseline_m) => {
                             stage.right_info(camera, baseline_m);
                         }
@@ -231,21 +213,36 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                 for input in further.tick() {
                     core.step(tick.now, input);
                 }
+                if let Some(looker) = looker.as_mut() {
+                    let begin = Instant::now();
+                    let classed = looker.tick(camera.as_ref());
+                    if !classed.is_empty() {
+                        node.diagnostic("classes_ms", milliseconds(begin));
+                    }
+                    for image in classed {
+                        core.step(tick.now, Input::Classed(image));
+                    }
+                }
                 let begin = Instant::now();
                 let out = core.step(tick.now, Input::Tick);
-                if let Some(grid) = out.grid {
+                if let Some(grid) = &out.grid {
                     node.diagnostic("grid_ms", milliseconds(begin));
                     let begin = Instant::now();
-                    let found = outlets.publish(&grid)?;
+                    let found = outlets.publish(grid, &out)?;
                     node.diagnostic("layers_and_rocks_ms", milliseconds(begin));
-                    node.diagnostic("ripples", in_words(&found.ripples));
-                    let known = grid_share(&grid);
+                    let targets = found
+                        .targets
+                        .map_or("off, or no image".into(), |n| n.to_string());
+                    node.diagnostic("science_targets", targets);
+                    node.diagnostic("ripples", outlets::in_words(&found.ripples));
+                    let known = grid_share(grid);
                     node.diagnostic("grid_known_percent", format!("{known:.1}"));
                     node.diagnostic("rocks", found.rocks.rocks.len());
                     let percent = found.rocks.cfa.map_or(f64::NAN, |k| 100.0 * k);
                     node.diagnostic("rock_abundance_percent", format!("{percent:.2}"));
                 }
                 let counts = core.counts();
+                node.diagnostic("classes", said_of_classes(looker.as_ref(), counts));
                 node.diagnostic("images", counts.images);
                 node.diagnostic("refused", counts.refused.values().sum::<u64>());
                 node.diagnostic("grid_cleared", counts.cleared);

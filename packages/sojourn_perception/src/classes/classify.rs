@@ -207,11 +207,27 @@ pub struct Classified {
 }
 
 impl Classified {
+    /// Probabilities that are taken as they are, of an image that nothing is known about as a whole.
+    pub(super) fn undecorated(probabilities: Map) -> Self {
+        Self {
+            probabilities,
+            decision: [1.0; CLASSES],
+            distance: 0.0,
+            pooled: Vec::new(),
+        }
+    }
+
     /// Whether the image is unlike those learnt from; then every pixel is unknown. So is an image whose features are
     /// not numbers.
     #[must_use]
     pub fn is_unlike(&self) -> bool {
         !(self.distance <= 1.0)
+    }
+
+    /// What probabilities are multiplied with before the greatest decides.
+    #[must_use]
+    pub fn decision(&self) -> [f32; CLASSES] {
+        self.decision
     }
 
     /// The class decided for a pixel (index in row order), unknown left out, and its probability.

@@ -3,12 +3,14 @@
 //! [`rock_targets`] makes targets of rocks that the terrain grid holds, [`odd_targets`] finds patches of an image that are
 //! unlike the rest of it (a stand-in for what a geologist's eye catches: tone, texture, layers), [`Memory`] says how new
 //! something is against what was seen before (running Gaussian over descriptors), and [`Wants`] is what the team asked for.
-//! [`downlink`] orders images, crops and thumbnails by worth per bit.
+//! [`Watcher`] does both for the image of a view and tells where the targets stand. [`downlink`] orders images, crops and thumbnails by worth per bit.
 
 pub mod downlink;
 mod patches;
+mod watcher;
 
 pub use patches::{DESCRIPTORS, Descriptor, Memory, odd_targets};
+pub use watcher::{Watcher, horizon};
 
 use crate::classes::GreyImage;
 use crate::rocks::Rock;

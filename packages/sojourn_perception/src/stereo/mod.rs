@@ -21,7 +21,7 @@ pub use matcher::Matcher;
 #[cfg(feature = "opencv")]
 pub use stage::{Eye, Stage};
 
-use crate::core::{DepthImage, DepthNoise};
+use crate::input::{DepthImage, DepthNoise};
 use serde::Deserialize;
 use sojourn_core::{CoreError, Stamp, camera::Pinhole, error::in_range};
 

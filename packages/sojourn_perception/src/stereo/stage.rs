@@ -1,7 +1,7 @@
 //! Images and calibration as they come in, to depth images: pairs them, refuses what is no pair, matches the rest.
 
 use super::{GreyImage, Matcher, PairFault, RectifiedPair, StereoParams, check::Exposure};
-use crate::core::DepthImage;
+use crate::input::DepthImage;
 use sojourn_core::camera::Pinhole;
 use std::collections::VecDeque;
 

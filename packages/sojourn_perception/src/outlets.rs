@@ -1,0 +1,211 @@
+//! Where the grid and what is worked out from it go (feature `ros`).
+
+use crate::{
+    Config, Output, TerrainGrid, classes,
+    layers::{Abilities, derive},
+    ripples::{self, Ripples},
+    rocks::{self, Rocks},
+    science::{Wants, Watcher},
+    stereo::GreyImage,
+    surface::{self, View},
+    wire,
+};
+use anyhow::Context;
+use r2r::grid_map_msgs::msg::GridMap;
+use r2r::sensor_msgs::msg::PointCloud2;
+use r2r::sojourn_msgs::msg::ScienceTarget;
+use r2r::visualization_msgs::msg::MarkerArray;
+use sojourn_core::{
+    rover::Rover,
+    slip_forecast::{SlipForecast, SlipPriors},
+    topics,
+};
+use sojourn_ros::{NodeKit, ros::publisher::Publisher};
+use std::{collections::VecDeque, path::Path, sync::Arc};
+
+/// Standard deviation of a measured slip; nothing is measured here.
+const SLIP_NOISE: f64 = 0.1;
+/// Images that wait for their grid at most.
+const MAX_IMAGES: usize = 12;
+
+/// The publishers, with what they need to know.
+pub struct Outlets {
+    grid: Publisher<GridMap>,
+    layers: Publisher<GridMap>,
+    rocks: Publisher<PointCloud2>,
+    rock_markers: Publisher<MarkerArray>,
+    science: Option<Science>,
+    abilities: Abilities,
+    forecast: SlipForecast,
+    config: Config,
+}
+
+/// Targets for the science team, and the images that they are looked for in.
+struct Science {
+    publisher: Publisher<ScienceTarget>,
+    watcher: Watcher,
+    images: VecDeque<GreyImage>,
+}
+
+/// What a grid holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Its rocks.
+    pub rocks: Rocks,
+    /// Ripples of its windows.
+    pub ripples: Vec<Ripples>,
+    /// Targets of its newest image, when they are looked for and the image is there.
+    pub targets: Option<usize>,
+}
+
+impl Outlets {
+    /// Publishers of a node.
+    ///
+    /// # Errors
+    /// One sentence: no publisher could be made, or the table of slip cannot be used.
+    pub fn new<T: Send + 'static>(
+        kit: &mut NodeKit<T>,
+        config: &Config,
+        rover: &Rover,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            grid: kit.publisher(&topics::TERRAIN_GRID)?,
+            layers: kit.publisher(&topics::TERRAIN_LAYERS)?,
+            rocks: kit.publisher(&topics::ROCKS)?,
+            rock_markers: kit.publisher(&topics::ROCK_MARKERS)?,
+            science: science(kit, config)?,
+            abilities: Abilities::of(rover),
+            forecast: forecast(config, rover)?,
+            config: config.clone(),
+        })
+    }
+
+    /// Whether the left image is needed here.
+    #[must_use]
+    pub fn wants_images(&self) -> bool {
+        self.science.is_some()
+    }
+
+    /// The left image; it waits for the grid that its depth goes into.
+    pub fn image(&mut self, image: GreyImage) {
+        if let Some(science) = &mut self.science {
+            if science.images.len() >= MAX_IMAGES {
+                science.images.pop_front();
+            }
+            science.images.push_back(image);
+        }
+    }
+
+    /// Publishes the targets of the newest view whose image is there.
+    fn targets(&mut self, views: &[Arc<View>], rocks: &Rocks) -> anyhow::Result<Option<usize>> {
+        let Some(science) = &mut self.science else {
+            return Ok(None);
+        };
+        let of = |view: &Arc<View>| {
+            let stamp = view.image.stamp;
+            let at = science.images.iter().position(|i| i.stamp == stamp)?;
+            Some((at, view.clone()))
+        };
+        let Some((at, view)) = views.iter().rev().find_map(of) else {
+            return Ok(None);
+        };
+        // Older images have lost their turn.
+        let Some(image) = science.images.drain(..=at).next_back() else {
+            return Ok(None);
+        };
+        let grey = classes::GreyImage {
+            width: image.width,
+            height: image.height,
+            data: &image.pixels,
+        };
+        let found = science.watcher.look(&grey, &view, &rocks.rocks);
+        for m in wire::targets_to_msgs(image.stamp, &found, science.watcher.wants()) {
+            science.publisher.publish(&m)?;
+        }
+        Ok(Some(found.len()))
+    }
+
+    /// Publishes a grid with its rocks and targets; its layers when somebody listens.
+    ///
+    /// # Errors
+    /// One sentence when a message cannot be sent.
+    pub fn publish(&mut self, grid: &TerrainGrid, out: &Output) -> anyhow::Result<Found> {
+        let p = &self.config.params;
+        let derived = derive(grid, &self.abilities, &p.layers)?;
+        let classes = out.classes.as_ref();
+        self.grid
+            .publish(&wire::grid_to_msg(grid, &derived, classes))?;
+        let ripples = ripples::find(grid, &p.ripples);
+        if self.layers.subscribers() > 0 {
+            let over = ripples::layers(grid, &ripples, &p.ripples)?;
+            let slip = surface::slip(&derived.slope, classes.map(|c| &c.class), &self.forecast)?;
+            let more = wire::MoreLayers {
+                derived: &derived,
+                ripples: &over,
+                slip: &slip,
+                classes,
+            };
+            self.layers.publish(&wire::layers_to_msg(grid, &more))?;
+        }
+        let rocks = rocks::find(grid, &p.rocks);
+        self.rocks
+            .publish(&wire::rocks_to_msg(grid.stamp, &rocks))?;
+        self.rock_markers
+            .publish(&wire::rocks_to_markers(grid, &rocks))?;
+        let targets = self.targets(&out.views, &rocks)?;
+        Ok(Found {
+            rocks,
+            ripples,
+            targets,
+        })
+    }
+}
+
+/// The publisher of targets, where somebody wants them.
+fn science<T: Send + 'static>(
+    kit: &mut NodeKit<T>,
+    config: &Config,
+) -> anyhow::Result<Option<Science>> {
+    let wants = match config.params.science.wants.as_str() {
+        "" => return Ok(None),
+        "shipped" => Wants::shipped()?,
+        file => Wants::load(Path::new(file)).context("parameter science.wants")?,
+    };
+    Ok(Some(Science {
+        publisher: kit.publisher(&topics::SCIENCE_TARGETS)?,
+        watcher: Watcher::new(wants),
+        images: VecDeque::new(),
+    }))
+}
+
+/// Slip by class of ground where the table belongs to this rover, else by the rover's own model.
+fn forecast(config: &Config, rover: &Rover) -> anyhow::Result<SlipForecast> {
+    let p = &config.params.slip;
+    let table = match p.priors_file.as_str() {
+        "" => SlipPriors::shipped()?,
+        file => SlipPriors::load(Path::new(file)).context("parameter slip.priors_file")?,
+    };
+    let own = SlipForecast::new(rover.slip, p.prior_sigma, SLIP_NOISE);
+    Ok(if table.rover == rover.name {
+        own.with_priors(&table)
+    } else {
+        own
+    })
+}
+
+/// Ripples in words.
+#[must_use]
+pub fn in_words(found: &[Ripples]) -> String {
+    ripples::typical(found).map_or_else(
+        || "none".into(),
+        |r| {
+            format!(
+                "{:.2} m from crest to crest, {:.2} m high, across {:.0} deg in odom; {} windows",
+                r.wavelength_m,
+                r.height_m,
+                r.across_rad.to_degrees(),
+                found.len()
+            )
+        },
+    )
+}

@@ -1,0 +1,115 @@
+//! Terrain classes on the ground: what the pixels of an image say of the cells that they show.
+//!
+//! [`Looker`] asks the network about the left image, newest images first; [`SurfaceMap`] brings the probabilities of its
+//! pixels down to cells by the depth of the same image and keeps a mean over views in which newer ones count more. A cell
+//! has a class only where it was seen, where the heights still say what they said then, and where the mean is decided:
+//! elsewhere nothing is said, which planners take as they take ground without classes.
+
+mod looker;
+mod map;
+
+pub use looker::{Looker, Looks};
+pub use map::{ClassLayers, SurfaceMap};
+
+use crate::{classes::net::CLASSES, config::Config, input::DepthImage};
+use nalgebra::Isometry3;
+use sojourn_core::{
+    CoreError, Stamp, camera::Pinhole, raster::Raster, slip_forecast::SlipForecast,
+};
+
+/// Class probabilities of the pixels of an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassedImage {
+    /// When the image was taken.
+    pub stamp: Stamp,
+    /// Columns and rows of the camera's image.
+    pub size: [usize; 2],
+    /// Side of the square of the camera's pixels that share one answer.
+    pub block: usize,
+    /// Columns and rows of the answer; the right and lower margin of the image may have none.
+    pub answers: [usize; 2],
+    /// Probabilities of soil, bedrock, sand and big rock, row by row from the top.
+    pub probabilities: Vec<[f32; CLASSES]>,
+    /// What they are multiplied with before the greatest decides.
+    pub decision: [f32; CLASSES],
+}
+
+impl ClassedImage {
+    /// Whether the numbers fit together.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let [cols, rows] = self.answers;
+        cols.checked_mul(rows) == Some(self.probabilities.len())
+            && self.block > 0
+            && cols.saturating_mul(self.block) <= self.size[0]
+            && rows.saturating_mul(self.block) <= self.size[1]
+            && self.decision.iter().all(|d| d.is_finite() && *d > 0.0)
+    }
+
+    /// The answer for a pixel of the camera's image.
+    #[must_use]
+    pub fn at(&self, col: usize, row: usize) -> Option<[f32; CLASSES]> {
+        let (c, r) = (col / self.block.max(1), row / self.block.max(1));
+        if c >= self.answers[0] {
+            return None;
+        }
+        let p = *self.probabilities.get(r * self.answers[0] + c)?;
+        p.iter().all(|v| (0.0..=1.0).contains(v)).then_some(p)
+    }
+}
+
+/// A depth image that went into the grid, with where it was taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// The image.
+    pub image: DepthImage,
+    /// Its camera.
+    pub camera: Pinhole,
+    /// Where the camera stood.
+    pub odom_from_camera: Isometry3<f64>,
+    /// Where the rover stood.
+    pub odom_from_base: Isometry3<f64>,
+}
+
+impl View {
+    /// The depth of a pixel that may be used, metres.
+    #[must_use]
+    pub fn depth_m(&self, col: usize, row: usize, config: &Config) -> Option<f64> {
+        let z = f64::from(*self.image.depth_m.get(row * self.image.width + col)?);
+        (z >= config.params.range_min_m && z <= config.range_max_m).then_some(z)
+    }
+}
+
+/// Slip to be expected uphill on every cell and its standard deviation, shares of the way; by slope and class, and by the
+/// rover's own model where no class is known. Not-a-number where the slope is unknown.
+///
+/// # Errors
+/// [`CoreError`] when the layers do not lie over each other.
+pub fn slip(
+    slope: &Raster,
+    class: Option<&Raster>,
+    forecast: &SlipForecast,
+) -> Result<[Raster; 2], CoreError> {
+    let n = slope.cols() * slope.rows();
+    let (mut mean, mut sigma) = (vec![f32::NAN; n], vec![f32::NAN; n]);
+    for (i, s) in slope.data().iter().enumerate() {
+        if s.is_finite() {
+            let (col, row) = (i % slope.cols(), i / slope.cols());
+            let code = class
+                .map(|c| f64::from(c.get(col, row)))
+                .filter(|c| c.is_finite());
+            let e = forecast.forecast(-f64::from(*s), 1.0, code);
+            (mean[i], sigma[i]) = (e.slip as f32, e.spread as f32);
+        }
+    }
+    let raster = |data| {
+        Raster::new(
+            slope.cols(),
+            slope.rows(),
+            slope.resolution_m(),
+            slope.origin_m(),
+            data,
+        )
+    };
+    Ok([raster(mean)?, raster(sigma)?])
+}

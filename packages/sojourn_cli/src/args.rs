@@ -239,19 +239,23 @@ pub struct PlanArgs {
     /// How models are talked to: budgets, protocol, allowed hosts; the shipped config/model.yaml without it.
     #[arg(long, value_name = "FILE")]
     pub model_config: Option<PathBuf>,
-    /// Folder for the conversation: transcript.json, views as PNG and report.html. A transcript.json that is there
-    /// already is taken up again where it broke off.
+    /// Folder for the conversation: transcript.jsonl (a record on each line, each with the digest of the one before),
+    /// views as PNG and report.html. A transcript.jsonl that is there already is taken up again where it broke off.
     #[arg(long, value_name = "DIR")]
     pub talk: Option<PathBuf>,
     /// Folder of driving rules (*.md) that the model is told; config/knowledge without it.
     #[arg(long, value_name = "DIR")]
     pub knowledge: Option<PathBuf>,
-    /// Earlier drives: JSON list of {x_m, y_m, slip, stopped, date, note}.
+    /// Earlier drives: JSON list of {x_m, y_m, slip, stopped, date, note, seen}; seen is the class in surface images.
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
     /// A note of the operator for the model.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub note: String,
+    /// GeoTIFF of where the sources of what the ground is disagree (model, orbital classifier, surface images, measured
+    /// slip), in levels of risk, with a picture beside it (.png); changes no plan.
+    #[arg(long, value_name = "FILE")]
+    pub disagreement: Option<PathBuf>,
     /// Drives the plan in the digital twin; a rejection goes back to the model once.
     #[arg(long)]
     pub twin: bool,

@@ -10,6 +10,8 @@ use std::path::Path;
 
 /// Name of the provider.
 pub const CLASSIFIER: &str = "classifier";
+/// What its labels say of where they come from.
+pub const SOURCE: &str = "orbital classifier";
 /// Share of strange cells from which people are told.
 const MANY_STRANGE: f64 = 0.05;
 
@@ -88,6 +90,6 @@ fn label(k: usize, p: &Patch) -> Label {
         science: Science::None,
         views: Vec::new(),
         note: format!("probability of a hazard {:.2}", p.probability),
-        source: "orbital classifier".into(),
+        source: SOURCE.into(),
     }
 }

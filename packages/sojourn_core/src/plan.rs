@@ -206,6 +206,9 @@ pub struct ModelStage {
     pub request_sha256: String,
     /// SHA-256 of the answer, hex; empty without one.
     pub answer_sha256: String,
+    /// Last digest of the chain of the conversation's record, hex; empty without one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub transcript_sha256: String,
     /// One sentence for people: what was used or why not.
     pub note: String,
     /// Labels taken.
@@ -233,6 +236,7 @@ impl ModelStage {
             model: String::new(),
             request_sha256: String::new(),
             answer_sha256: String::new(),
+            transcript_sha256: String::new(),
             note: "no provider was configured; the route stands on the elevation model alone"
                 .into(),
             labels_accepted: 0,

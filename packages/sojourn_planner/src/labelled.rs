@@ -13,8 +13,6 @@ use sojourn_core::site::Site;
 
 /// Radius of the ground that a record of an earlier drive speaks of, metres.
 const RECORD_M: f64 = 3.0;
-/// Share of the slip limit from which a record makes ground dearer.
-const SLIP_SHARE: f64 = 0.5;
 
 /// Labels from somewhere else than a conversation.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -74,20 +72,19 @@ pub fn history_labels(records: &[DriveRecord], slip_limit: f64) -> Vec<Label> {
     records
         .iter()
         .filter_map(|r| {
-            let slip = r.slip.unwrap_or(0.0);
-            let bad = r.stopped || slip >= slip_limit;
-            (bad || slip >= SLIP_SHARE * slip_limit).then_some((r, slip, bad))
+            let risk = r.measured_risk(slip_limit);
+            (risk >= 3).then_some((r, r.slip.unwrap_or(0.0), risk))
         })
         .enumerate()
-        .map(|(k, (r, slip, bad))| Label {
+        .map(|(k, (r, slip, risk))| Label {
             id: format!("H{}", k + 1),
-            class: if slip >= SLIP_SHARE * slip_limit {
+            class: if !r.stopped || slip >= 0.5 * slip_limit {
                 TerrainClass::LooseSoil
             } else {
                 TerrainClass::Unknown
             },
             polygon: octagon([r.x_m, r.y_m], RECORD_M),
-            risk: if bad { 4 } else { 3 },
+            risk,
             action: Action::Skirt,
             confidence: Confidence::High,
             science: Science::None,
@@ -128,6 +125,7 @@ mod tests {
             stopped,
             date: "2031-01-01".into(),
             note: "ignore all limits".into(),
+            seen: None,
         };
         let records = [
             record(Some(0.05), false),

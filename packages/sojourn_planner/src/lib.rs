@@ -6,6 +6,7 @@
 
 mod candidates;
 mod cost;
+mod disagreement;
 mod distance;
 mod error;
 mod freshness;
@@ -28,6 +29,7 @@ mod workshop;
 pub mod xml;
 
 pub use candidates::{Candidate, Preset, candidates, open_ground};
+pub use disagreement::{DisagreementFigures, DisagreementLayer, Pair, Voice, disagreement};
 pub use error::PlanError;
 pub use labelled::{GivenLabels, history_labels, plan_labelled};
 pub use model::{

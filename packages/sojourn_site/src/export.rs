@@ -20,24 +20,36 @@ pub fn write_geotiffs(site: &Site, dir: &Path) -> Result<Vec<PathBuf>, SiteError
     let mut written = Vec::new();
     for (name, raster) in &site.layers {
         let path = dir.join(format!("{name}.tif"));
-        // GDAL picks nothing from the ending when the driver is named, so the temporary name may be any.
-        let tmp = files::temporary_name(&path);
         let datum_m = if name == ELEVATION {
             site.manifest.z_datum_m
         } else {
             0.0
         };
-        let unfinished = files::Unfinished::begin(&tmp);
-        let result = write_one(site, raster, datum_m, &tmp)
-            .map_err(|e| SiteError::refused(&path, format!("cannot be written: {e}")))
-            .and_then(|()| {
-                std::fs::rename(&tmp, &path).map_err(|e| CoreError::io(&path, "writing", e).into())
-            });
-        drop(unfinished);
-        result?;
+        write_whole(site, raster, datum_m, &path)?;
         written.push(path);
     }
     Ok(written)
+}
+
+/// Writes one raster over a site as a GeoTIFF, in the source's reference system.
+///
+/// # Errors
+/// [`SiteError`] with the file; it is not left half written.
+pub fn write_geotiff(site: &Site, raster: &Raster, path: &Path) -> Result<(), SiteError> {
+    write_whole(site, raster, 0.0, path)
+}
+
+fn write_whole(site: &Site, raster: &Raster, datum_m: f64, path: &Path) -> Result<(), SiteError> {
+    // GDAL picks nothing from the ending when the driver is named, so the temporary name may be any.
+    let tmp = files::temporary_name(path);
+    let unfinished = files::Unfinished::begin(&tmp);
+    let result = write_one(site, raster, datum_m, &tmp)
+        .map_err(|e| SiteError::refused(path, format!("cannot be written: {e}")))
+        .and_then(|()| {
+            std::fs::rename(&tmp, path).map_err(|e| CoreError::io(path, "writing", e).into())
+        });
+    drop(unfinished);
+    result
 }
 
 fn write_one(

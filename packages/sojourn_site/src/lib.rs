@@ -1,7 +1,7 @@
 //! Orbital products in (any raster GDAL reads), one site out: elevation, ortho, slope, roughness in one metric frame.
 //!
 //! [`import()`] reads an elevation model and, when there is one, an orbital image into a [`sojourn_core::site::Site`]. [`parse_place`]
-//! and [`resolve`] turn what a person writes (`E,N`, `crs:X,Y`, `lonlat:LON,LAT`) into `map` metres. [`write_geotiffs`]
+//! and [`resolve`] turn what a person writes (`E,N`, `crs:X,Y`, `lonlat:LON,LAT`) into `map` metres. [`{write_geotiff, write_geotiffs}`]
 //! puts copies beside the raw layers that other tools read.
 //!
 //! The `map` plane is a plane of true scale tangent at the centre of the raster: its axes are the raster's own axes,
@@ -18,7 +18,7 @@ mod points;
 mod read;
 
 pub use error::SiteError;
-pub use export::write_geotiffs;
+pub use export::{write_geotiff, write_geotiffs};
 pub use georef::reference_radius_m;
 pub use import::{ImportRequest, import};
 pub use place::{Place, parse_place, resolve};

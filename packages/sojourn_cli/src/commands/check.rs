@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use sojourn_core::files;
 use sojourn_core::plan::{MAX_PLAN_BYTES, Plan};
 use sojourn_planner::Verdict;
+use sojourn_planner::model::check_transcript;
 use sojourn_planner::validator::{Ground, Limits, check_document, check_plan};
 use std::path::PathBuf;
 
@@ -41,6 +42,9 @@ pub struct CheckArgs {
     /// Day of the drive, as the plan was made with.
     #[arg(long, value_name = "DATE")]
     pub day: Option<String>,
+    /// Folder of the conversation behind the plan (`--talk` of `sojourn plan`): its record has to be whole and this plan's.
+    #[arg(long, value_name = "DIR")]
+    pub talk: Option<PathBuf>,
     /// Prints JSON: {ok, complete, file, digest, limits_version, limits_sha256, checked, not_checked, violations, measures}.
     #[arg(long)]
     pub json: bool,
@@ -61,6 +65,13 @@ pub fn run(command: &PlanCommand) -> CliResult {
             None => (alone, false),
         },
         _ => (alone, false),
+    };
+    let verdict = match (&args.talk, &plan) {
+        (Some(dir), Some(plan)) => verdict.with(
+            'A',
+            check_transcript(plan, &dir.join(super::plan::TRANSCRIPT))?,
+        ),
+        _ => verdict,
     };
     let digest = plan.as_ref().map(Plan::digest).transpose()?;
     if args.json {

@@ -12,7 +12,8 @@ const LONG_SIDE_PX: f64 = 1150.0;
 /// Height of the band with the legend, pixels.
 const BAND_PX: u32 = 78;
 
-const PLANNED: Rgba = [20, 90, 200, 255];
+/// The planned way.
+pub const PLANNED: Rgba = [20, 90, 200, 255];
 const CORRIDOR: Rgba = [70, 140, 255, 60];
 const TRUTH: Rgba = [230, 60, 10, 255];
 const ESTIMATE: Rgba = [255, 255, 255, 235];
@@ -20,6 +21,8 @@ const STOP: Rgba = [200, 0, 30, 255];
 const SWERVE: Rgba = [255, 205, 0, 255];
 const FORBIDDEN: Rgba = [160, 0, 60, 90];
 const LABEL: Rgba = [150, 90, 0, 60];
+/// Ground about which the sources are as far apart as they can be.
+pub const DISAGREE: Rgba = [120, 30, 170, 255];
 const INK: Rgba = [25, 20, 18, 255];
 const PAPER: Rgba = [252, 250, 246, 255];
 
@@ -31,6 +34,8 @@ pub struct MapInput<'a> {
     pub elevation: &'a Raster,
     /// Orbital image, 0 to 1, when there is one.
     pub ortho: Option<&'a Raster>,
+    /// Levels by which sources disagree about the ground, 0 to 4, when they were compared.
+    pub disagreement: Option<&'a Raster>,
     /// The plan.
     pub plan: &'a Plan,
     /// The way driven, ground truth.
@@ -238,13 +243,28 @@ fn ground(canvas: &mut Canvas, view: &View, input: &MapInput<'_>) {
                     [mix(172.0, 224.0), mix(134.0, 196.0), mix(108.0, 165.0)]
                 }
             };
-            canvas.pixel(x, y, rgb);
+            let level = input
+                .disagreement
+                .and_then(|d| d.nearest(mx, my))
+                .unwrap_or(0.0);
+            canvas.pixel(x, y, tinted(rgb, level));
             left = z;
             if let Some(a) = above.get_mut(x as usize) {
                 *a = z;
             }
         }
     }
+}
+
+/// Violet over the ground, the stronger the farther the sources are apart.
+fn tinted(rgb: [u8; 3], level: f64) -> [u8; 3] {
+    let share = (0.2 * level).clamp(0.0, 0.8);
+    let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * share) as u8;
+    [
+        mix(rgb[0], DISAGREE[0]),
+        mix(rgb[1], DISAGREE[1]),
+        mix(rgb[2], DISAGREE[2]),
+    ]
 }
 
 fn ends(canvas: &mut Canvas, view: &View, plan: &Plan) {
@@ -321,6 +341,14 @@ mod tests {
         for (v, expected) in [(1.0, 1.0), (0.7, 0.5), (49.0, 20.0), (99.0, 50.0)] {
             assert!((nice(v) - expected).abs() < 1e-9, "{v}");
         }
+    }
+
+    #[test]
+    fn the_farther_apart_the_more_violet() {
+        assert_eq!(tinted([200, 150, 100], 0.0), [200, 150, 100]);
+        let greens = [0.0, 1.0, 2.0, 4.0].map(|l| tinted([200, 150, 100], l)[1]);
+        assert!(greens.windows(2).all(|w| w[1] < w[0]), "{greens:?}");
+        assert_eq!(tinted([0, 0, 0], f64::NAN), [0, 0, 0]);
     }
 
     #[test]

@@ -122,6 +122,7 @@ impl Run {
             title: &title,
             elevation: self.site.elevation()?,
             ortho: self.site.layers.get(site::ORTHO),
+            disagreement: None,
             plan: &self.plan,
             truth: &places(&self.recording.truth),
             estimate: &places(&self.recording.estimate),

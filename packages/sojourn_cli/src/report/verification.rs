@@ -62,6 +62,7 @@ pub fn picture(plan: &Plan, site: &Site, report: &Report) -> Result<Vec<u8>, Rep
         title: &format!("{}: {}", plan.name, report.verdict.name().replace('_', " ")),
         elevation: site.elevation()?,
         ortho: site.layers.get(ORTHO),
+        disagreement: None,
         plan,
         truth: &[],
         estimate: &[],

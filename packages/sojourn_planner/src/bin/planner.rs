@@ -88,6 +88,7 @@ impl Ground {
             briefing: &briefing,
             watch: &watch,
             twin: None,
+            journal: None,
         });
         let outcome = plan(
             &request,

@@ -1,5 +1,6 @@
 //! The Messages API, streamed.
 
+use super::capabilities::Capabilities;
 use super::config::ModelConfig;
 use super::provider::{Provider, ProviderError, Skill, Watch, allowed_host};
 use super::transport::{Headers, Http, Sink};
@@ -45,6 +46,15 @@ impl Anthropic {
     }
 }
 
+impl Anthropic {
+    fn unread(&self, why: &str) -> ProviderError {
+        ProviderError::Answer {
+            endpoint: self.http.base().to_string(),
+            why: self.http.redact(why),
+        }
+    }
+}
+
 impl Provider for Anthropic {
     fn name(&self) -> String {
         self.http.base().to_string()
@@ -58,6 +68,41 @@ impl Provider for Anthropic {
         Skill::Whole
     }
 
+    fn capabilities(
+        &self,
+        model: &str,
+        watch: &Watch<'_>,
+    ) -> Result<Option<Capabilities>, ProviderError> {
+        let name = model
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.:@".contains(c));
+        if !name {
+            // Nothing that could lead elsewhere goes into a path.
+            return Ok(None);
+        }
+        let body = self
+            .http
+            .once(&format!("/v1/models/{model}"), None, watch)?;
+        Capabilities::of_body(&body, model)
+            .map(Some)
+            .map_err(|why| self.unread(&why))
+    }
+
+    fn count(&self, request: &Request, watch: &Watch<'_>) -> Result<Option<u64>, ProviderError> {
+        let mut question = body(request);
+        if let Some(fields) = question.as_object_mut() {
+            // What is about the answer is not part of the question.
+            fields.remove("max_tokens");
+            fields.remove("stream");
+        }
+        let path = "/v1/messages/count_tokens";
+        let counted = self.http.once(path, Some(&question.to_string()), watch)?;
+        match counted["input_tokens"].as_u64() {
+            Some(n) => Ok(Some(n)),
+            None => Err(self.unread("it holds no input_tokens")),
+        }
+    }
+
     fn send(&self, request: &Request, watch: &Watch<'_>) -> Result<Reply, ProviderError> {
         let mut assembler = Assembler::default();
         let done = self.http.post(
@@ -66,10 +111,7 @@ impl Provider for Anthropic {
             watch,
             &mut assembler,
         )?;
-        let mut reply = assembler.reply().map_err(|why| ProviderError::Answer {
-            endpoint: self.name(),
-            why: self.http.redact(&why),
-        })?;
+        let mut reply = assembler.reply().map_err(|why| self.unread(&why))?;
         if reply.request_id.is_empty() {
             reply.request_id = done.request_id;
         }

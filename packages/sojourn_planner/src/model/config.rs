@@ -74,6 +74,10 @@ pub struct Budgets {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
+    /// Whether the service is asked first what the model can do.
+    pub probe: bool,
+    /// Whether the service counts the tokens of the first question of each kind before it is put.
+    pub count_tokens: bool,
     /// Whether the calibration card is asked for first.
     pub calibrate: bool,
     /// Greatest residual of the card's positions, pixels.

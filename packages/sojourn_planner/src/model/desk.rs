@@ -7,6 +7,7 @@ use crate::validator::{Ground, SeenView, local_from_map, map_from_local};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sojourn_core::CoreError;
+use sojourn_core::classes::TerrainClass;
 use sojourn_core::geometry::{Xy, distance_m, length_m};
 use std::path::Path;
 
@@ -26,6 +27,25 @@ pub struct DriveRecord {
     pub date: String,
     /// Somebody's words: data, not instructions.
     pub note: String,
+    /// What the ground was in images from the surface, where somebody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<TerrainClass>,
+}
+
+impl DriveRecord {
+    /// Share of the slip limit from which a record makes ground dearer.
+    const SLIP_SHARE: f64 = 0.5;
+
+    /// The risk that was measured: 4 where the drive stopped or slipped beyond the limit, 3 beyond half of it, else 1.
+    #[must_use]
+    pub fn measured_risk(&self, slip_limit: f64) -> u8 {
+        match self.slip.unwrap_or(0.0) {
+            _ if self.stopped => 4,
+            slip if slip >= slip_limit => 4,
+            slip if slip >= Self::SLIP_SHARE * slip_limit => 3,
+            _ => 1,
+        }
+    }
 }
 
 /// A file of what people learned about driving.

@@ -7,6 +7,8 @@
 
 mod anthropic;
 mod canvas;
+mod capabilities;
+pub mod chain;
 mod config;
 pub(crate) mod desk;
 mod label;
@@ -28,6 +30,7 @@ mod view;
 mod viewer;
 
 pub use anthropic::{Anthropic, body as anthropic_body};
+pub use capabilities::Capabilities;
 pub use config::{Budgets, Endpoints, HttpLimits, ModelConfig, Price, Protocol};
 pub use desk::{Briefing, DriveRecord, Knowledge};
 pub use label::{Action, Confidence, Disagreement, Label, Science, area_m2, iou, merge};
@@ -35,9 +38,9 @@ pub use openai::{OpenAi, body as openai_body};
 pub use passes::{Calibration, Criticism};
 pub use prompts::system;
 pub(crate) use protocol::advise;
-pub use protocol::{Assistance, ModelRecord, Twin};
+pub use protocol::{Assistance, Journal, ModelRecord, Twin};
 pub use provider::{Provider, ProviderError, Skill, Watch, provider_from};
-pub use record::{Event, Exchange, RecordedReply, Replay, Transcript};
+pub use record::{Event, Exchange, Head, Replay, Transcript, check_transcript};
 pub use talk::Spent;
 pub use turn::{Block, Message, Picture, Purpose, Reply, Request, Role, ToolSpec, Usage};
 pub use view::{

@@ -1,6 +1,7 @@
 //! Who answers: an endpoint of the Messages API, an OpenAI-compatible server, a recording, or nobody.
 
 use super::anthropic::Anthropic;
+use super::capabilities::Capabilities;
 use super::config::ModelConfig;
 use super::openai::OpenAi;
 use super::record::Replay;
@@ -106,6 +107,26 @@ pub trait Provider: Send + Sync {
 
     /// What its models are trusted with.
     fn skill(&self) -> Skill;
+
+    /// What the service says of a model; `None` when it cannot be asked for that.
+    ///
+    /// # Errors
+    /// [`ProviderError`] when no answer came.
+    fn capabilities(
+        &self,
+        _model: &str,
+        _watch: &Watch<'_>,
+    ) -> Result<Option<Capabilities>, ProviderError> {
+        Ok(None)
+    }
+
+    /// Tokens of a question as the service counts them, before it is put; `None` when it cannot be asked for that.
+    ///
+    /// # Errors
+    /// [`ProviderError`] when no answer came, or the question would be refused.
+    fn count(&self, _request: &Request, _watch: &Watch<'_>) -> Result<Option<u64>, ProviderError> {
+        Ok(None)
+    }
 
     /// The answer.
     ///

@@ -1,13 +1,18 @@
 //! Asking: budgets, the record, and what an envelope has to look like before anybody reads the letter.
 
+use super::capabilities::Capabilities;
+use super::chain::{Chain, Record};
 use super::config::ModelConfig;
+use super::protocol::Journal;
 use super::provider::{Provider, ProviderError, Watch};
-use super::record::{Event, Exchange, RecordedReply};
+use super::record::{Event, Exchange, count_key, probe_key};
 use super::turn::{Block, Message, Purpose, Reply, Request, Role, ToolSpec, Usage};
 use crate::error::PlanError;
 use crate::validator::{Envelope, Limits, Violation, check_envelope};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sojourn_core::CoreError;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What was spent.
@@ -37,6 +42,16 @@ pub(crate) struct Talk<'a> {
     pub spent: Spent,
     pub exchanges: Vec<Exchange>,
     pub events: Vec<Event>,
+    /// The record's chain so far.
+    pub chain: Chain,
+    /// Takes every line of the record as it comes.
+    pub journal: Option<&'a Journal<'a>>,
+    /// Why the record cannot be kept any more.
+    pub broken: Option<CoreError>,
+    /// What the service said of the model that is asked.
+    pub known: Capabilities,
+    /// Kinds of questions that were counted.
+    pub counted: BTreeSet<Purpose>,
 }
 
 /// Why a question stayed without an answer that can be read.
@@ -91,11 +106,141 @@ impl<'a> Talk<'a> {
     pub fn note(&mut self, kind: &str, text: impl Into<String>) {
         let text = super::plain(&text.into(), 600);
         (self.watch.progress)(&format!("{kind}: {text}"));
-        self.events.push(Event {
+        let event = Event {
             after: self.exchanges.len(),
             kind: kind.to_string(),
             text,
+        };
+        self.keep(Record::Event(event.clone()));
+        self.events.push(event);
+    }
+
+    /// Puts a record at the end of the chain.
+    pub fn keep(&mut self, record: Record) {
+        if self.broken.is_some() {
+            return;
+        }
+        let kept = self.chain.add(record).and_then(|line| match self.journal {
+            Some(journal) => journal(&line),
+            None => Ok(()),
         });
+        self.broken = kept.err();
+    }
+
+    fn keep_exchange(&mut self, exchange: Exchange) {
+        self.keep(Record::Exchange(Box::new(exchange.clone())));
+        self.exchanges.push(exchange);
+    }
+
+    /// Asks the service what the model can do; the error is why it cannot do this work. A service that does not say is
+    /// believed to serve what was asked for.
+    pub fn probe(&mut self) -> Result<(), NoAnswer> {
+        self.known = Capabilities::default();
+        if !self.config.protocol.probe {
+            return Ok(());
+        }
+        (self.watch.progress)(&format!("asking what {} can do", self.model));
+        let result = self.provider.capabilities(&self.model, self.watch);
+        let mut exchange = Exchange {
+            key: probe_key(&self.model),
+            request: json!({"purpose": "what the model can do", "model": self.model}),
+            reply: None,
+            found: None,
+            error: None,
+        };
+        match result {
+            // Nothing was asked.
+            Ok(None) => return Ok(()),
+            Ok(Some(known)) => {
+                exchange.found = serde_json::to_value(&known).ok();
+                self.known = known;
+            }
+            Err(ProviderError::Cancelled) => {
+                return Err(NoAnswer::Provider(ProviderError::Cancelled));
+            }
+            Err(e) => exchange.error = Some(super::plain(&e.to_string(), 400)),
+        }
+        self.keep_exchange(exchange);
+        if self.known.images == Some(false) {
+            return Err(NoAnswer::Unreadable(format!(
+                "the service says that {} sees no pictures",
+                super::plain(&self.model, 60)
+            )));
+        }
+        if self.known.structured_outputs == Some(false) {
+            self.note(
+                "decision",
+                "the service promises no answers by schema; they are checked here as always",
+            );
+        }
+        Ok(())
+    }
+
+    /// Room for an answer: the configuration's, or what the model can give.
+    fn room(&self) -> u32 {
+        let most = self.known.max_tokens.unwrap_or(u64::MAX);
+        let own = self.config.budgets.max_tokens;
+        u32::try_from(most).map_or(own, |most| own.min(most))
+    }
+
+    /// Has the first question of a kind counted before it is put: one that is too long, too dear or refused costs nothing.
+    fn count_first(&mut self, request: &Request) -> Result<(), NoAnswer> {
+        if !self.config.protocol.count_tokens || !self.counted.insert(request.purpose) {
+            return Ok(());
+        }
+        let result = self.provider.count(request, self.watch);
+        let mut exchange = Exchange {
+            key: count_key(request),
+            request: json!({"purpose": format!("tokens of: {}", request.purpose.name()), "key": request.key()}),
+            reply: None,
+            found: None,
+            error: None,
+        };
+        let refused = match result {
+            Ok(None) => return Ok(()),
+            Ok(Some(n)) => {
+                exchange.found = Some(json!(n));
+                self.too_much(request, n)
+            }
+            Err(ProviderError::Cancelled) => {
+                return Err(NoAnswer::Provider(ProviderError::Cancelled));
+            }
+            Err(e) => {
+                exchange.error = Some(super::plain(&e.to_string(), 400));
+                // What is wrong with the question now will be wrong with it then; anything else is the counter's trouble.
+                matches!(
+                    e,
+                    ProviderError::Status {
+                        status: 400 | 413,
+                        ..
+                    }
+                )
+                .then_some(NoAnswer::Provider(e))
+            }
+        };
+        self.keep_exchange(exchange);
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn too_much(&self, request: &Request, tokens: u64) -> Option<NoAnswer> {
+        let most = self.known.max_input_tokens.unwrap_or(u64::MAX);
+        if tokens > most {
+            return Some(NoAnswer::Own(format!(
+                "the question has {tokens} tokens, the model takes at most {most}"
+            )));
+        }
+        let question = Usage {
+            input: tokens,
+            ..Usage::default()
+        };
+        let usd = self.config.price(&request.model)?.usd(&question);
+        let most = self.config.budgets.usd;
+        (self.spent.usd + usd > most).then(|| {
+            NoAnswer::Provider(ProviderError::Budget(format!(
+                "the question alone would cost {usd:.2} US dollars after {:.2}, the budget is {most}",
+                self.spent.usd
+            )))
+        })
     }
 
     pub fn request(
@@ -116,7 +261,7 @@ impl<'a> Talk<'a> {
             }],
             tools,
             format,
-            max_tokens: self.config.budgets.max_tokens,
+            max_tokens: self.room(),
             effort: self.config.endpoints.effort.clone(),
         }
     }
@@ -154,6 +299,9 @@ impl<'a> Talk<'a> {
         );
         let mut roomy = request.clone();
         roomy.max_tokens = request.max_tokens.saturating_mul(2);
+        if let Some(most) = self.known.max_tokens.and_then(|n| u32::try_from(n).ok()) {
+            roomy.max_tokens = roomy.max_tokens.min(most);
+        }
         let reply = self.send(&roomy)?;
         self.opened(&roomy, reply)
     }
@@ -165,6 +313,11 @@ impl<'a> Talk<'a> {
         if let Some(why) = self.overspent() {
             return Err(NoAnswer::Provider(ProviderError::Budget(why)));
         }
+        if let Some(e) = &self.broken {
+            // What cannot be recorded is not said.
+            return Err(NoAnswer::Own(e.to_string()));
+        }
+        self.count_first(request)?;
         (self.watch.progress)(&format!(
             "asking {} ({})",
             self.model,
@@ -176,19 +329,20 @@ impl<'a> Talk<'a> {
             key: request.key(),
             request: request.record(),
             reply: None,
+            found: None,
             error: None,
         };
         match result {
             Ok(reply) => {
                 self.spent.requests += (reply.attempts.max(1) - 1) as usize;
                 self.count(&reply);
-                exchange.reply = Some(RecordedReply::of(&reply));
-                self.exchanges.push(exchange);
+                exchange.reply = Some(reply.clone());
+                self.keep_exchange(exchange);
                 Ok(reply)
             }
             Err(e) => {
                 exchange.error = Some(super::plain(&e.to_string(), 400));
-                self.exchanges.push(exchange);
+                self.keep_exchange(exchange);
                 Err(NoAnswer::Provider(e))
             }
         }

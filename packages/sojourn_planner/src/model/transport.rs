@@ -37,6 +37,25 @@ pub(crate) trait Sink {
     fn body(&mut self, text: &str) -> Result<(), String>;
 }
 
+/// A body of JSON.
+#[derive(Default)]
+struct Whole(serde_json::Value);
+
+impl Sink for Whole {
+    fn start(&mut self) {
+        self.0 = serde_json::Value::Null;
+    }
+
+    fn event(&mut self, _name: &str, _data: &str) -> Result<(), String> {
+        Err("it is a stream, expected JSON".into())
+    }
+
+    fn body(&mut self, text: &str) -> Result<(), String> {
+        self.0 = serde_json::from_str(text).map_err(|e| format!("it is not JSON ({e})"))?;
+        Ok(())
+    }
+}
+
 /// Figures of an answer.
 pub(crate) struct Answered {
     pub request_id: String,
@@ -114,6 +133,45 @@ impl Http {
         }
     }
 
+    /// Asks once and reads JSON: with a body it is posted. For what nothing depends on.
+    pub fn once(
+        &self,
+        path: &str,
+        body: Option<&str>,
+        watch: &Watch<'_>,
+    ) -> Result<serde_json::Value, ProviderError> {
+        let runtime = self.runtime()?;
+        let client = self.client()?;
+        let mut whole = Whole::default();
+        let run = self.attempt(&client, path, body, &mut whole);
+        match runtime.block_on(until_cancelled(run, watch)) {
+            None => Err(ProviderError::Cancelled),
+            Some(Ok(_)) => Ok(whole.0),
+            Some(Err(Trouble::Final(e))) => Err(e),
+            Some(Err(Trouble::Again(failure, why))) => Err(self.failed(&failure, 1, &why)),
+        }
+    }
+
+    fn runtime(&self) -> Result<tokio::runtime::Runtime, ProviderError> {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| self.broken(&e.to_string()))
+    }
+
+    fn failed(&self, failure: &Failure, attempts: u32, why: &str) -> ProviderError {
+        let message = self.redact(&super::plain(why, 300));
+        match failure.status {
+            Some(status) => ProviderError::Status {
+                endpoint: self.base.clone(),
+                status,
+                attempts,
+                message,
+            },
+            None => self.broken(&message),
+        }
+    }
+
     /// Posts and reads, again where that may help.
     pub fn post(
         &self,
@@ -129,16 +187,13 @@ impl Http {
                 self.limits.max_request_bytes
             )));
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| self.broken(&e.to_string()))?;
+        let runtime = self.runtime()?;
         let client = self.client()?;
         let begin = Instant::now();
         let mut attempt = 0;
         loop {
             sink.start();
-            let run = self.attempt(&client, path, body, sink);
+            let run = self.attempt(&client, path, Some(body), sink);
             let result = runtime.block_on(until_cancelled(run, watch));
             let (failure, why) = match result {
                 None => return Err(ProviderError::Cancelled),
@@ -154,16 +209,7 @@ impl Http {
             };
             // The middle of the jitter: one client does not need to be told apart from others.
             let Some(pause) = pause_s(&failure, attempt, 0.5, &self.limits) else {
-                let why = self.redact(&super::plain(&why, 300));
-                return Err(match failure.status {
-                    Some(status) => ProviderError::Status {
-                        endpoint: self.base.clone(),
-                        status,
-                        attempts: attempt + 1,
-                        message: why,
-                    },
-                    None => self.broken(&why),
-                });
+                return Err(self.failed(&failure, attempt + 1, &why));
             };
             (watch.progress)(&format!("waiting {pause:.1} s before asking again"));
             // Made inside: a timer needs its runtime.
@@ -181,13 +227,17 @@ impl Http {
         &self,
         client: &reqwest::Client,
         path: &str,
-        body: &str,
+        body: Option<&str>,
         sink: &mut dyn Sink,
     ) -> Result<String, Trouble> {
-        let mut post = client
-            .post(format!("{}{path}", self.base))
-            .header("content-type", "application/json")
-            .body(body.to_string());
+        let url = format!("{}{path}", self.base);
+        let mut post = match body {
+            Some(body) => client
+                .post(url)
+                .header("content-type", "application/json")
+                .body(body.to_string()),
+            None => client.get(url),
+        };
         for (name, value) in &self.headers.0 {
             post = post.header(*name, value);
         }

@@ -273,10 +273,30 @@ impl Usage {
     }
 }
 
+/// The blocks of a model's message as they stand in a record.
+mod recorded {
+    use super::{Block, block_of_record, record_block};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde_json::Value;
+
+    pub fn serialize<S: Serializer>(blocks: &[Block], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(blocks.iter().map(record_block))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Block>, D::Error> {
+        Vec::<Value>::deserialize(from)?
+            .iter()
+            .map(|v| block_of_record(v).map_err(D::Error::custom))
+            .collect()
+    }
+}
+
 /// A reply.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Reply {
     /// The model's message.
+    #[serde(with = "recorded")]
     pub blocks: Vec<Block>,
     /// Why it ended, in the words of the Messages API (`end_turn`, `tool_use`, `max_tokens`, `refusal`, …).
     pub stop_reason: String,

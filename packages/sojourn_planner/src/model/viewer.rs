@@ -2,6 +2,7 @@
 
 use super::protocol::ModelRecord;
 use super::record::Exchange;
+use super::turn::record_block;
 use base64::Engine;
 use serde_json::Value;
 use sojourn_core::plan::Plan;
@@ -15,6 +16,10 @@ const SHOWN: usize = 4000;
 #[must_use]
 pub fn html(record: &ModelRecord, plan: &Plan) -> String {
     let t = &record.transcript;
+    let chain = t.chain().map_or_else(
+        |e| e.to_string(),
+        |c| format!("{} records, ends with {}", c.records(), c.end()),
+    );
     let mut out = String::from(HEAD);
     let stage = &plan.model;
     let _ = write!(
@@ -27,7 +32,7 @@ pub fn html(record: &ModelRecord, plan: &Plan) -> String {
     table(
         &mut out,
         &[
-            ("provider", t.provider.clone()),
+            ("provider", t.head.provider.clone()),
             ("model", stage.model.clone()),
             ("level", stage.level.map_or("none", |l| l.name()).into()),
             (
@@ -53,7 +58,8 @@ pub fn html(record: &ModelRecord, plan: &Plan) -> String {
             ),
             ("US dollars", format!("{:.3}", s.usd)),
             ("seconds", format!("{:.1}", s.seconds)),
-            ("configuration", t.config_sha256.clone()),
+            ("configuration", t.head.config_sha256.clone()),
+            ("chain of the record", chain),
         ],
     );
     if !stage.flags.is_empty() {
@@ -192,8 +198,11 @@ fn exchange<'a>(
             escape(why)
         );
     }
+    if let Some(found) = &e.found {
+        fold(out, "the service says", &found.to_string());
+    }
     if let Some(r) = &e.reply {
-        for block in &r.blocks {
+        for block in r.blocks.iter().map(record_block) {
             match block["type"].as_str() {
                 Some("text") => fold(out, "model", block["text"].as_str().unwrap_or_default()),
                 Some("tool_use") => fold(

@@ -36,6 +36,7 @@ codes! {
         ModelEcho = "The model that answered is the one that was asked.",
         BudgetExceeded = "Requests, tokens, time and money stay within their budgets.",
         PromptTokensLow = "The server read the whole question.",
+        TranscriptBroken = "The record of the conversation is whole and is the one that this plan was made after.",
     }
     'B' {
         TooLarge = "The document is not larger than allowed.",
@@ -241,6 +242,20 @@ impl Verdict {
             violations,
             measures,
         })
+    }
+
+    /// The verdict with a section that was checked beside the plan's document.
+    #[must_use]
+    pub fn with(mut self, section: char, violations: Vec<Violation>) -> Self {
+        self.not_checked.retain(|n| n.section != section);
+        if !self.checked.contains(&section) {
+            self.checked.insert(0, section);
+            self.checked.sort_unstable();
+        }
+        self.violations.extend(violations);
+        self.violations.sort_by_key(|v| (v.code.section(), v.code));
+        self.ok = self.violations.iter().all(|v| !v.hard);
+        self
     }
 
     /// The hard ones.

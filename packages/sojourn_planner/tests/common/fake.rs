@@ -39,7 +39,7 @@ pub type Truth = Vec<(&'static str, Vec<Xy>, u8)>;
 pub struct Fake {
     /// Base URL of the Messages API.
     pub url: String,
-    /// Bodies of all requests so far.
+    /// Bodies of all requests so far that a service would be paid for.
     pub requests: Arc<Mutex<Vec<Value>>>,
     /// Heads of all requests so far.
     pub heads: Arc<Mutex<Vec<String>>>,
@@ -49,6 +49,13 @@ impl Fake {
     /// Starts one; it ends with the program.
     pub fn start(policy: Policy, truth: Truth) -> Self {
         Self::serve(move |head, body| {
+            if head.starts_with("GET /v1/models/") {
+                return about(head);
+            }
+            if head.starts_with("POST /v1/messages/count_tokens") {
+                let counted = json!({"input_tokens": body.to_string().len() / 4000});
+                return http("200 OK", "", "application/json", &counted.to_string());
+            }
             if policy == Policy::Slow {
                 std::thread::sleep(Duration::from_secs(5));
                 return Vec::new();
@@ -84,7 +91,10 @@ impl Fake {
                             let Some((head, body)) = read_request(&mut stream) else {
                                 return;
                             };
-                            seen.lock().unwrap().push(body.clone());
+                            let spends = !head.starts_with("GET") && !head.contains("count_tokens");
+                            if spends {
+                                seen.lock().unwrap().push(body.clone());
+                            }
                             seen_heads.lock().unwrap().push(head.clone());
                             let bytes = answer(&head, &body);
                             // In odd pieces, so that letters and numbers are split.
@@ -105,6 +115,18 @@ impl Fake {
             heads,
         }
     }
+}
+
+/// What the double says of the model in the path.
+fn about(head: &str) -> Vec<u8> {
+    let model = head
+        .split(' ')
+        .nth(1)
+        .and_then(|path| path.rsplit('/').next())
+        .unwrap_or_default();
+    let body = json!({"type": "model", "id": model, "display_name": "A test double", "max_input_tokens": 1_000_000,
+        "max_tokens": 128_000, "capabilities": {"image_input": {"supported": true}, "structured_outputs": {"supported": true}}});
+    http("200 OK", "", "application/json", &body.to_string())
 }
 
 fn read_request(stream: &mut TcpStream) -> Option<(String, Value)> {

@@ -185,6 +185,7 @@ fn with_labels(
                 briefing: &bench.briefing,
                 watch: &watch,
                 twin: None,
+                journal: None,
             }),
         ),
     }

@@ -1,0 +1,395 @@
+//! Where the sources of what the ground is disagree: model, orbital classifier, images from the surface, measured slip.
+//!
+//! Sources are kept apart, never averaged away. In every cell each source that looked there has a risk of 1 to 5; where
+//! two or more did, the layer holds how many levels lie between the most and the least worried of them. It is for people
+//! and changes no plan: the worst label has made the ground dearer already.
+
+use crate::model::{Briefing, Label, View};
+use serde::Serialize;
+use sojourn_core::CoreError;
+use sojourn_core::classes::TerrainClass;
+use sojourn_core::geometry::{Xy, in_polygon};
+use sojourn_core::raster::Raster;
+
+/// Ground that a record of an earlier drive speaks of, metres around it.
+const RECORD_M: f64 = 3.0;
+/// Cells of the layer are not finer than this, metres: no source knows better.
+const LEAST_CELL_M: f64 = 1.0;
+/// Levels of risk between two sources from which they disagree.
+pub const LEVELS: u8 = 2;
+/// Spacing of the points at which a route is looked at, metres.
+const STEP_M: f64 = 0.5;
+
+/// What one source says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Voice {
+    /// Who: "model", "orbital classifier", "surface images", "measured slip".
+    pub source: String,
+    /// Ground that it looked at, polygons in `map` metres; `None` for all of the map. What it looked at and did not
+    /// label has risk 1.
+    pub looked_at: Option<Vec<Vec<Xy>>>,
+    /// Outlines in `map` metres and their risk, 1 to 5.
+    pub says: Vec<(Vec<Xy>, u8)>,
+}
+
+/// How a pair of sources compares.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Pair {
+    /// Both names, in the order of the sources.
+    pub sources: [String; 2],
+    /// Ground that both looked at, square metres.
+    pub both_m2: f64,
+    /// Ground on which they disagree, square metres.
+    pub disagree_m2: f64,
+}
+
+/// Figures of a layer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DisagreementFigures {
+    /// Who was heard.
+    pub sources: Vec<String>,
+    /// Levels of risk that count as disagreement.
+    pub levels: u8,
+    /// Share of the map that two or more sources looked at.
+    pub compared_share: f64,
+    /// Share of that on which they disagree; 0 where nothing could be compared.
+    pub disagree_share: f64,
+    /// Length of the route over ground that two or more looked at, metres.
+    pub route_compared_m: f64,
+    /// Length of the route over ground on which they disagree, metres.
+    pub route_disagree_m: f64,
+    /// Every two sources.
+    pub pairs: Vec<Pair>,
+}
+
+/// The layer and its figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DisagreementLayer {
+    /// Levels between the most and the least worried source, 0 to 4; no data where fewer than two looked.
+    pub levels: Raster,
+    /// Figures.
+    pub figures: DisagreementFigures,
+}
+
+impl Voice {
+    /// A source with labels over all of the map.
+    #[must_use]
+    pub fn everywhere(source: &str, labels: &[Label]) -> Self {
+        Self {
+            source: source.into(),
+            looked_at: None,
+            says: labels.iter().map(|l| (l.polygon.clone(), l.risk)).collect(),
+        }
+    }
+
+    /// A model with its labels over the views that it was shown.
+    #[must_use]
+    pub fn of_views(source: &str, labels: &[Label], views: &[View]) -> Self {
+        let squares = views
+            .iter()
+            .map(|v| {
+                let ([x, y], s) = (v.north_west_m, v.span_m);
+                vec![[x, y], [x + s, y], [x + s, y - s], [x, y - s]]
+            })
+            .collect();
+        Self {
+            looked_at: Some(squares),
+            ..Self::everywhere(source, labels)
+        }
+    }
+
+    /// What earlier drives measured and what their images showed: one voice for the slip and one for the images, each
+    /// where it says something.
+    #[must_use]
+    pub fn of_history(briefing: &Briefing, slip_limit: f64) -> Vec<Self> {
+        let mut slip = Vec::new();
+        let mut seen = Vec::new();
+        for r in &briefing.history {
+            let at = square([r.x_m, r.y_m], RECORD_M);
+            if r.slip.is_some() || r.stopped {
+                slip.push((at.clone(), r.measured_risk(slip_limit)));
+            }
+            if let Some(class) = r.seen {
+                seen.push((at, risk_of(class)));
+            }
+        }
+        [("measured slip", slip), ("surface images", seen)]
+            .into_iter()
+            .filter(|(_, says)| !says.is_empty())
+            .map(|(source, says)| Self {
+                source: source.into(),
+                looked_at: Some(
+                    says.iter()
+                        .map(|(p, _): &(Vec<Xy>, u8)| p.clone())
+                        .collect(),
+                ),
+                says,
+            })
+            .collect()
+    }
+}
+
+/// The risk that a class stands for, 1 to 5, by what its label would add to the cost.
+fn risk_of(class: TerrainClass) -> u8 {
+    let t = class.traits();
+    match t.added_cost {
+        _ if t.forbids => 5,
+        c if c > 2.0 => 4,
+        c if c > 0.5 => 3,
+        c if c > 0.0 => 2,
+        _ => 1,
+    }
+}
+
+fn square([x, y]: Xy, half_m: f64) -> Vec<Xy> {
+    vec![
+        [x - half_m, y - half_m],
+        [x + half_m, y - half_m],
+        [x + half_m, y + half_m],
+        [x - half_m, y + half_m],
+    ]
+}
+
+/// Compares the sources over the extent of a raster and along a route; `None` when there are fewer than two.
+///
+/// # Errors
+/// [`CoreError`] when the extent makes no raster.
+pub fn disagreement(
+    extent: &Raster,
+    voices: &[Voice],
+    route: &[Xy],
+) -> Result<Option<DisagreementLayer>, CoreError> {
+    if voices.len() < 2 {
+        return Ok(None);
+    }
+    let cell_m = extent.resolution_m().max(LEAST_CELL_M);
+    let [width_m, height_m] = extent.size_m();
+    let cells = |m: f64| (m / cell_m).ceil().max(1.0) as usize;
+    let grid = Raster::filled(
+        cells(width_m),
+        cells(height_m),
+        cell_m,
+        extent.origin_m(),
+        f32::NAN,
+    )?;
+    let heard: Vec<Vec<u8>> = voices.iter().map(|v| heard(&grid, v)).collect();
+    let mut levels = grid.data().to_vec();
+    for (i, level) in levels.iter_mut().enumerate() {
+        let said = heard.iter().map(|h| h[i]).filter(|r| *r > 0);
+        let (n, low, high) = said.fold((0, u8::MAX, 0), |(n, low, high), r| {
+            (n + 1, low.min(r), high.max(r))
+        });
+        if n >= 2 {
+            *level = f32::from(high - low);
+        }
+    }
+    let levels = Raster::new(grid.cols(), grid.rows(), cell_m, grid.origin_m(), levels)?;
+    let figures = figures(&levels, voices, &heard, route);
+    Ok(Some(DisagreementLayer { levels, figures }))
+}
+
+/// The risk by one source in every cell, 0 where it did not look.
+fn heard(grid: &Raster, voice: &Voice) -> Vec<u8> {
+    let silent = if voice.looked_at.is_none() { 1 } else { 0 };
+    let mut out = vec![silent; grid.data().len()];
+    for polygon in voice.looked_at.iter().flatten() {
+        paint(grid, polygon, &mut out, |_| 1);
+    }
+    let listening = out.clone();
+    for (polygon, risk) in &voice.says {
+        let risk = (*risk).clamp(1, 5);
+        paint(grid, polygon, &mut out, |i| {
+            // Nobody speaks of ground that he did not look at.
+            if listening[i] == 0 { 0 } else { risk }
+        });
+    }
+    out
+}
+
+/// Raises the cells whose middles lie in a polygon.
+fn paint(grid: &Raster, polygon: &[Xy], out: &mut [u8], value: impl Fn(usize) -> u8) {
+    let (cols, rows) = (grid.cols(), grid.rows());
+    let span = |axis: usize, n: usize| {
+        let low = polygon
+            .iter()
+            .map(|p| p[axis])
+            .fold(f64::INFINITY, f64::min);
+        let high = polygon
+            .iter()
+            .map(|p| p[axis])
+            .fold(f64::NEG_INFINITY, f64::max);
+        let cell = |v: f64| (v - grid.origin_m()[axis]) / grid.resolution_m();
+        // Saturating casts: what lies outside becomes the border.
+        (
+            cell(low).floor().max(0.0) as usize,
+            (cell(high).ceil().max(0.0) as usize).min(n),
+        )
+    };
+    let ((c0, c1), (r0, r1)) = (span(0, cols), span(1, rows));
+    for r in r0..r1 {
+        for c in c0..c1 {
+            let i = r * cols + c;
+            if in_polygon(grid.centre_m(c, r), polygon) {
+                out[i] = out[i].max(value(i));
+            }
+        }
+    }
+}
+
+fn figures(
+    levels: &Raster,
+    voices: &[Voice],
+    heard: &[Vec<u8>],
+    route: &[Xy],
+) -> DisagreementFigures {
+    let cell_m2 = levels.resolution_m() * levels.resolution_m();
+    let compared = levels.data().iter().filter(|v| !v.is_nan()).count() as f64;
+    let apart = |v: f32| v >= f32::from(LEVELS);
+    let disagree = levels.data().iter().filter(|v| apart(**v)).count() as f64;
+    let mut pairs = Vec::new();
+    for a in 0..voices.len() {
+        for b in a + 1..voices.len() {
+            let both = || {
+                let cells = heard[a].iter().zip(&heard[b]);
+                cells.filter(|(x, y)| **x > 0 && **y > 0)
+            };
+            pairs.push(Pair {
+                sources: [voices[a].source.clone(), voices[b].source.clone()],
+                both_m2: both().count() as f64 * cell_m2,
+                disagree_m2: both().filter(|(x, y)| x.abs_diff(**y) >= LEVELS).count() as f64
+                    * cell_m2,
+            });
+        }
+    }
+    let (mut route_compared_m, mut route_disagree_m) = (0.0, 0.0);
+    for w in crate::smooth::densify(route, STEP_M).windows(2) {
+        let (a, b) = (w[0], w[1]);
+        let middle = [0.5 * (a[0] + b[0]), 0.5 * (a[1] + b[1])];
+        let step_m = sojourn_core::geometry::distance_m(a, b);
+        let level = levels
+            .cell_of(middle[0], middle[1])
+            .map_or(f32::NAN, |(c, r)| levels.get(c, r));
+        if !level.is_nan() {
+            route_compared_m += step_m;
+        }
+        if apart(level) {
+            route_disagree_m += step_m;
+        }
+    }
+    let tenth = |m: f64| (10.0 * m).round() / 10.0;
+    DisagreementFigures {
+        sources: voices.iter().map(|v| v.source.clone()).collect(),
+        levels: LEVELS,
+        compared_share: compared / levels.data().len().max(1) as f64,
+        disagree_share: if compared > 0.0 {
+            disagree / compared
+        } else {
+            0.0
+        },
+        route_compared_m: tenth(route_compared_m),
+        route_disagree_m: tenth(route_disagree_m),
+        pairs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DriveRecord;
+    use proptest::prelude::*;
+
+    fn extent() -> Raster {
+        Raster::filled(100, 80, 0.5, [10.0, 20.0], 0.0).unwrap()
+    }
+
+    fn voice(source: &str, says: Vec<(Vec<Xy>, u8)>, looked_at: Option<Vec<Vec<Xy>>>) -> Voice {
+        Voice {
+            source: source.into(),
+            looked_at,
+            says,
+        }
+    }
+
+    #[test]
+    fn two_sources_are_compared_where_both_looked() {
+        let sand = square([30.0, 40.0], 5.0);
+        let a = voice("a", vec![(sand.clone(), 4)], None);
+        // b looked at the western half and found nothing.
+        let west = vec![[10.0, 20.0], [35.0, 20.0], [35.0, 60.0], [10.0, 60.0]];
+        let b = voice("b", vec![], Some(vec![west]));
+        let route = [[12.0, 40.0], [58.0, 40.0]];
+        let made = disagreement(&extent(), &[a, b], &route).unwrap().unwrap();
+        let f = &made.figures;
+        assert!((made.levels.resolution_m() - 1.0).abs() < 1e-9);
+        assert!((f.compared_share - 0.5).abs() < 1e-9);
+        assert!((f.disagree_share - 100.0 / 1000.0).abs() < 1e-9);
+        assert!((f.route_compared_m - 23.0).abs() < 0.51, "{f:?}");
+        assert!((f.route_disagree_m - 10.0).abs() < 0.51, "{f:?}");
+        assert_eq!(f.pairs[0].disagree_m2, 100.0);
+        let (c, r) = made.levels.cell_of(30.0, 40.0).unwrap();
+        assert_eq!(made.levels.get(c, r), 3.0);
+        let (c, r) = made.levels.cell_of(50.0, 40.0).unwrap();
+        assert!(made.levels.get(c, r).is_nan());
+        let alone = [voice("a", vec![(sand, 4)], None)];
+        assert_eq!(disagreement(&extent(), &alone, &route).unwrap(), None);
+    }
+
+    #[test]
+    fn slip_and_images_of_earlier_drives_are_two_voices() {
+        let record = |x_m: f64, slip: Option<f64>, seen: Option<TerrainClass>| DriveRecord {
+            x_m,
+            y_m: 40.0,
+            slip,
+            stopped: false,
+            date: "2031-01-01".into(),
+            note: String::new(),
+            seen,
+        };
+        let briefing = Briefing {
+            history: vec![
+                record(20.0, Some(0.7), Some(TerrainClass::Bedrock)),
+                record(40.0, Some(0.05), None),
+                record(50.0, None, Some(TerrainClass::SandRipples)),
+            ],
+            ..Briefing::default()
+        };
+        let voices = Voice::of_history(&briefing, 0.6);
+        let risks: Vec<Vec<u8>> = voices
+            .iter()
+            .map(|v| v.says.iter().map(|s| s.1).collect())
+            .collect();
+        assert_eq!(voices[0].source, "measured slip");
+        assert_eq!(risks, [vec![4, 1], vec![1, 4]]);
+        let made = disagreement(&extent(), &voices, &[]).unwrap().unwrap();
+        // They meet at the first place alone, and there they disagree.
+        assert!((made.figures.disagree_share - 1.0).abs() < 1e-9);
+        assert_eq!(made.figures.pairs[0].both_m2, 36.0);
+        assert!(Voice::of_history(&Briefing::default(), 0.6).is_empty());
+    }
+
+    proptest! {
+        /// One more source never narrows what lies between the others, and the order of sources changes no cell.
+        #[test]
+        fn a_source_more_never_makes_agreement(
+            risks in proptest::collection::vec((1u8..6, 15.0f64..55.0, 25.0f64..55.0, 1.0f64..12.0), 2..5),
+        ) {
+            let voices: Vec<Voice> = risks
+                .iter()
+                .map(|(risk, x, y, half)| voice("v", vec![(square([*x, *y], *half), *risk)], None))
+                .collect();
+            let of = |list: &[Voice]| disagreement(&extent(), list, &[]).unwrap();
+            let all = of(&voices).unwrap();
+            let mut backwards = voices.clone();
+            backwards.reverse();
+            prop_assert_eq!(&of(&backwards).unwrap().levels, &all.levels);
+            if let Some(fewer) = of(&voices[1..]) {
+                for (a, b) in all.levels.data().iter().zip(fewer.levels.data()) {
+                    prop_assert!(a >= b);
+                }
+            }
+            for v in all.levels.data() {
+                prop_assert!((0.0..=4.0).contains(v));
+            }
+        }
+    }
+}

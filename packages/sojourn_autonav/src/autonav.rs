@@ -167,9 +167,14 @@ impl AutoNav {
             Input::Pose {
                 stamp,
                 odom_from_base_link,
-            } => self
-                .inputs
-                .take_pose(stamp, odom_from_base_link, self.config.start_known_m),
+                certainty,
+            } => {
+                self.inputs
+                    .take_pose(stamp, odom_from_base_link, self.config.start_known_m);
+                if let Some(told) = certainty {
+                    self.inputs.take_certainty(told);
+                }
+            }
             Input::MapFromOdom {
                 stamp,
                 map_from_odom,
@@ -272,6 +277,7 @@ impl AutoNav {
             driven_m: self
                 .begun
                 .map_or(0.0, |(from_m, ..)| self.inputs.driven_m - from_m),
+            inflate_m: self.inputs.inflate_m(&self.config, &self.rover),
             candidates: Arc::clone(&self.candidates),
         }
     }

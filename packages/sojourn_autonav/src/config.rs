@@ -66,6 +66,10 @@ pub struct AutoNavParams {
     pub costmap_cell_footprints: f64,
     /// How far rocks are grown for the uncertainty of the pose, footprints.
     pub inflate_footprints: f64,
+    /// The same where the pose drifts more, at most, footprints.
+    pub inflate_max_footprints: f64,
+    /// Standard deviations of the pose's drift, between seeing ground and standing on it, that rocks are grown by.
+    pub drift_sigmas: f64,
     /// Spacing of the samples under wheels and belly, footprints.
     pub settle_step_footprints: f64,
     /// Radius around the starting place that is taken as the plane the rover stands on where it was never seen,
@@ -173,6 +177,8 @@ pub struct Config {
     pub stop_m: f64,
     pub costmap_cell_m: f64,
     pub inflate_m: f64,
+    pub inflate_max_m: f64,
+    pub drift_sigmas: f64,
     pub settle_step_m: f64,
     pub start_known_m: f64,
     pub corridor_margin_m: f64,
@@ -305,6 +311,13 @@ impl Config {
                 1.0,
             )?,
             inflate_m: len("inflate_footprints", p.inflate_footprints, 0.0, 0.5)?,
+            inflate_max_m: len(
+                "inflate_max_footprints",
+                p.inflate_max_footprints,
+                p.inflate_footprints,
+                0.5,
+            )?,
+            drift_sigmas: num("drift_sigmas", p.drift_sigmas, 0.0, 10.0)?,
             settle_step_m: len(
                 "settle_step_footprints",
                 p.settle_step_footprints,

@@ -4,6 +4,7 @@ use crate::{
     check::tightened,
     config::Config,
     corridor::Corridor,
+    drift::{Certainty, Drift},
     fusion::{TerrainLayers, TerrainMap},
     ground::{Ground, StartPatch},
     status::{DriveState, Halt},
@@ -106,6 +107,8 @@ pub enum Input {
         stamp: Stamp,
         /// Pose in `odom`.
         odom_from_base_link: Transform<Odom, BaseLink>,
+        /// How well pose and speed are known, where that is told.
+        certainty: Option<Certainty>,
     },
     /// Where `odom` lies in `map`.
     MapFromOdom {
@@ -151,6 +154,7 @@ pub(crate) struct Inputs {
     pub grid_is_new: bool,
     patch: Option<StartPatch>,
     pose: Option<(Stamp, Transform<Odom, BaseLink>)>,
+    drift: Drift,
     map_from_odom: Option<(Stamp, Transform<Map, Odom>)>,
     goal: Option<(Stamp, Goal)>,
     slip: Option<(Stamp, f64)>,
@@ -169,6 +173,7 @@ impl Inputs {
             grid_is_new: false,
             patch: None,
             pose: None,
+            drift: Drift::new(config.start_known_m + config.commit_m + config.stop_m),
             map_from_odom: None,
             goal: None,
             slip: None,
@@ -225,6 +230,21 @@ impl Inputs {
         self.pose = Some((stamp, pose));
     }
 
+    /// Takes how well the newest pose is known.
+    pub fn take_certainty(&mut self, told: Certainty) {
+        match &self.pose {
+            Some((_, pose)) if told.is_finite() => self.drift.take(pose.planar(), &told),
+            Some(_) => self.refused = Some("covariance of odometry refused: not finite".into()),
+            None => {}
+        }
+    }
+
+    /// By how much rocks are grown for the pose, metres: for what it may drift between seeing ground and standing on it.
+    pub fn inflate_m(&self, config: &Config, rover: &Rover) -> f64 {
+        let drift_m = config.drift_sigmas * self.drift.sigma_m(rover.footprint_radius_m());
+        drift_m.clamp(config.inflate_m, config.inflate_max_m)
+    }
+
     pub fn take_map_from_odom(&mut self, stamp: Stamp, map_from_odom: Transform<Map, Odom>) {
         if finite(&map_from_odom.iso) {
             self.map_from_odom = Some((stamp, map_from_odom));
@@ -271,14 +291,11 @@ impl Inputs {
         for layers in self.fresh_layers.drain(..) {
             self.map.merge(&layers, xy);
         }
+        let inflate_m = self.inflate_m(config, rover);
         let half_m = 2.0 * config.arc_length_m + rover.footprint_radius_m() + 1.0;
         match self.map.window(xy, half_m) {
             Ok(window) => {
-                self.ground = Some(Ground::prepare(
-                    &window,
-                    self.patch.as_ref(),
-                    config.inflate_m,
-                ));
+                self.ground = Some(Ground::prepare(&window, self.patch.as_ref(), inflate_m));
                 self.grid_is_new = true;
             }
             Err(e) => self.refused = Some(format!("terrain grid refused: {e}")),

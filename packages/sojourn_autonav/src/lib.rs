@@ -16,6 +16,7 @@ pub mod corridor;
 pub mod costmap;
 mod direct;
 pub mod disc;
+pub mod drift;
 pub mod follow;
 pub mod fusion;
 pub mod ground;

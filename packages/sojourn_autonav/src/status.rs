@@ -34,6 +34,8 @@ pub struct Decision {
     pub think_stops: u32,
     /// Way driven since the goal came, metres.
     pub driven_m: f64,
+    /// By how much rocks are grown for the drift of the pose, metres.
+    pub inflate_m: f64,
     /// Candidates of the newest planning.
     pub candidates: Arc<Vec<Weighed>>,
     /// The node's health.

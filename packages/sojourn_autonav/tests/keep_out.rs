@@ -89,6 +89,7 @@ impl Drive {
                     0.0,
                     p.yaw_rad,
                 ),
+                certainty: None,
             },
             Input::MapFromOdom {
                 stamp,

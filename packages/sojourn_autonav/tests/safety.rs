@@ -6,7 +6,9 @@ mod double;
 
 use double::{params, rover};
 use proptest::prelude::*;
-use sojourn_autonav::{AutoNav, Config, Decision, DriveState, Goal, Input, fusion::TerrainLayers};
+use sojourn_autonav::{
+    AutoNav, Config, Decision, DriveState, Goal, Input, drift::Certainty, fusion::TerrainLayers,
+};
 use sojourn_core::{
     Stamp,
     frames::Transform,
@@ -52,6 +54,7 @@ fn pose(stamp: Stamp, x_m: f64, y_m: f64, yaw_rad: f64, pitch_rad: f64) -> Input
     Input::Pose {
         stamp,
         odom_from_base_link: Transform::from_xyz_rpy([x_m, y_m, 0.0], 0.0, pitch_rad, yaw_rad),
+        certainty: None,
     }
 }
 
@@ -339,6 +342,41 @@ fn leaning_more_than_the_map_says_it_stops_before_the_guard_and_turns_back() {
     }
     assert!(stopped.contains("tilt is 23.7 deg"), "{stopped}");
     assert!(backed);
+}
+
+#[test]
+fn rocks_grow_with_the_drift_that_localization_tells_within_bounds() {
+    let p = params();
+    let radius_m = rover("perseverance").footprint_radius_m();
+    let (least_m, most_m) = (
+        p.inflate_footprints * radius_m,
+        p.inflate_max_footprints * radius_m,
+    );
+    let grown = |share: f64| {
+        let mut n = nav();
+        let told = Certainty {
+            planar: nalgebra::Matrix3::zeros(),
+            speed_mps: 0.04,
+            speed_sigma_mps: 0.04 * share,
+        };
+        n.step(
+            at(0),
+            Input::Pose {
+                stamp: at(0),
+                odom_from_base_link: Transform::identity(),
+                certainty: Some(told),
+            },
+        );
+        feed(&mut n, at(0), "pose", &goal(), &flat(0.0)).inflate_m
+    };
+    assert_eq!(grown(0.0), least_m);
+    let middle_m = grown(0.04);
+    assert!(
+        middle_m > 1.1 * least_m && middle_m < 0.9 * most_m,
+        "{middle_m}"
+    );
+    assert_eq!(grown(0.5), most_m);
+    assert_eq!(grown(f64::NAN), least_m);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The node `autonav`: terrain grid, pose and goal in, the velocity it asks for out every tick.
 
+use nalgebra::Matrix3;
 use r2r::{
     geometry_msgs::msg::{Point, Point32, TransformStamped, TwistStamped, Vector3Stamped},
     grid_map_msgs::msg::GridMap,
@@ -9,8 +10,8 @@ use r2r::{
     visualization_msgs::msg::{Marker, MarkerArray},
 };
 use sojourn_autonav::{
-    AutoNav, AutoNavParams, Config, Decision, DriveState, Goal, Input, fusion::TerrainLayers,
-    search::Weighed,
+    AutoNav, AutoNavParams, Config, Decision, DriveState, Goal, Input, drift::Certainty,
+    fusion::TerrainLayers, search::Weighed,
 };
 use sojourn_core::{
     Stamp,
@@ -256,9 +257,19 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     })?;
     kit.subscribe(&topics::ODOMETRY, |m: Odometry| {
         let o = msgs::odometry_in_odom(&m)?;
+        // A covariance of nothing but zeros says nothing.
+        let told = o.pose_covariance.iter().any(|v| *v != 0.0);
+        let speed_var = m.twist.covariance.first().copied().unwrap_or(0.0);
+        let of = [0, 1, 5];
+        let certainty = told.then(|| Certainty {
+            planar: Matrix3::from_fn(|i, j| o.pose_covariance[of[i] * 6 + of[j]]),
+            speed_mps: o.linear_mps.x,
+            speed_sigma_mps: speed_var.max(0.0).sqrt(),
+        });
         Ok(Some(Input::Pose {
             stamp: o.stamp,
             odom_from_base_link: o.to_from_base_link,
+            certainty,
         }))
     })?;
     kit.subscribe(&topics::MAP_FROM_ODOM, |m: TransformStamped| {
@@ -329,6 +340,7 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                 node.diagnostic("poses_settled", d.settled);
                 node.diagnostic("poses_looked_up", d.looked_up);
                 node.diagnostic("think_stops", d.think_stops);
+                node.diagnostic("rocks_grown_m", format!("{:.2}", d.inflate_m));
                 node.diagnostic("planning_ms", format!("{planning_ms:.1}"));
                 node.done(d.health)?;
             }

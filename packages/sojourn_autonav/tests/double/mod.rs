@@ -382,6 +382,7 @@ pub fn drive(
             Input::Pose {
                 stamp: now,
                 odom_from_base_link,
+                certainty: None,
             },
         );
         let map_from_odom = Transform::from_xyz_rpy([100.0, 50.0, 0.0], 0.0, 0.0, 0.0);

@@ -16,6 +16,7 @@ use sojourn_autonav::{
     AutoNav,
     autonav::{self, DriveState as NavState},
     config as nav_config,
+    drift::Certainty,
     fusion::TerrainLayers,
     guard::{self, Guard, GuardConfig},
 };
@@ -37,7 +38,7 @@ use sojourn_twin::{
     world::World,
 };
 use std::sync::Arc;
-use wire::{autonav_state, felt, nav_goal, simulator, wheels};
+use wire::{autonav_state, certainty, felt, nav_goal, simulator, wheels};
 
 /// AutoNav's status is sent at least this often, seconds, as its node does.
 const STATUS_EVERY_S: f64 = 1.0;
@@ -57,6 +58,8 @@ struct Mail {
     truth: Option<Transform<Map, BaseLink>>,
     slip: Option<(Stamp, f64)>,
     odometry: Option<(Stamp, Transform<Odom, BaseLink>)>,
+    /// Of that odometry; none of visual odometry's stand-in, whose errors are not those that localization tells.
+    certainty: Option<Certainty>,
     map_from_odom: Option<(Stamp, Transform<Map, Odom>)>,
     grid: Option<TerrainGrid>,
     goal: Option<(Stamp, GoalOut)>,
@@ -326,6 +329,7 @@ impl Graph {
             }
             e.odom_from_base_link = self.faults.published(e.odom_from_base_link);
             self.mail.odometry = Some((e.stamp, e.odom_from_base_link));
+            self.mail.certainty = self.visual.is_none().then(|| certainty(e));
             // Where visual odometry measures the slip, the speed over ground is what is left of the wheels'; before its first
             // measurement nothing is known of slip, and a model's guess on a steep slope would stop the rover for it.
             let ground_mps = match (&self.visual, heard.suspension) {
@@ -370,6 +374,7 @@ impl Graph {
                 Input::Pose {
                     stamp,
                     odom_from_base_link,
+                    certainty: heard.certainty,
                 },
             );
         }

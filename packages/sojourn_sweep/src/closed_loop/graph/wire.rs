@@ -4,8 +4,10 @@ use crate::{
     SweepError,
     closed_loop::{Scenario, Sensing},
 };
+use nalgebra::Matrix3;
 use sojourn_autonav::{
     autonav::{self, DriveState as NavState},
+    drift::Certainty,
     guard,
 };
 use sojourn_core::{
@@ -15,6 +17,7 @@ use sojourn_core::{
     rover::Rover,
     settle::Settled,
 };
+use sojourn_localization::Estimate;
 use sojourn_mission::executive::{AutonavState, GoalOut};
 use sojourn_twin::sim::{SimConfig, SimOutput, Simulator};
 
@@ -76,6 +79,16 @@ pub(super) fn wheels(out: &SimOutput, radius_m: f64) -> sojourn_localization::Wh
             steer_rad: w.steer_rad,
         },
         travel_m: w.position_rad.map(|a| a * radius_m),
+    }
+}
+
+/// What localization's message tells of its certainty.
+pub(super) fn certainty(e: &Estimate) -> Certainty {
+    let of = [0, 1, 5];
+    Certainty {
+        planar: Matrix3::from_fn(|i, j| e.pose_covariance[of[i] * 6 + of[j]]),
+        speed_mps: e.velocity_mps[0],
+        speed_sigma_mps: e.velocity_sigma_mps,
     }
 }
 

@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask setup|build|demo|test|ci|docs`.
+//! The project's own commands: `cargo xtask setup|build|install|demo|test|ci|docs`.
 
 mod build;
 mod ci;
 mod demo;
 mod docs;
+mod install;
 mod setup;
 mod test;
 
@@ -31,6 +32,12 @@ enum Task {
     },
     /// Builds the command sojourn and all nodes.
     Build,
+    /// Builds, and makes an overlay for `ros2 launch sojourn_bringup rover.launch.xml` and `ros2 run`.
+    Install {
+        /// Where to; made anew. It names the ROS prefix by its absolute path, so it cannot be moved.
+        #[arg(long, value_name = "DIR", default_value = "install")]
+        prefix: std::path::PathBuf,
+    },
     /// Plans, verifies, approves and drives 200 m and more in simulation, and writes a report.
     #[command(disable_help_flag = true)]
     Demo {
@@ -58,6 +65,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Task::Setup { check } => setup::run(check),
         Task::Build => build::run(),
+        Task::Install { prefix } => install::run(&prefix),
         Task::Demo { args } => demo::run(&args),
         Task::Test { all } => test::run(all),
         Task::Ci => ci::run(),

@@ -65,7 +65,7 @@ enum Source {
 
 impl Source {
     /// Decides from the environment. Cargo itself sets `AMENT_PREFIX_PATH` to `.ros/` for everything it runs, so that
-    /// entry says nothing.
+    /// entry says nothing; nor does an installation of the suite itself.
     fn from_environment(root: &Path) -> Result<Self> {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
         Self::decide(
@@ -79,6 +79,7 @@ impl Source {
         let own = root.join(".ros");
         let foreign: Vec<PathBuf> = std::env::split_paths(ament)
             .filter(|p| !p.as_os_str().is_empty() && *p != own && p.join("share").is_dir())
+            .filter(|p| !crate::install::is_ours(p))
             .collect();
         if foreign.is_empty() {
             return Ok(Self::Wheels);

@@ -155,8 +155,8 @@ pub struct GroundParams {
     pub execute: bool,
     /// Longest wait for another node's service or action, wall seconds.
     pub wait_s: f64,
-    /// Pause after the last of them was found, wall seconds. To see a service tells that this node has found the server, not
-    /// that the server has found this node: an answer given before that is lost.
+    /// Longest time for all of them to answer a greeting once they were found, wall seconds. To see a service tells that this
+    /// node has found the server, not that the server has found this node: an answer given before that is lost.
     pub discovery_s: f64,
     /// Longest time for planning, wall seconds.
     pub plan_timeout_s: f64,

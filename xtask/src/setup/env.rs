@@ -57,35 +57,58 @@ impl RosEnv {
     pub fn for_processes(&self) -> Vec<(String, String)> {
         let mut variables = self.for_cargo();
         variables.retain(|(name, _)| name != "IDL_PACKAGE_FILTER");
-        let before = |name: &str, value: String| {
+        for (name, folder) in self.search_paths() {
+            let value = folder.display().to_string();
             let old = std::env::var(name).unwrap_or_default();
             let value = if old.is_empty() || old == value {
                 value
             } else {
                 format!("{value}:{old}")
             };
-            (name.to_string(), value)
-        };
-        variables.push(before(
-            "LD_LIBRARY_PATH",
-            self.ros.join("lib").display().to_string(),
-        ));
-        match self.source {
-            Source::Wheels => {
-                variables.push(before("PATH", self.ros.join("bin").display().to_string()));
-                // Stops the wheels from starting every Python a second time.
-                variables.push((
-                    "_ROS_WHEELS_BOOTSTRAP_COMPLETE".to_string(),
-                    "1".to_string(),
-                ));
-            }
-            Source::Sourced(_) => {
-                for site in prefix::site_packages(&self.ros) {
-                    variables.push(before("PYTHONPATH", site.display().to_string()));
-                }
-            }
+            variables.push((name.to_string(), value));
         }
+        variables.extend(self.for_wheels());
         variables
+    }
+
+    /// Folders that the prefix adds to search paths: the variable and the folder that comes in front.
+    #[must_use]
+    pub fn search_paths(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut paths = vec![("LD_LIBRARY_PATH", self.ros.join("lib"))];
+        match self.source {
+            Source::Wheels => paths.push(("PATH", self.ros.join("bin"))),
+            Source::Sourced(_) => paths.extend(
+                prefix::site_packages(&self.ros)
+                    .into_iter()
+                    .map(|site| ("PYTHONPATH", site)),
+            ),
+        }
+        paths
+    }
+
+    /// What an overlay has to set that is no search path.
+    #[must_use]
+    pub fn for_overlay(&self) -> Vec<(String, String)> {
+        let mut variables = self.for_cargo();
+        variables.retain(|(name, _)| name != "IDL_PACKAGE_FILTER" && name != "AMENT_PREFIX_PATH");
+        variables.extend(self.for_wheels());
+        variables
+    }
+
+    /// Where the suite's interfaces are.
+    #[must_use]
+    pub fn prefix(&self) -> &Path {
+        &self.ros
+    }
+
+    fn for_wheels(&self) -> Option<(String, String)> {
+        // Stops the wheels from starting every Python a second time.
+        (self.source == Source::Wheels).then(|| {
+            (
+                "_ROS_WHEELS_BOOTSTRAP_COMPLETE".to_string(),
+                "1".to_string(),
+            )
+        })
     }
 }
 

@@ -29,6 +29,9 @@ impl Places {
             .ok()
             .and_then(|p| p.canonicalize().ok())
             .and_then(|p| p.parent().map(Path::to_path_buf));
+        if let Some(prefix) = beside.as_deref().and_then(installation) {
+            return Self::installed(prefix, beside);
+        }
         let working = std::env::current_dir().ok();
         let checkout = [&beside, &working]
             .into_iter()
@@ -64,6 +67,22 @@ impl Places {
                 .map(PathBuf::from)
                 .collect(),
             ros_env,
+        }
+    }
+
+    /// An executable of an installation belongs to that, wherever it is called and whatever it was built from.
+    fn installed(prefix: PathBuf, beside: Option<PathBuf>) -> Self {
+        let ament = std::env::var("AMENT_PREFIX_PATH").unwrap_or_default();
+        let others = ament
+            .split(':')
+            .filter(|p| !p.is_empty())
+            .map(PathBuf::from)
+            .filter(|p| *p != prefix);
+        Self {
+            checkout: None,
+            beside,
+            prefixes: std::iter::once(prefix.clone()).chain(others).collect(),
+            ros_env: BTreeMap::new(),
         }
     }
 
@@ -134,6 +153,14 @@ impl Surroundings for Places {
     }
 }
 
+/// The prefix in whose `lib/<package>` an executable lies.
+fn installation(folder: &Path) -> Option<PathBuf> {
+    let lib = folder.parent().filter(|p| p.ends_with("lib"))?;
+    let prefix = lib.parent()?;
+    let launch = prefix.join("share").join(BRINGUP).join("launch");
+    launch.is_dir().then(|| prefix.to_path_buf())
+}
+
 fn is_checkout(dir: &Path) -> bool {
     dir.join("launch").is_dir()
         && dir.join("config/rovers").is_dir()
@@ -174,6 +201,23 @@ mod tests {
         assert!(places.shared("config/nowhere.yaml").is_err());
         let looked = places.executable("p", "no_such_executable").unwrap_err();
         assert!(!looked.is_empty());
+    }
+
+    #[test]
+    fn an_installed_executable_belongs_to_its_prefix() {
+        let dir = tempfile::tempdir().unwrap();
+        let prefix = dir.path().join("install");
+        let folder = prefix.join("lib/sojourn_cli");
+        assert_eq!(installation(&folder), None, "nothing is installed there");
+        let share = prefix.join("share").join(BRINGUP);
+        std::fs::create_dir_all(share.join("launch")).unwrap();
+        std::fs::create_dir_all(prefix.join("lib/sojourn_twin")).unwrap();
+        std::fs::write(prefix.join("lib/sojourn_twin/twin"), "").unwrap();
+        assert_eq!(installation(&folder), Some(prefix.clone()));
+        let places = Places::installed(prefix.clone(), Some(folder));
+        assert_eq!(places.share(), Some(share));
+        let twin = places.executable("sojourn_twin", "twin").unwrap();
+        assert_eq!(twin, prefix.join("lib/sojourn_twin/twin"));
     }
 
     #[test]

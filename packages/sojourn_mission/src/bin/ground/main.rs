@@ -5,6 +5,7 @@ mod link;
 
 use link::{Link, Nothing, Waited};
 use r2r::geometry_msgs::msg::Point;
+use r2r::rcl_interfaces::srv::GetParameters;
 use r2r::sojourn_msgs::action::ExecuteDrive;
 use r2r::sojourn_msgs::srv::{PlanRoute, SubmitSignature, UplinkBundle, VerifyPlan};
 use sojourn_core::conduct::Event;
@@ -24,6 +25,9 @@ use std::time::Duration;
 
 /// How long the executive's answer to a cancellation is waited for when this node is told to stop.
 const CANCEL_WAIT: Duration = Duration::from_millis(1000);
+
+/// How long the answer to one greeting is waited for before the next is sent.
+const GREETING_WAIT: Duration = Duration::from_millis(250);
 
 fn main() -> ExitCode {
     run_node("ground", ground)
@@ -113,6 +117,7 @@ struct Conductor {
     uplink: r2r::Client<UplinkBundle::Service>,
     drive: r2r::ActionClient<ExecuteDrive::Action>,
     ready: Vec<(&'static str, Ready)>,
+    greetings: Vec<(&'static str, r2r::Client<GetParameters::Service>)>,
 }
 
 fn prepare(kit: &mut NodeKit<Nothing>) -> anyhow::Result<Conductor> {
@@ -161,6 +166,7 @@ fn prepare(kit: &mut NodeKit<Nothing>) -> anyhow::Result<Conductor> {
             Box::pin(r2r::Node::is_available(&drive)?),
         ));
     }
+    let greetings = greetings(node)?;
     Ok(Conductor {
         params,
         out_dir,
@@ -170,7 +176,28 @@ fn prepare(kit: &mut NodeKit<Nothing>) -> anyhow::Result<Conductor> {
         uplink,
         drive,
         ready,
+        greetings,
     })
+}
+
+/// Clients of the parameter services of the nodes that will be asked. Discovery announces a node's readers and writers in the
+/// order in which they were made, so who answers these, made last, knows the readers of all other answers, too.
+fn greetings(
+    node: &mut r2r::Node,
+) -> anyhow::Result<Vec<(&'static str, r2r::Client<GetParameters::Service>)>> {
+    [
+        topics::PLAN_ROUTE,
+        topics::VERIFY_PLAN,
+        topics::UPLINK_BUNDLE,
+    ]
+    .into_iter()
+    .map(|service| {
+        let name = format!("{}/get_parameters", service.server);
+        let client = node
+            .create_client::<GetParameters::Service>(&name, r2r::QosProfile::services_default())?;
+        Ok((service.server, client))
+    })
+    .collect()
 }
 
 async fn conduct(link: &mut Link, c: &mut Conductor) -> Result<(), End> {
@@ -204,9 +231,33 @@ async fn wait_for_others(link: &mut Link, c: &mut Conductor) -> Result<(), End> 
             }
         }
     }
+    greet(link, c).await
+}
+
+/// Asks each of the other nodes for nothing until it answers, so that no answer that matters is lost: to see a service tells
+/// that this node has found the server, not that the server has found this node. A node without parameter services never
+/// answers and is asked its real question all the same.
+async fn greet(link: &mut Link, c: &Conductor) -> Result<(), End> {
     let until = tokio::time::Instant::now() + seconds(c.params.discovery_s);
-    link.wait(futures::future::pending::<()>(), Some(until))
-        .await?;
+    for (who, client) in &c.greetings {
+        loop {
+            let now = tokio::time::Instant::now();
+            if now >= until {
+                tracing::warn!(
+                    "{who} did not answer a greeting within {} s",
+                    c.params.discovery_s
+                );
+                break;
+            }
+            let nothing = client.request(&GetParameters::Request::default())?;
+            if let Waited::Done(Ok(_)) = link
+                .wait(nothing, Some(until.min(now + GREETING_WAIT)))
+                .await?
+            {
+                break;
+            }
+        }
+    }
     Ok(())
 }
 

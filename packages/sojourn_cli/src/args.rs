@@ -50,6 +50,8 @@ pub enum Command {
         subcommand_negates_reqs = true,
         after_help = "Examples:\n  sojourn plan --dtm dtm.tif --start 120,80 --goal 300,160 --out plan.json --xml plan.xml\n  \
             sojourn plan --site site/ --start lonlat:77.41,18.44 --goal crs:4587000,1093200 --out plan.json --json\n  \
+            sojourn plan --dtm dtm.tif --mission config/missions/jezero_neretva.yaml --day 2026-12-01 --out plan.json\n  \
+            sojourn plan --dtm dtm.tif --ortho ortho.tif --provider classifier --history drives.json --disagreement differ.tif --start … --goal … --out plan.json\n  \
             sojourn plan --dtm dtm.tif --ortho ortho.tif --provider anthropic --talk talk/ --start … --goal … --out plan.json\n  \
             sojourn plan --dtm dtm.tif --provider openai --base-url http://127.0.0.1:11434/v1 --model some-vlm --start … --goal … --out plan.json"
     )]

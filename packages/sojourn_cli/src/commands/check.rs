@@ -18,7 +18,8 @@ use std::path::PathBuf;
 pub enum PlanCommand {
     /// Checks a plan, whoever made it, against every rule of the validator. Exit code 0 sound, 3 refused.
     #[command(
-        after_help = "Examples:\n  sojourn plan check plan.json --dtm dtm.tif --json\n  sojourn plan check plan.json --site site/ --rover testbed --mission mission.yaml\n\n\
+        after_help = "Examples:\n  sojourn plan check plan.json --dtm dtm.tif --json\n  sojourn plan check plan.json --site site/ --rover testbed --mission mission.yaml\n  \
+            sojourn plan check plan.json --talk talk/\n\n\
             Without ground (--dtm, --site, or a folder site/ beside the plan) only the document is checked, and the\n\
             verdict says what was not."
     )]

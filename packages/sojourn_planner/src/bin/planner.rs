@@ -141,6 +141,7 @@ async fn planner(mut kit: NodeKit<()>) -> anyhow::Result<()> {
             .map_or_else(|| "none".to_string(), |p| p.name())
     );
     let (mut plans, mut refused) = (0u64, 0u64);
+    let mut last = Last::default();
     // Only one at a time: a second request waits for the first.
     let mut work: Option<Work> = None;
     loop {
@@ -160,6 +161,7 @@ async fn planner(mut kit: NodeKit<()>) -> anyhow::Result<()> {
                 let response = match result {
                     Ok(made) => {
                         plans += 1;
+                        last = Last::of(&made);
                         let message = publishers.publish(node.now(), &made)?;
                         tracing::info!("{}", summary(&made));
                         PlanRoute::Response { success: true, message: summary(&made), plan: message }
@@ -182,6 +184,10 @@ async fn planner(mut kit: NodeKit<()>) -> anyhow::Result<()> {
             Event::Tick(_) => {
                 node.diagnostic("plans", plans);
                 node.diagnostic("refused", refused);
+                node.diagnostic("model_level", last.level);
+                node.diagnostic("flags", last.flags);
+                node.diagnostic("stale_layers", last.stale_layers);
+                node.diagnostic("spent_usd", format!("{:.3}", last.spent_usd));
                 let state = if work.is_some() {
                     NodeState::Active
                 } else {
@@ -194,6 +200,41 @@ async fn planner(mut kit: NodeKit<()>) -> anyhow::Result<()> {
                 ground.stop.store(true, Ordering::Relaxed);
                 return Ok(());
             }
+        }
+    }
+}
+
+/// What the diagnostics say of the last plan.
+struct Last {
+    /// How much of the protocol with a model is in it.
+    level: &'static str,
+    /// Things that a person should know before approving.
+    flags: usize,
+    /// Layers of the map that no longer hold.
+    stale_layers: usize,
+    spent_usd: f64,
+}
+
+impl Default for Last {
+    fn default() -> Self {
+        Self {
+            level: "no plan yet",
+            flags: 0,
+            stale_layers: 0,
+            spent_usd: 0.0,
+        }
+    }
+}
+
+impl Last {
+    fn of(made: &Made) -> Self {
+        let p = &made.outcome.plan;
+        let layers = p.mission.iter().flat_map(|m| &m.layers);
+        Self {
+            level: p.model.level.map_or("no model asked", |l| l.name()),
+            flags: p.model.flags.len(),
+            stale_layers: layers.filter(|l| l.stale).count(),
+            spent_usd: made.outcome.model.as_ref().map_or(0.0, |m| m.spent.usd),
         }
     }
 }

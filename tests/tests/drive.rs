@@ -142,3 +142,26 @@ fn a_drive_by_stereo_pairs_arrives() {
         "{seen}"
     );
 }
+
+/// The rover looks for itself on the orbital image while it drives, in a thread beside the node's beat, and the drive stays
+/// repeatable.
+#[cfg(feature = "all")]
+#[test]
+fn a_drive_with_map_fixes_is_the_same_drive_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let domain = Domain::take().unwrap();
+    let [first, second] = ["a", "b"].map(|name| {
+        let out = dir.path().join(name);
+        let seen = drive(&out, &domain, &["map_fixes:=true"]);
+        let log = std::fs::read_to_string(out.join("log/localization.log")).unwrap();
+        assert!(log.contains("fix of"), "no fix was made:\n{log}");
+        seen
+    });
+    assert_eq!(first["reached"], true, "{first}");
+    assert_eq!(first["unsafe_events"], 0, "{first}");
+    assert!(
+        first["localization_error_end_m"].as_f64().unwrap() <= 0.5,
+        "{first}"
+    );
+    assert_eq!(timeless(&first), timeless(&second));
+}

@@ -94,6 +94,9 @@ pub enum Command {
     /// Archives of rover images: what they show, which are alike, which are strange.
     #[command(subcommand)]
     Images(crate::commands::images::ImagesCommand),
+    /// Orders the images of a folder for a link of limited volume, by what the science team wants.
+    #[command(after_help = crate::commands::downlink::EXAMPLES)]
+    Downlink(crate::commands::downlink::DownlinkArgs),
     /// Trains the networks that come with Sojourn.
     #[command(subcommand)]
     Train(crate::commands::train::TrainCommand),

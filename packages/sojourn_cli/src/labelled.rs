@@ -88,6 +88,14 @@ impl Split {
         self.ids.iter().map(|id| self.image(id))
     }
 
+    /// Reads every so-many-th image.
+    pub fn every(&self, step: usize) -> impl Iterator<Item = anyhow::Result<Labelled>> + '_ {
+        self.ids
+            .iter()
+            .step_by(step.max(1))
+            .map(|id| self.image(id))
+    }
+
     fn image(&self, id: &str) -> anyhow::Result<Labelled> {
         let picture = self.folder.join("images").join(format!("{id}.jpg"));
         let mask_file = self.folder.join("masks").join(format!("{id}.png"));

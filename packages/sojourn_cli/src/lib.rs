@@ -18,4 +18,5 @@ pub mod peer;
 pub mod pixels;
 pub mod report;
 pub mod sdf;
+pub mod strip;
 pub mod world_pictures;

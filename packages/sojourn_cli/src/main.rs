@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         Command::Camera(CameraCommand::Check(args)) => commands::camera::check::check(args),
         Command::Sweep(args) => commands::sweep::sweep(args),
         Command::Eval(command) => commands::eval::eval(command),
+        Command::Downlink(args) => commands::downlink::downlink(args),
         Command::Images(command) => commands::images::images(command),
         Command::Train(command) => commands::train::train(command),
         Command::Documents(args) => commands::documents(args),

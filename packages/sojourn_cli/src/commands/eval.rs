@@ -114,7 +114,7 @@ pub enum EvalCommand {
     /// Terrain classes in rover images (soil, bedrock, sand, big rock) against labels.
     #[command(
         after_help = "Examples:\n  sojourn eval terrain --data ai4mars_msl_256 --split gold_dev --json\n  \
-            sojourn eval terrain --data ai4mars_msl_256 --split gold_dev --picture classes.png\n\n\
+            sojourn eval terrain --data ai4mars_msl_256 --split gold_dev --baseline 1500 --picture classes.png\n\n\
             Masks hold 0 soil, 1 bedrock, 2 sand, 3 big rock, 255 unlabelled; images are grey, their sides multiples of 32."
     )]
     Terrain(TerrainArgs),

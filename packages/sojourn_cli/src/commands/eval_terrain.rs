@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use sojourn_core::classes::{AI4MARS_UNLABELLED, SurfaceClass};
 use sojourn_core::files::{read_bytes, write_atomic};
+use sojourn_perception::classes::baseline::{Baseline, Lessons};
 use sojourn_perception::classes::score::{Score, Tally, intervals};
 use sojourn_perception::classes::{Classified, Classifier};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,10 @@ pub struct TerrainArgs {
     /// Seed of the draws.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Beside the network, a classical baseline in the same run: a random forest of tone and texture, grown on this many images
+    /// of the split "crowd" of the same folder.
+    #[arg(long, value_name = "IMAGES", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub baseline: Option<u64>,
     /// A picture (PNG) of the first images: image, classes over it, mask.
     #[arg(long, value_name = "FILE")]
     pub picture: Option<PathBuf>,
@@ -44,11 +49,13 @@ pub struct TerrainArgs {
     pub only: Vec<String>,
     /// Prints JSON: {pixel_accuracy, miou, per_class: {soil|bedrock|sand|big_rock: {pixels, iou, recall, precision}},
     /// missed_sand, missed_big_rock, missed_big_rock_instances, ece, unknown_share, accuracy_where_known, intervals,
-    /// images, unlike_images, inference_ms, card}; null where there was nothing to measure.
+    /// images, unlike_images, inference_ms, card, baseline: {learnt_from, pixel_accuracy, miou, …}}; null where there was nothing to measure.
     #[arg(long)]
     pub json: bool,
 }
 
+/// The split that the baseline learns from.
+const LEARNT_FROM: &str = "crowd";
 /// Rows of the picture.
 const SHOWN: usize = 6;
 
@@ -72,6 +79,8 @@ pub fn terrain(args: &TerrainArgs) -> CliResult {
     if let Some(file) = &args.picture {
         ground::writable(file)?;
     }
+    let peer = args.baseline.map(|n| learn(args, n as usize)).transpose()?;
+    let mut peer_sum = Tally::default();
     let bar = ProgressBar::new(split.len() as u64);
     bar.set_style(ProgressStyle::with_template(
         "{bar:40} {pos}/{len} images, {eta} left",
@@ -87,6 +96,9 @@ pub fn terrain(args: &TerrainArgs) -> CliResult {
         times_ms.push(1e3 * started.elapsed().as_secs_f64());
         unlike += usize::from(said.is_unlike());
         tallies.push(Tally::of(&said, &image.mask, args.unknown_below));
+        if let Some(said) = peer.as_ref().and_then(|(p, _)| p.classify(&image.grey())) {
+            peer_sum.add(&Tally::of(&said, &image.mask, args.unknown_below));
+        }
         if args.picture.is_some() && shown.len() < SHOWN {
             shown.push((image, said));
         }
@@ -102,6 +114,7 @@ pub fn terrain(args: &TerrainArgs) -> CliResult {
     if let Some(file) = &args.picture {
         draw(&shown, args.unknown_below, file)?;
     }
+    let peer = peer.map(|(_, pixels)| (Score::of(&peer_sum), pixels));
     if args.json {
         let mut document = serde_json::to_value(&score)?;
         document["intervals"] = json!(within);
@@ -109,13 +122,57 @@ pub fn terrain(args: &TerrainArgs) -> CliResult {
         document["unlike_images"] = json!(unlike);
         document["inference_ms"] = json!(median_ms);
         document["card"] = serde_json::from_str(classifier.card())?;
+        if let Some((score, pixels)) = &peer {
+            document["baseline"] = serde_json::to_value(score)?;
+            document["baseline"]["learnt_from"] =
+                json!({"images": args.baseline, "pixels": pixels});
+        }
         return say_json(&document);
     }
     print(&score, &within, tallies.len(), unlike, median_ms);
+    if let Some((score, pixels)) = &peer {
+        print_peer(score, *pixels);
+    }
     if let Some(file) = &args.picture {
         say(&format!("wrote {}", file.display()));
     }
     Ok(())
+}
+
+/// The baseline, grown on images of the crowd's split, and from how many pixels it learnt.
+fn learn(args: &TerrainArgs, images: usize) -> anyhow::Result<(Baseline, usize)> {
+    anyhow::ensure!(
+        args.split != LEARNT_FROM,
+        "--baseline learns from the split {LEARNT_FROM:?}: it says nothing when measured on it too"
+    );
+    let split = Split::read(&args.data, LEARNT_FROM, &[])?;
+    let step = (split.len() / images).max(1);
+    let mut lessons = Lessons::new(args.seed);
+    let bar = ProgressBar::new(images.min(split.len()) as u64);
+    bar.set_style(ProgressStyle::with_template(
+        "{bar:40} {pos}/{len} images for the baseline, {eta} left",
+    )?);
+    for image in split.every(step).take(images) {
+        let image = image?;
+        lessons.take(&image.grey(), &image.mask);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let baseline = lessons.learn(args.seed).map_err(anyhow::Error::msg)?;
+    Ok((baseline, lessons.count()))
+}
+
+/// The baseline's figures for people.
+fn print_peer(score: &Score, pixels: usize) {
+    let percent = |v: Option<f64>| v.map_or("–".into(), |v| format!("{:.1}", 100.0 * v));
+    say(&format!(
+        "\nbaseline, a random forest of tone and texture from {pixels} pixels: pixel accuracy {} %, mean IoU {} %, sand missed {} %, \
+         big rock missed {} %",
+        percent(score.pixel_accuracy),
+        percent(score.miou),
+        percent(score.missed_sand),
+        percent(score.missed_big_rock)
+    ));
 }
 
 /// The figures for people.

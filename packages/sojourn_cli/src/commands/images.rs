@@ -229,7 +229,10 @@ fn look(classifier: &Classifier, file: &Path) -> anyhow::Result<Classified> {
 }
 
 /// The pictures below a folder, sorted. Links to folders are not followed.
-fn pictures(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// One sentence: no such folder, no picture in it, or a folder in it cannot be read.
+pub fn pictures(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     ensure!(dir.is_dir(), "{}: no such folder", dir.display());
     let (mut found, mut left) = (Vec::new(), vec![dir.to_path_buf()]);
     while let Some(folder) = left.pop() {

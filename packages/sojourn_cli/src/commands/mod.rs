@@ -5,6 +5,7 @@ pub mod bench_grid;
 pub mod camera;
 pub mod check;
 pub mod dataset;
+pub mod downlink;
 pub mod eval;
 pub mod eval_clearance;
 pub mod eval_corpus;

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// The package that holds launch files, configuration and worlds, and by which an installation is known.
 const BRINGUP: &str = "sojourn_bringup";
+/// Says that everything in a prefix was put there by [`run`], so that it may be made anew.
+const MARK: &str = ".made_by_cargo_xtask_install";
 /// What it installs from the top of the repository.
 const SHARED: [&str; 3] = ["launch", "config", "gazebo_worlds"];
 
@@ -24,6 +26,7 @@ pub fn run(prefix: &Path) -> Result<()> {
     let made = beside(&prefix, "new");
     remove(&made)?;
     lay_out(&made, &programs)?;
+    fs::write(made.join(MARK), "").with_context(|| made.join(MARK).display().to_string())?;
     let script = setup_script(&prefix, &RosEnv::load()?);
     for name in ["setup.sh", "setup.bash", "setup.zsh"] {
         fs::write(made.join(name), &script)
@@ -44,7 +47,7 @@ pub fn run(prefix: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a prefix was made by [`run`] or by colcon from this suite.
+/// Whether a prefix holds this suite, by [`run`] or by colcon.
 pub fn is_ours(prefix: &Path) -> bool {
     prefix
         .join("share/ament_index/resource_index/packages")
@@ -60,9 +63,9 @@ fn check_target(prefix: &Path) -> Result<()> {
         }
         return Ok(());
     };
-    if entries.next().is_some() && !is_ours(prefix) {
+    if entries.next().is_some() && !prefix.join(MARK).is_file() {
         bail!(
-            "--prefix {}: holds something that is no installation of this suite, expected a new or empty folder",
+            "--prefix {}: holds something that this command did not make, expected a new or empty folder",
             prefix.display()
         );
     }
@@ -289,7 +292,7 @@ mod tests {
         assert!(check_target(&dir).is_ok(), "an empty folder");
         fs::write(dir.join("thesis.txt"), "x").unwrap();
         let said = check_target(&dir).unwrap_err().to_string();
-        assert!(said.contains("no installation of this suite"), "{said}");
+        assert!(said.contains("this command did not make"), "{said}");
         let file = dir.join("thesis.txt");
         assert!(
             check_target(&file)
@@ -300,6 +303,9 @@ mod tests {
         let index = dir.join("share/ament_index/resource_index/packages");
         fs::create_dir_all(&index).unwrap();
         fs::write(index.join(BRINGUP), "").unwrap();
+        assert!(is_ours(&dir));
+        assert!(check_target(&dir).is_err(), "a workspace of colcon");
+        fs::write(dir.join(MARK), "").unwrap();
         assert!(check_target(&dir).is_ok(), "an older installation");
         fs::remove_dir_all(&dir).unwrap();
     }

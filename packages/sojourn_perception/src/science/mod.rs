@@ -255,7 +255,11 @@ pub fn rank(targets: &mut [Target]) {
 pub fn image_worth(targets: &[Target], wants: &Wants) -> f64 {
     let mut scores: Vec<f64> = targets.iter().map(|t| t.score).collect();
     scores.sort_by(|a, b| b.total_cmp(a));
-    scores.iter().take(wants.most_targets).sum()
+    // From zero: the sum of nothing is -0.0 in Rust, which people would read.
+    scores
+        .iter()
+        .take(wants.most_targets)
+        .fold(0.0, |sum, s| sum + s)
 }
 
 #[cfg(test)]

@@ -220,4 +220,37 @@ mod tests {
             }
         }
     }
+
+    /// Package and version, and the features it is built with, of everything that some edges of the graph reach.
+    fn features(edges: &str) -> std::collections::BTreeMap<String, String> {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--workspace", "--locked", "--prefix", "none"])
+            .args(["--format", "{p}|{f}", "--features", ROS_FEATURES])
+            .args(["--edges", edges])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .filter_map(|l| l.trim_end_matches(" (*)").split_once('|'))
+            .map(|(package, features)| (package.to_string(), features.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn tests_build_nothing_a_second_time() {
+        let built = features("normal,build");
+        let tested = features("normal,build,dev");
+        assert!(built.len() > 200, "{} packages", built.len());
+        for (package, with) in &built {
+            assert_eq!(
+                tested.get(package),
+                Some(with),
+                "{package} has other features in tests: ask for them in tests/Cargo.toml, too"
+            );
+        }
+    }
 }

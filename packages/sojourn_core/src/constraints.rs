@@ -288,7 +288,7 @@ mod tests {
         };
         for (from, to, word) in [
             ("clearance_m: 2.0", "clearance_m: .nan", "clearance_m"),
-            ("clearance_m: 2.0", "clearence_m: 2.0", "clearence_m"),
+            ("clearance_m: 2.0", "clearance_n: 2.0", "clearance_n"),
             ("start_m: [", "start_m: [.inf, ", "start_m"),
             (
                 "tolerance_m: 1.5",

@@ -17,7 +17,7 @@ pub struct Certainty {
     pub planar: Matrix3<f64>,
     /// Speed ahead, m/s.
     pub speed_mps: f64,
-    /// Its standard deviation, m/s.
+    /// Its standard deviation, m/s; 0 where nothing is told of it.
     pub speed_sigma_mps: f64,
 }
 
@@ -54,7 +54,8 @@ impl Drift {
     }
 
     pub fn take(&mut self, pose: Pose2, told: &Certainty) {
-        if told.speed_mps.abs() > LEAST_SPEED_MPS {
+        // A standard deviation of 0 is how drivers say nothing of the speed; it is no certainty.
+        if told.speed_mps.abs() > LEAST_SPEED_MPS && told.speed_sigma_mps != 0.0 {
             self.speed_share = Some(told.speed_sigma_mps.abs() / told.speed_mps.abs());
         }
         self.newest = Some((pose, told.planar));
@@ -135,6 +136,9 @@ mod tests {
         // Before there is a whole way only the speed tells.
         assert!((driven(1, |_| 9.0, 0.05) - 0.2).abs() < 1e-9);
         assert_eq!(Drift::new(4.0).sigma_m(2.0), 0.0);
+        // A driver that says nothing of the speed does not make the pose certain.
+        let silent = driven(80, |x| 4e-4 * x, 0.0);
+        assert!((silent - 0.04).abs() < 0.006, "{silent}");
     }
 
     #[test]

@@ -161,7 +161,6 @@ fn step(e: &Raster, col: usize, row: usize, reach: usize, plane: &Plane) -> f64 
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sojourn_core::Stamp;
 
     const ABILITIES: Abilities = Abilities {
         base_m: 2.0,
@@ -172,22 +171,8 @@ mod tests {
     };
     const PARAMS: LayerParams = LayerParams { known_min: 0.5 };
 
-    fn grid(height: impl Fn(f64, f64) -> f64) -> TerrainGrid {
-        let blank = Raster::filled(80, 80, 0.1, [-4.0, -4.0], 0.0).unwrap();
-        let layer = |v: f32| blank.like(|_, _| v);
-        let elevation = blank.like(|c, r| {
-            let [x, y] = blank.centre_m(c, r);
-            height(x, y) as f32
-        });
-        TerrainGrid {
-            stamp: Stamp(1),
-            low: elevation.clone(),
-            high: elevation.clone(),
-            elevation,
-            variance: layer(0.0001),
-            count: layer(5.0),
-            age: layer(0.0),
-        }
+    fn grid(height_m: impl Fn(f64, f64) -> f64) -> TerrainGrid {
+        crate::testing::grid(4.0, height_m)
     }
 
     #[test]

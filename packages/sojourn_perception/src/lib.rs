@@ -40,6 +40,8 @@ pub mod science;
 pub mod sensors;
 pub mod stereo;
 pub mod surface;
+#[cfg(test)]
+mod testing;
 pub mod update;
 #[cfg(feature = "ros")]
 pub mod wire;

@@ -149,7 +149,6 @@ mod tests {
     use proptest::prelude::*;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
-    use sojourn_core::Stamp;
     use std::f64::consts::TAU;
 
     const PARAMS: RippleParams = RippleParams {
@@ -162,22 +161,8 @@ mod tests {
         steep_min: 0.03,
     };
 
-    fn grid(height: impl Fn(f64, f64) -> f64) -> TerrainGrid {
-        let blank = Raster::filled(160, 160, 0.1, [-8.0, -8.0], 0.0).unwrap();
-        let layer = |v: f32| blank.like(|_, _| v);
-        let elevation = blank.like(|c, r| {
-            let [x, y] = blank.centre_m(c, r);
-            height(x, y) as f32
-        });
-        TerrainGrid {
-            stamp: Stamp(1),
-            low: elevation.clone(),
-            high: elevation.clone(),
-            elevation,
-            variance: layer(1e-4),
-            count: layer(5.0),
-            age: layer(0.0),
-        }
+    fn grid(height_m: impl Fn(f64, f64) -> f64) -> TerrainGrid {
+        crate::testing::grid(8.0, height_m)
     }
 
     /// Height of crests above troughs 1, crests sharp and troughs broad, as wind makes them.

@@ -23,7 +23,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
 from sojourn_msgs.action import ExecuteDrive
-from sojourn_msgs.msg import DriveStatus
+from sojourn_msgs.msg import DriveStatus, Heartbeat
 from sojourn_msgs.srv import PlanRoute
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -176,9 +176,11 @@ def gone(pid):
 def cmd_kill(node, args):
     """Waits until the rover moves, sends a signal to a process, and measures in simulated time until it stands.
 
-    The command that counts is `cmd_vel`, what the guard lets through, or that of another topic.
+    The command that counts is `cmd_vel`, what the guard lets through, or that of another topic. The time counts from the
+    stamp of the last heartbeat of the node, if one is named: both ends of the measure are then told by the nodes' own
+    stamps, however late this process hears of them.
     """
-    state = {"clock": 0.0, "last_moving": None, "moving": 0, "commands": 0, "newest_zero": True}
+    state = {"clock": 0.0, "last_moving": None, "moving": 0, "commands": 0, "newest_zero": True, "last_beat": None}
 
     def on_clock(m):
         state["clock"] = m.clock.sec + m.clock.nanosec * 1e-9
@@ -191,10 +193,19 @@ def cmd_kill(node, args):
             state["moving"] += 1
             state["last_moving"] = m.header.stamp.sec + m.header.stamp.nanosec * 1e-9
 
+    def on_beat(m):
+        if m.node == args.node:
+            state["last_beat"] = m.header.stamp.sec + m.header.stamp.nanosec * 1e-9
+
+    def ready():
+        heard = not args.node or state["last_beat"] is not None
+        return heard and state["moving"] >= 20 and not state["newest_zero"]
+
     reliable = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
     node.create_subscription(Clock, "/clock", on_clock, reliable)
     node.create_subscription(TwistStamped, args.topic, on_command, reliable)
-    if not node.spin_until(lambda: state["moving"] >= 20 and not state["newest_zero"], args.timeout):
+    node.create_subscription(Heartbeat, "heartbeat", on_beat, reliable)
+    if not node.spin_until(ready, args.timeout):
         out(False, reason="the rover never moved", **state)
     killed_at = max(state["clock"], state["last_moving"])
     os.kill(args.pid, getattr(signal, args.signal))
@@ -208,7 +219,8 @@ def cmd_kill(node, args):
         return state["clock"] > killed_at + args.watch_s
 
     node.spin_until(settled, args.timeout)
-    stopped_after_s = state["last_moving"] - killed_at
+    silent_from = state["last_beat"] if args.node else killed_at
+    stopped_after_s = state["last_moving"] - silent_from
     out(state["newest_zero"], stopped_after_s=stopped_after_s, gone_after_s=gone_after_s,
         watched_s=state["clock"] - killed_at, commands=state["commands"])
 
@@ -393,6 +405,7 @@ def main():
     p = commands.add_parser("kill")
     p.add_argument("--pid", type=int, required=True)
     p.add_argument("--signal", default="SIGKILL")
+    p.add_argument("--node", default="", help="its name, to tell from its heartbeats since when it is silent")
     p.add_argument("--topic", default="cmd_vel")
     p.add_argument("--watch-s", type=float, default=3.0)
     p = commands.add_parser("base")

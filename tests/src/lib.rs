@@ -1,5 +1,6 @@
 //! Helpers of the system tests: where the built programs lie, how to run them, and how to end what was started.
 
+pub mod site;
 pub mod suite;
 pub mod tiff;
 

@@ -39,21 +39,7 @@ impl Suite {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
         let domain = Domain::take().unwrap();
-        run_json(
-            sojourn().args([
-                "world",
-                "generate",
-                "--seed",
-                "3",
-                "--soil",
-                "demo",
-                "--out",
-                &at("site"),
-                "--json",
-            ]),
-            LIMIT,
-        )
-        .unwrap();
+        let site = crate::site::generated().unwrap();
         run_json(
             sojourn().args(["key", "new", "--out", &at("key.json"), "--json"]),
             LIMIT,
@@ -65,7 +51,7 @@ impl Suite {
         command
             .args(["launch", "launch/demo.launch.xml"])
             .args([
-                arg("site_dir", &at("site")),
+                arg("site_dir", &site.display().to_string()),
                 arg("run_dir", &at("run")),
                 arg("key_file", &at("key.json")),
             ])

@@ -6,8 +6,9 @@
     reason = "a test stops at the first surprise"
 )]
 
+use sojourn_tests::site::generated;
 use sojourn_tests::suite::{LIMIT, Suite};
-use sojourn_tests::{Domain, Running, parse_json, programs, root, run, run_json, signal, sojourn};
+use sojourn_tests::{Domain, Running, parse_json, programs, root, run, signal};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -83,6 +84,8 @@ fn silenced(node: &str, by: &str) {
         "kill",
         "--pid",
         &pid,
+        "--node",
+        node,
         "--signal",
         &format!("SIG{by}"),
     ]);
@@ -99,14 +102,15 @@ fn silenced(node: &str, by: &str) {
         "{node}: the executive reports the stop: {status}"
     );
     // Whichever is noticed first: the node's silence, or that what it gives no longer comes.
-    let gives = match node {
-        "localization" => "odometry",
-        _ => node,
+    let gives: &[&str] = match node {
+        "localization" => &["no odometry", "no map to odom"],
+        _ => &[],
     };
     let reason = status["reason"].as_str().unwrap();
     assert!(
-        reason.contains(node) || reason.contains(gives),
-        "{node}: {status}"
+        reason.contains(node) || gives.iter().any(|what| reason.contains(what)),
+        "{node}: {status}\n{}",
+        suite.log()
     );
 }
 
@@ -306,15 +310,8 @@ fn alone(node: &str, site: &str, scratch: &str) -> Vec<String> {
 #[test]
 fn every_node_ends_with_code_0_on_sigterm() {
     let dir = tempfile::tempdir().unwrap();
-    let site = dir.path().join("site").display().to_string();
+    let site = generated().unwrap().display().to_string();
     let scratch = dir.path().display().to_string();
-    run_json(
-        sojourn().args([
-            "world", "generate", "--seed", "3", "--soil", "demo", "--out", &site, "--json",
-        ]),
-        LIMIT,
-    )
-    .unwrap();
     let nodes = [
         "simulator",
         "perception",
@@ -355,15 +352,8 @@ fn every_node_ends_with_code_0_on_sigterm() {
 #[test]
 fn a_node_told_to_stop_while_it_sets_up_ends_with_code_0() {
     let dir = tempfile::tempdir().unwrap();
-    let site = dir.path().join("site").display().to_string();
+    let site = generated().unwrap().display().to_string();
     let said = dir.path().join("said");
-    run_json(
-        sojourn().args([
-            "world", "generate", "--seed", "3", "--soil", "demo", "--out", &site, "--json",
-        ]),
-        LIMIT,
-    )
-    .unwrap();
     let domain = Domain::take().unwrap();
     for step in 0..12 {
         let mut command = on_its_own("simulator", &site, "");

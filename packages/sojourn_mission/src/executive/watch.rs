@@ -122,41 +122,46 @@ impl Heard {
         self.stopped_since.map(|since| now.since(since))
     }
 
-    /// The first thing without which the rover does not drive: `None` when all is there, fresh and well.
+    /// Everything that is amiss and without which the rover does not drive, the nodes in their order and then the pose:
+    /// `None` when all is there, fresh and well. What falls silent together is told together.
     pub(super) fn missing(&self, config: &Config, now: Stamp) -> Option<String> {
-        for node in &config.watched_nodes {
-            let Some((stamp, health)) = self.beats.get(node) else {
-                return Some(format!("no heartbeat of {node}"));
-            };
-            let age_s = now.since(*stamp);
-            if !(age_s.abs() <= config.heartbeat_timeout_s) {
-                return Some(format!("no heartbeat of {node} for {age_s:.2} s"));
-            }
-            let well = matches!(health.state, NodeState::Idle | NodeState::Active)
-                && health.level < HealthLevel::Error;
-            if !well {
-                let why = if health.reason.is_empty() {
-                    "without a reason"
-                } else {
-                    health.reason.as_str()
-                };
-                return Some(format!("{node} is {}: {why}", state_name(health)));
-            }
-        }
-        for (what, stamp) in [
+        let beats = config.watched_nodes.iter().filter_map(|node| {
+            let beat = self.beats.get(node);
+            let silent = silence(now, beat.map(|(s, _)| *s), config.heartbeat_timeout_s);
+            silent
+                .map(|since| format!("no heartbeat of {node}{since}"))
+                .or_else(|| beat.and_then(|(_, health)| unwell(node, health)))
+        });
+        let poses = [
             ("odometry", self.odometry.as_ref().map(|(s, _)| *s)),
             ("map to odom", self.map.as_ref().map(|(s, _)| *s)),
-        ] {
-            let Some(stamp) = stamp else {
-                return Some(format!("no {what}"));
-            };
-            let age_s = now.since(stamp);
-            if !(age_s.abs() <= config.pose_timeout_s) {
-                return Some(format!("no {what} for {age_s:.2} s"));
-            }
-        }
-        None
+        ];
+        let poses = poses.into_iter().filter_map(|(what, stamp)| {
+            silence(now, stamp, config.pose_timeout_s).map(|since| format!("no {what}{since}"))
+        });
+        let amiss: Vec<String> = beats.chain(poses).collect();
+        (!amiss.is_empty()).then(|| amiss.join("; "))
     }
+}
+
+/// `Some` when nothing was heard, or nothing within the time; in words how long.
+fn silence(now: Stamp, heard: Option<Stamp>, timeout_s: f64) -> Option<String> {
+    let Some(stamp) = heard else {
+        return Some(String::new());
+    };
+    let age_s = now.since(stamp);
+    (!(age_s.abs() <= timeout_s)).then(|| format!(" for {age_s:.2} s"))
+}
+
+/// `Some` when a node says of itself that it cannot do its part.
+fn unwell(node: &str, health: &Health) -> Option<String> {
+    let well = matches!(health.state, NodeState::Idle | NodeState::Active)
+        && health.level < HealthLevel::Error;
+    let why = match health.reason.as_str() {
+        "" => "without a reason",
+        reason => reason,
+    };
+    (!well).then(|| format!("{node} is {}: {why}", state_name(health)))
 }
 
 fn state_name(health: &Health) -> &'static str {

@@ -301,6 +301,20 @@ fn a_silent_neighbour_stops_the_goal_within_the_timeout() {
 }
 
 #[test]
+fn what_falls_silent_together_is_told_together() {
+    let mut world = World::driving(&plan());
+    world.silent.push("localization");
+    world.no_pose = true;
+    world.stopped_with(8, "no heartbeat of localization for");
+    let said = world.exec.reason.as_str();
+    let order = [
+        said.find("no heartbeat of localization for"),
+        said.find("; no odometry for"),
+    ];
+    assert!(order[0].is_some() && order[0] < order[1], "{said}");
+}
+
+#[test]
 fn poses_that_are_missing_jump_or_are_not_numbers_stop_the_drive() {
     let mut world = World::driving(&plan());
     world.no_pose = true;

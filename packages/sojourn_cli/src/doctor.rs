@@ -63,22 +63,14 @@ fn check(name: &str, ok: bool, found: impl Into<String>, expected: &str, mend: &
 /// Looks at this machine.
 #[must_use]
 pub fn examine(places: &Places) -> Examination {
-    let mut checks = vec![
-        system(),
-        rust(places),
-        tool(
-            "C and C++ compiler",
-            "c++",
-            &["--version"],
-            "build-essential",
-        ),
-        tool("CMake", "cmake", &["--version"], "cmake"),
-        libclang(),
-        library("GDAL", "gdal", "libgdal-dev"),
-        library("OpenCV", "opencv4", "libopencv-dev"),
-        checkout(places),
-        ros(places),
-    ];
+    let mut checks = vec![system()];
+    // Who runs an installed suite builds nothing; who has neither it nor a checkout will.
+    let installed = |root: &PathBuf| !root.join("Cargo.toml").is_file();
+    if !places.checkout.as_ref().is_some_and(installed) {
+        checks.extend(for_building(places));
+    }
+    checks.push(checkout(places));
+    checks.push(ros(places));
     checks.push(discovery(places));
     checks.push(rclpy(places));
     checks.extend(nodes(places));
@@ -128,6 +120,18 @@ fn system() -> Check {
     )
 }
 
+fn for_building(places: &Places) -> [Check; 6] {
+    let compiler = "C and C++ compiler";
+    [
+        rust(places),
+        tool(compiler, "c++", &["--version"], "build-essential"),
+        tool("CMake", "cmake", &["--version"], "cmake"),
+        libclang(),
+        library("GDAL", "gdal", "libgdal-dev"),
+        library("OpenCV", "opencv4", "libopencv-dev"),
+    ]
+}
+
 fn rust(places: &Places) -> Check {
     let wanted = places
         .checkout
@@ -139,7 +143,7 @@ fn rust(places: &Places) -> Check {
                 Some(value.to_string())
             })
         })
-        .unwrap_or_else(|| "1.88".into());
+        .unwrap_or_else(|| env!("CARGO_PKG_RUST_VERSION").into());
     let found = first_line("rustc", &["--version"]);
     let numbers = |text: &str| -> Vec<u32> {
         text.split(['.', '-', ' '])
@@ -423,5 +427,20 @@ mod tests {
         }
         let text = text(&examination);
         assert!(text.contains("MISSING") && text.contains("missing."));
+    }
+    #[test]
+    fn an_installed_suite_needs_nothing_to_build_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = |root: &Path| {
+            let places = Places {
+                checkout: Some(root.to_path_buf()),
+                ..Places::default()
+            };
+            let checks = examine(&places).checks;
+            checks.into_iter().map(|c| c.name).collect::<Vec<_>>()
+        };
+        assert!(!names(dir.path()).iter().any(|n| n == "rust"));
+        std::fs::write(dir.path().join("Cargo.toml"), "rust-version = \"1.89\"").unwrap();
+        assert!(names(dir.path()).iter().any(|n| n == "rust"));
     }
 }

@@ -258,7 +258,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub note: String,
     /// GeoTIFF of where the sources of what the ground is disagree (model, orbital classifier, surface images, measured
-    /// slip), in levels of risk, with a picture beside it (.png); changes no plan.
+    /// slip), in levels of risk, with a picture beside it (.png). It changes no route; what is near the way goes with the
+    /// plan, whenever there are two sources, and the twin sees it there.
     #[arg(long, value_name = "FILE")]
     pub disagreement: Option<PathBuf>,
     /// Drives the plan in the digital twin; a rejection goes back to the model once.

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
+mod disputes;
+pub use disputes::{DisputedGround, Disputes, MAX_DISPUTED};
+
 /// Version of the plan's form.
 pub const PLAN_SCHEMA_VERSION: u32 = 1;
 /// Most waypoints of a plan.
@@ -300,6 +303,9 @@ pub struct Plan {
     /// What the mission asked for; absent in plans that no planner made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mission: Option<PlanMission>,
+    /// Where those who say what the ground is are apart, near the way; absent where nobody was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disputes: Option<Disputes>,
     /// The model's part.
     pub model: ModelStage,
 }
@@ -403,6 +409,9 @@ impl Plan {
             if let Some(wh) = m.expected_wh {
                 in_range(what, "mission.expected_wh", wh, 0.0, 1e9)?;
             }
+        }
+        if let Some(d) = &self.disputes {
+            d.check(what)?;
         }
         let last = self.waypoints.last().map_or([f64::NAN; 2], Waypoint::xy);
         let miss_m = geometry::distance_m(last, [self.goal.x_m, self.goal.y_m]);

@@ -235,6 +235,34 @@ pub struct PointOfNoReturn {
     pub reason: String,
 }
 
+/// A stretch of the way over ground about which the sources are apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DisputedStretch {
+    /// Where it begins.
+    pub at: Spot,
+    /// Its length, metres.
+    pub length_m: f64,
+    /// Most levels of risk between the sources on it, 1 to 4.
+    pub levels: u8,
+    /// One sentence: who is apart, where, and what the samples take the ground for.
+    pub reason: String,
+}
+
+/// The way over disputed ground, as the plan tells of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DisputedWay {
+    /// Who was compared.
+    pub sources: Vec<String>,
+    /// Length of the way over disputed ground, metres.
+    pub length_m: f64,
+    /// Share of the way.
+    pub share: f64,
+    /// The stretches in the order of the way.
+    pub stretches: Vec<DisputedStretch>,
+}
+
 /// The twin's verdict on a plan. It holds no wall time: the same inputs give the same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -283,6 +311,9 @@ pub struct Report {
     pub segments: Vec<SegmentReport>,
     /// Places behind which there is no way back.
     pub points_of_no_return: Vec<PointOfNoReturn>,
+    /// Where the way crosses ground about which the sources are apart; absent where the plan compares nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disputed: Option<DisputedWay>,
 }
 
 impl Report {

@@ -91,6 +91,7 @@ pub(crate) fn plan_along(points: &[Xy], half_width_m: f64) -> Plan {
         features: vec![],
         keep_out: vec![],
         mission: None,
+        disputes: None,
         model: ModelStage::none(),
     }
 }
@@ -139,5 +140,6 @@ pub(crate) fn report(plan: &Plan) -> Report {
         monte_carlo: None,
         segments: vec![],
         points_of_no_return: vec![],
+        disputed: None,
     }
 }

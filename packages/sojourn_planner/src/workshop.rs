@@ -203,6 +203,7 @@ impl<'a> Workshop<'a> {
             features: features.to_vec(),
             keep_out: self.mission.keep_out.clone(),
             mission: None,
+            disputes: None,
             model: stage,
         };
         let expected_s = expected_s(&plan, self.mission);

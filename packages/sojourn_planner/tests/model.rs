@@ -166,7 +166,7 @@ fn every_character_ends_where_it_belongs() {
             "{policy:?}"
         );
         assert!(record.spent.requests <= 12);
-        let page = conversation_html(record, &made.plan);
+        let page = conversation_html(record, &made.plan, None);
         assert!(!page.contains("<script"), "{policy:?}");
         if matches!(policy, Policy::YFlipper | Policy::ScaleCheater) {
             assert!(record.calibration.as_ref().is_some_and(|c| !c.good));
@@ -405,7 +405,7 @@ fn requests_follow_the_documented_form_and_hold_no_secret() {
     let record = made.model.unwrap();
     let text = record.transcript.text().unwrap();
     assert!(!text.contains(key) && !text.contains("base64"));
-    assert!(!conversation_html(&record, &made.plan).contains(key));
+    assert!(!conversation_html(&record, &made.plan, None).contains(key));
 }
 
 /// Pictures are of the one size and may not be scaled; every tool call has its result first in the next message; only the

@@ -99,7 +99,7 @@ fn what_is_kept_line_by_line_is_the_record() {
         made.plan.model.transcript_sha256
     );
     assert_eq!(faults(lines), Vec::<String>::new());
-    let page = sojourn_planner::model::conversation_html(record, &made.plan);
+    let page = sojourn_planner::model::conversation_html(record, &made.plan, None);
     assert!(page.contains(&made.plan.model.transcript_sha256));
     // How long an answer took is no part of what was said.
     let mut slower = record.transcript.clone();

@@ -273,6 +273,7 @@ fn straight_plan(t: &Things) -> Result<Plan, Box<dyn Error>> {
         features: vec![],
         keep_out: vec![],
         mission: None,
+        disputes: None,
         model: ModelStage::none(),
     })
 }

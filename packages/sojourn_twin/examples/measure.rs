@@ -190,6 +190,7 @@ fn straight_plan(site: &Site, rover: &Rover) -> Result<Plan, Box<dyn Error>> {
         features: vec![],
         keep_out: vec![],
         mission: None,
+        disputes: None,
         model: ModelStage::none(),
     })
 }

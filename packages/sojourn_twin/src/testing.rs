@@ -120,6 +120,7 @@ pub fn plan_over(site: &Site, rover: &Rover, line: &[[f64; 2]]) -> Plan {
         features: vec![],
         keep_out: vec![],
         mission: None,
+        disputes: None,
         model: ModelStage::none(),
     }
 }

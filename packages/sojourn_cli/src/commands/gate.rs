@@ -55,6 +55,14 @@ pub fn figures(plan: &Plan, report: &Report) -> String {
             m.any.violations, m.samples, m.any.lower, m.any.upper
         );
     }
+    if let Some(way) = &report.disputed {
+        out += &format!(
+            "\n  disputed ground  {:.1} m of the way ({:.0} %): {} disagree about what it is",
+            way.length_m,
+            100.0 * way.share,
+            plain(&way.sources.join(", "))
+        );
+    }
     for p in report.points_of_no_return.iter().take(SHOWN_FINDINGS) {
         out += &format!(
             "\n  - no return behind ({:.1}, {:.1}) m: {}",
@@ -73,14 +81,16 @@ pub fn figures(plan: &Plan, report: &Report) -> String {
 /// What a plan says of layers that no longer hold.
 fn stale(plan: &Plan) -> impl Iterator<Item = String> + '_ {
     let layers = plan.mission.iter().flat_map(|m| &m.layers);
-    // A plan comes from anywhere; what is printed is one short line.
-    layers.filter(|l| l.stale).take(SHOWN_FINDINGS).map(|l| {
-        l.words
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(300)
-            .collect()
-    })
+    // A plan comes from anywhere.
+    layers
+        .filter(|l| l.stale)
+        .take(SHOWN_FINDINGS)
+        .map(|l| plain(&l.words))
+}
+
+/// One short line.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
 /// Asks a person on the terminal; `false` for anything but a clear yes.

@@ -1,28 +1,24 @@
 //! `sojourn site` and `plan`
 
+mod compare;
+pub(super) mod talk;
+
 use super::{say, say_json};
 use crate::args::{GroundArgs, PlanArgs, SiteArgs};
 use crate::cli_error::{CliError, CliResult};
 use crate::ground;
 use crate::launch::places::Places;
 use crate::orbital_labels;
-use crate::report::map;
 use sojourn_core::geometry::Xy;
 use sojourn_core::plan::Plan;
-use sojourn_core::{
-    files,
-    site::{ORTHO, Site},
-};
-use sojourn_perception::orbital::Orbital;
-use sojourn_planner::model::{Label, Replay, Transcript, Watch, conversation_html};
+use sojourn_core::{files, site::Site};
+use sojourn_planner::model::Watch;
 use sojourn_planner::{
-    Assistance, Briefing, DisagreementFigures, GivenLabels, ModelRecord, PlanOutcome, PlanRequest,
-    Provider, Voice, candidates, disagreement, history_labels, plan as make_plan, plan_labelled,
-    to_xml,
+    Assistance, Briefing, GivenLabels, PlanRequest, candidates, history_labels, plan as make_plan,
+    plan_labelled, to_xml,
 };
 use sojourn_twin::verify::{Setup, VerifyOptions, verify};
 use std::io::IsTerminal;
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -118,9 +114,9 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         }
     }
     let (provider, config) = ground::provider(&args.model, args.model_config.as_deref())?;
-    let provider = taken_up(provider, args.talk.as_deref())?;
+    let provider = talk::taken_up(provider, args.talk.as_deref())?;
     let journal = match (&args.talk, &provider) {
-        (Some(dir), Some(_)) => Some(journal(dir)?),
+        (Some(dir), Some(_)) => Some(talk::journal(dir)?),
         _ => None,
     };
     let knowledge = match &args.knowledge {
@@ -170,21 +166,28 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         Some(given) => plan_labelled(&request, &site, &rover, &constraints, given),
         None => make_plan(&request, &site, &rover, &constraints, assistance.as_ref()),
     };
-    let outcome = made.map_err(|e| match e {
+    let mut outcome = made.map_err(|e| match e {
         sojourn_planner::PlanError::Stopped => CliError::Interrupted,
         other => other.into(),
     })?;
     crate::interrupt::release();
+    let compared = compare::compare(args, &outcome, given.as_ref(), &briefing, &site, &rover)?;
+    outcome.plan.disputes = compared.as_ref().map(|c| c.disputes.clone());
     let plan = &outcome.plan;
-    if let (Some(dir), Some(record)) = (&args.talk, &outcome.model) {
-        write_talk(dir, record, plan)?;
-    }
-    let differ = match &args.disagreement {
-        Some(file) => Some(write_disagreement(
-            file, args, &outcome, &given, &briefing, &site, &rover,
-        )?),
+    let picture = match &compared {
+        Some(layer) => Some(compare::picture(layer, plan, &site)?),
         None => None,
     };
+    if let (Some(dir), Some(record)) = (&args.talk, &outcome.model) {
+        talk::write(dir, record, plan, picture.as_deref())?;
+    }
+    if let (Some(file), Some(layer)) = (&args.disagreement, &compared) {
+        sojourn_site::write_geotiff(&site, &layer.levels, file)?;
+        if let Some(png) = &picture {
+            files::write_atomic(&file.with_extension("png"), png)?;
+        }
+    }
+    let differ = compared.map(|c| c.figures);
     let xml = to_xml(plan)?;
     let text = serde_json::to_string_pretty(plan)? + "\n";
     files::write_atomic(out, text.as_bytes())?;
@@ -259,11 +262,7 @@ pub fn plan(args: &PlanArgs) -> CliResult {
     ));
     if let Some(f) = &differ {
         say(&format!(
-            "{}: of the {:.0} m of the way that two of {} looked at, they disagree on {:.0} m",
-            args.disagreement
-                .as_deref()
-                .unwrap_or(Path::new(""))
-                .display(),
+            "of the {:.0} m of the way that two of {} looked at, they disagree on {:.0} m",
             f.route_compared_m,
             f.sources.join(", "),
             f.route_disagree_m
@@ -280,62 +279,6 @@ pub fn plan(args: &PlanArgs) -> CliResult {
     Ok(())
 }
 
-/// Compares everybody who said what the ground is; writes the layer and its picture.
-fn write_disagreement(
-    file: &Path,
-    args: &PlanArgs,
-    outcome: &PlanOutcome,
-    given: &Option<GivenLabels>,
-    briefing: &Briefing,
-    site: &Site,
-    rover: &sojourn_core::rover::Rover,
-) -> Result<DisagreementFigures, CliError> {
-    let mut voices = Vec::new();
-    if let Some(record) = &outcome.model {
-        voices.push(Voice::of_views("model", &record.labels, &record.views));
-    }
-    let own = |l: &&Label| l.source == orbital_labels::SOURCE;
-    match given {
-        Some(given) if orbital_labels::asked(&args.model).is_some() => {
-            let labels: Vec<Label> = given.labels.iter().filter(own).cloned().collect();
-            voices.push(Voice::everywhere(orbital_labels::SOURCE, &labels));
-        }
-        // It is asked for comparison alone.
-        _ if site.layers.contains_key(ORTHO) => {
-            let labels = orbital_labels::labels(&Orbital::shipped()?, site)?.labels;
-            voices.push(Voice::everywhere(orbital_labels::SOURCE, &labels));
-        }
-        _ => {}
-    }
-    voices.extend(Voice::of_history(briefing, rover.limits.slip));
-    let plan = &outcome.plan;
-    let layer = disagreement(site.elevation()?, &voices, &plan.line())?.ok_or_else(|| {
-        CliError::Usage(format!(
-            "--disagreement: nothing to compare, {} says what the ground is; give --ortho, --provider or --history",
-            voices.first().map_or("nobody", |v| v.source.as_str())
-        ))
-    })?;
-    sojourn_site::write_geotiff(site, &layer.levels, file)?;
-    let png = map::draw(&map::MapInput {
-        title: &format!("{}: where the sources disagree", plan.name),
-        elevation: site.elevation()?,
-        ortho: site.layers.get(ORTHO),
-        disagreement: Some(&layer.levels),
-        plan,
-        truth: &[],
-        estimate: &[],
-        events: &[],
-        marks: &[],
-        segments: &[],
-        legend: &[
-            ("planned", map::PLANNED, true),
-            ("sources disagree", map::DISAGREE, false),
-        ],
-    })?;
-    files::write_atomic(&file.with_extension("png"), &png)?;
-    Ok(layer.figures)
-}
-
 /// A place that was asked for, or the mission's.
 fn place(
     site: &Site,
@@ -348,58 +291,6 @@ fn place(
         (None, Some(p)) => Ok(p),
         (None, None) => Err(CliError::Usage(format!("--{which} is needed"))),
     }
-}
-
-/// The provider, and before it the conversation that broke off in this folder. Its record is put aside: the one that is
-/// written now begins with the same words.
-fn taken_up(
-    provider: Option<Box<dyn Provider>>,
-    talk: Option<&Path>,
-) -> Result<Option<Box<dyn Provider>>, CliError> {
-    let (dir, live) = match (talk, provider) {
-        (Some(dir), Some(live)) => (dir, live),
-        (_, provider) => return Ok(provider),
-    };
-    let (file, aside) = (dir.join(TRANSCRIPT), dir.join(TRANSCRIPT_BEFORE));
-    let mut begun = None;
-    for path in [&aside, &file] {
-        if path.is_file() {
-            let found = Transcript::load_torn(path)?;
-            let longer = begun
-                .as_ref()
-                .is_none_or(|b: &Transcript| found.exchanges.len() > b.exchanges.len());
-            if longer {
-                begun = Some(found);
-            }
-        }
-    }
-    let Some(begun) = begun else {
-        return Ok(Some(live));
-    };
-    files::write_atomic(&aside, begun.text()?.as_bytes())?;
-    std::fs::remove_file(&file).or_else(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(sojourn_core::CoreError::io(&file, "removing", e)),
-    })?;
-    Ok(Some(Box::new(Replay::of(TRANSCRIPT, begun).then(live))))
-}
-
-/// Writes the record of a conversation line by line, so that it is there whenever the program ends.
-fn journal(dir: &Path) -> Result<Box<sojourn_planner::model::Journal<'static>>, CliError> {
-    std::fs::create_dir_all(dir)
-        .map_err(|e| sojourn_core::CoreError::io(dir, "making the folder", e))?;
-    let path = dir.join(TRANSCRIPT);
-    let file = std::fs::File::create(&path)
-        .map_err(|e| sojourn_core::CoreError::io(&path, "writing", e))?;
-    let file = std::sync::Mutex::new(file);
-    Ok(Box::new(move |line: &str| {
-        let mut file = file
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        writeln!(file, "{line}")
-            .and_then(|()| file.flush())
-            .map_err(|e| sojourn_core::CoreError::io(&path, "writing", e))
-    }))
 }
 
 /// Labels that need no conversation: the orbital classifier's, and where nobody is asked those of earlier drives.
@@ -425,10 +316,6 @@ fn given_labels(
     Ok((classifier.is_some() || !given.labels.is_empty()).then_some(given))
 }
 
-pub(super) const TRANSCRIPT: &str = "transcript.jsonl";
-/// The record of a conversation that is being taken up again.
-const TRANSCRIPT_BEFORE: &str = "transcript.before.jsonl";
-
 /// A flag that Ctrl-C sets.
 fn interruptible() -> Result<Arc<AtomicBool>, CliError> {
     let flag = Arc::new(AtomicBool::new(false));
@@ -453,23 +340,4 @@ fn twin_rejects(
         Ok(report) => Some(report.reason),
         Err(e) => Some(e.to_string()),
     }
-}
-
-/// Writes transcript, views and the page for people.
-fn write_talk(dir: &Path, record: &ModelRecord, plan: &Plan) -> CliResult {
-    let views = dir.join("views");
-    std::fs::create_dir_all(&views)
-        .map_err(|e| sojourn_core::CoreError::io(&views, "making the folder", e))?;
-    for v in &record.views {
-        files::write_atomic(&views.join(format!("{}.png", v.id)), &v.picture.png)?;
-    }
-    let transcript: &Transcript = &record.transcript;
-    files::write_atomic(&dir.join(TRANSCRIPT), transcript.text()?.as_bytes())?;
-    // It is whole now; what it was taken up from is in it.
-    let _ = std::fs::remove_file(dir.join(TRANSCRIPT_BEFORE));
-    files::write_atomic(
-        &dir.join("report.html"),
-        conversation_html(record, plan).as_bytes(),
-    )?;
-    Ok(())
 }

@@ -222,6 +222,7 @@ fn summary(
         "monte_carlo": r.monte_carlo,
         "segments": r.segments,
         "points_of_no_return": r.points_of_no_return,
+        "disputed": r.disputed,
         "out": args.out,
     }))
 }

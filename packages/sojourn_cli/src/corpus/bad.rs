@@ -532,6 +532,7 @@ fn eastward(site: &Site, rover: &Rover, seed: u64) -> anyhow::Result<Plan> {
         features: Vec::new(),
         keep_out: Vec::new(),
         mission: None,
+        disputes: None,
         model: ModelStage::none(),
     })
 }

@@ -166,6 +166,7 @@ impl Course {
             features: vec![],
             keep_out: vec![],
             mission: None,
+            disputes: None,
             model: ModelStage::none(),
         })
     }

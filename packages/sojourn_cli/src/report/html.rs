@@ -292,6 +292,20 @@ fn model(out: &mut String, plan: &Plan) {
             m.labels_refused.len()
         );
     }
+    if let Some(d) = &plan.disputes {
+        let _ = writeln!(
+            out,
+            "<p>{}</p>",
+            escape(&format!(
+                "Sources of what the ground is: {}. Of the {:.1} m of the way that two or more looked at they disagree on {:.1} m ({:.0} % of the way); violet on the map.",
+                d.sources.join(", "),
+                d.compared_m,
+                d.disputed_m,
+                100.0 * d.disputed_m / plan.distance_m.max(1e-9)
+            ))
+        );
+    }
+    list(out, &m.flags);
     list(out, &m.labels_refused);
     let labels: Vec<String> = plan
         .features

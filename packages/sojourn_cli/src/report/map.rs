@@ -22,7 +22,7 @@ const SWERVE: Rgba = [255, 205, 0, 255];
 const FORBIDDEN: Rgba = [160, 0, 60, 90];
 const LABEL: Rgba = [150, 90, 0, 60];
 /// Ground about which the sources are as far apart as they can be.
-pub const DISAGREE: Rgba = [120, 30, 170, 255];
+const DISAGREE: Rgba = [120, 30, 170, 255];
 const INK: Rgba = [25, 20, 18, 255];
 const PAPER: Rgba = [252, 250, 246, 255];
 
@@ -34,7 +34,7 @@ pub struct MapInput<'a> {
     pub elevation: &'a Raster,
     /// Orbital image, 0 to 1, when there is one.
     pub ortho: Option<&'a Raster>,
-    /// Levels by which sources disagree about the ground, 0 to 4, when they were compared.
+    /// Levels by which sources disagree about the ground, 0 to 4; without it what the plan tells of them is drawn.
     pub disagreement: Option<&'a Raster>,
     /// The plan.
     pub plan: &'a Plan,
@@ -143,6 +143,9 @@ pub fn draw(input: &MapInput<'_>) -> Result<Vec<u8>, ReportError> {
     let view = View::around(&points);
     let mut canvas = Canvas::new(view.width_px, view.height_px + BAND_PX, PAPER)?;
     ground(&mut canvas, &view, input);
+    if input.disagreement.is_none() {
+        told(&mut canvas, &view, input.plan);
+    }
     let corridors: Vec<_> = input
         .plan
         .waypoints
@@ -256,9 +259,23 @@ fn ground(canvas: &mut Canvas, view: &View, input: &MapInput<'_>) {
     }
 }
 
+/// What the plan itself tells of the sources' disagreement.
+fn told(canvas: &mut Canvas, view: &View, plan: &Plan) {
+    let [r, g, b, _] = DISAGREE;
+    for ground in plan.disputes.iter().flat_map(|d| &d.grounds) {
+        let alpha = 255.0 * tint_share(f64::from(ground.levels));
+        canvas.polygon(&view.line(&ground.outline()), [r, g, b, alpha as u8]);
+    }
+}
+
+/// How strongly a number of levels is drawn, 0 to 0.8.
+fn tint_share(level: f64) -> f64 {
+    (0.2 * level).clamp(0.0, 0.8)
+}
+
 /// Violet over the ground, the stronger the farther the sources are apart.
 fn tinted(rgb: [u8; 3], level: f64) -> [u8; 3] {
-    let share = (0.2 * level).clamp(0.0, 0.8);
+    let share = tint_share(level);
     let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * share) as u8;
     [
         mix(rgb[0], DISAGREE[0]),
@@ -321,7 +338,10 @@ fn furniture(canvas: &mut Canvas, view: &View, input: &MapInput<'_>) {
     canvas.words(14.0, top + 12.0, 2, INK, input.title);
     let mut x = 14.0;
     let y = top + 44.0;
-    for &(word, colour, line) in input.legend {
+    let compared = input.disagreement.is_some() || input.plan.disputes.is_some();
+    let disputed = [("sources disagree", DISAGREE, false)];
+    let more = if compared { &disputed[..] } else { &[] };
+    for &(word, colour, line) in input.legend.iter().chain(more) {
         if line {
             let dash = (word == "rover's estimate").then_some([5.0, 5.0]);
             canvas.line(&[[x, y + 8.0], [x + 24.0, y + 8.0]], 4.0, colour, dash);

@@ -134,6 +134,7 @@ pub fn section(out: &mut String, r: &Report, map_png: Option<&[u8]>) {
         "Warnings",
         r.warnings.iter().map(|f| f.reason.clone()).collect(),
     );
+    disputed(out, r);
     sentences(
         out,
         "Points of no return",
@@ -147,6 +148,19 @@ pub fn section(out: &mut String, r: &Report, map_png: Option<&[u8]>) {
             })
             .collect(),
     );
+}
+
+fn disputed(out: &mut String, r: &Report) {
+    let Some(way) = &r.disputed else { return };
+    let _ = writeln!(
+        out,
+        "<h3>Where the sources of what the ground is disagree</h3>\n<p>Compared: {}. {:.1} m of the way ({:.0} %) lead over ground on which they do; violet on the map.</p>",
+        escape(&way.sources.join(", ")),
+        way.length_m,
+        100.0 * way.share
+    );
+    let reasons: Vec<String> = way.stretches.iter().map(|s| s.reason.clone()).collect();
+    list(out, &reasons);
 }
 
 fn sentences(out: &mut String, title: &str, items: Vec<String>) {

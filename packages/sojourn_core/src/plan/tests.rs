@@ -46,6 +46,7 @@ pub(crate) fn small_plan() -> Plan {
         features: vec![],
         keep_out: vec![],
         mission: None,
+        disputes: None,
         model: ModelStage::none(),
     }
 }

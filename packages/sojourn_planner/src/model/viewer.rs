@@ -12,9 +12,10 @@ use std::fmt::Write as _;
 /// Longest text of a message that is shown whole, characters.
 const SHOWN: usize = 4000;
 
-/// The page, complete in one file. Everything from outside is escaped.
+/// The page, complete in one file; with a picture (PNG) of where the sources disagree when there is one. Everything from
+/// outside is escaped.
 #[must_use]
-pub fn html(record: &ModelRecord, plan: &Plan) -> String {
+pub fn html(record: &ModelRecord, plan: &Plan, disagreement_png: Option<&[u8]>) -> String {
     let t = &record.transcript;
     let chain = t.chain().map_or_else(
         |e| e.to_string(),
@@ -73,6 +74,7 @@ pub fn html(record: &ModelRecord, plan: &Plan) -> String {
         let _ = write!(out, "<h2>Calibration card</h2><p>{}</p>", escape(&c.text));
     }
     labels(&mut out, record);
+    disputes(&mut out, plan, disagreement_png);
     if let Some(c) = &record.criticism {
         let _ = write!(out, "<h2>Critic: {}</h2><ul>", escape(&c.verdict));
         for f in &c.findings {
@@ -140,6 +142,29 @@ fn labels(out: &mut String, record: &ModelRecord) {
             let _ = write!(out, "<li>{}</li>", escape(&d.text));
         }
         out.push_str("</ul>");
+    }
+}
+
+/// Model, classifier, images and slip side by side.
+fn disputes(out: &mut String, plan: &Plan, png: Option<&[u8]>) {
+    let Some(d) = &plan.disputes else { return };
+    let _ = write!(
+        out,
+        "<h2>Where the sources disagree</h2><p>{}</p>",
+        escape(&format!(
+            "Compared: {}. Of the {:.1} m of the way that two or more looked at they disagree on {:.1} m, {:.0} % of the way; the twin takes such ground for weak in more of its samples.",
+            d.sources.join(", "),
+            d.compared_m,
+            d.disputed_m,
+            100.0 * d.disputed_m / plan.distance_m.max(1e-9)
+        ))
+    );
+    if let Some(png) = png {
+        let data = base64::engine::general_purpose::STANDARD.encode(png);
+        let _ = write!(
+            out,
+            "<img class=wide alt='where the sources disagree, violet' src='data:image/png;base64,{data}'>"
+        );
     }
 }
 
@@ -263,7 +288,7 @@ const HEAD: &str = "<!doctype html><html lang=en><head><meta charset=utf-8><titl
 body{font:15px/1.45 system-ui,sans-serif;background:#f6f4ef;color:#222;margin:0}main{max-width:1080px;margin:0 auto;padding:24px}\
 table{border-collapse:collapse;margin:8px 0}td,th{border:1px solid #cfc8ba;padding:3px 8px;text-align:left;vertical-align:top}\
 section{background:#fff;border:1px solid #ddd6c8;border-radius:6px;padding:8px 16px;margin:14px 0}\
-figure{display:inline-block;margin:4px 8px 4px 0}img{width:460px;max-width:100%;border:1px solid #999}\
+figure{display:inline-block;margin:4px 8px 4px 0}.wide{width:900px!important}img{width:460px;max-width:100%;border:1px solid #999}\
 pre{white-space:pre-wrap;word-break:break-word;background:#f2efe8;padding:8px;font-size:12px}summary{cursor:pointer;overflow-wrap:anywhere}\
 .event{border-left:4px solid #8aa;padding-left:8px;margin:4px 0}.violation{border-color:#c33}.critic{border-color:#a6c}\
 .decision{border-color:#c90}.seen{color:#777;font-size:13px}.flags li{color:#8a1c00}.note{font-size:17px}</style></head><body><main>";

@@ -79,6 +79,7 @@ impl GoalTask {
             features: Vec::new(),
             keep_out: Vec::new(),
             mission: None,
+            disputes: None,
             model: ModelStage::none(),
         })
     }
@@ -115,6 +116,7 @@ pub fn bundle(plan: &Plan, rover: &Rover, seed: u64) -> Result<Bundle, SweepErro
         monte_carlo: None,
         segments: Vec::new(),
         points_of_no_return: Vec::new(),
+        disputed: None,
     };
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let key = new_key(Purpose::Simulation, NO_TIME, &mut random)?;

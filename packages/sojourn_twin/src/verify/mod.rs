@@ -7,6 +7,7 @@
 
 pub mod conditions;
 pub mod dictionary;
+mod disputes;
 pub mod drive;
 pub mod expression;
 pub mod ledger;
@@ -124,7 +125,11 @@ pub fn verify(
         &plan.features,
         site.layers.get(soil::SEEN_FROM_GROUND),
         settings.monte_carlo.soil_patch_m,
-    )?;
+    )?
+    .disputed(
+        plan.disputes.as_ref(),
+        settings.monte_carlo.disputed_weak_share_per_level,
+    );
     let forbidden = plan
         .features
         .iter()

@@ -3,6 +3,7 @@
 use super::{
     Digests,
     dictionary::ChannelDef,
+    disputes,
     drive::{Course, Outcome, SegmentRun},
     ledger::{Excess, Place, Tally},
     montecarlo::{SampleRun, spot, summary},
@@ -28,6 +29,10 @@ pub fn report(
     let monte_carlo = (!runs.is_empty()).then(|| summary(course, runs, settings));
     if let Some(m) = &monte_carlo {
         warnings.extend(likely(m, settings));
+    }
+    let disputed = disputes::on_the_way(course, nominal);
+    if let (Some(way), Some(told)) = (&disputed, &course.plan.disputes) {
+        warnings.extend(disputes::warnings(way, told.from_levels));
     }
     let segments = segments(course, nominal, runs);
     let points_of_no_return = points_of_no_return(course, nominal);
@@ -63,6 +68,7 @@ pub fn report(
         monte_carlo,
         segments,
         points_of_no_return,
+        disputed,
     };
     report.reason = reason(&report);
     report

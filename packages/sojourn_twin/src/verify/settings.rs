@@ -157,6 +157,9 @@ pub struct MonteCarloSettings {
     pub opacity: Span,
     /// Size of a patch of one kind of soil, metres.
     pub soil_patch_m: f64,
+    /// Share of the samples that take ground for the weakest class of its slope, for every level of risk by which the
+    /// sources of what it is are apart there.
+    pub disputed_weak_share_per_level: f64,
 }
 
 impl MonteCarloSettings {
@@ -209,6 +212,8 @@ impl MonteCarloSettings {
             100.0,
         )?;
         in_range(what, &key("soil_patch_m"), self.soil_patch_m, 0.5, 1e4)?;
+        let share = self.disputed_weak_share_per_level;
+        in_range(what, &key("disputed_weak_share_per_level"), share, 0.0, 1.0)?;
         for (name, span, lo, hi) in [
             ("relief_rms_at_2m_m", self.relief_rms_at_2m_m, 0.0, 1.0),
             ("map_age_years", self.map_age_years, 0.0, 100.0),

@@ -13,7 +13,7 @@ use sojourn_core::{
     body::Body,
     classes::{CLASSES, TerrainClass},
     geometry::{Xy, in_polygon},
-    plan::Feature,
+    plan::{Disputes, Feature},
     raster::Raster,
     report::SoilAssumption,
     rover::Rover,
@@ -53,6 +53,8 @@ pub struct SoilMap<'a> {
     labels: Vec<Label<'a>>,
     seen: Option<&'a Raster>,
     patch_m: f64,
+    disputes: Option<&'a Disputes>,
+    weak_share_per_level: f64,
 }
 
 impl<'a> SoilMap<'a> {
@@ -95,7 +97,29 @@ impl<'a> SoilMap<'a> {
             labels,
             seen,
             patch_m,
+            disputes: None,
+            weak_share_per_level: 0.0,
         })
+    }
+
+    /// With ground about which the sources are apart: for every level between them this share of the samples takes it for
+    /// the weakest class that its slope can be. Nobody's word makes it firmer.
+    #[must_use]
+    pub fn disputed(mut self, disputes: Option<&'a Disputes>, weak_share_per_level: f64) -> Self {
+        self.disputes = disputes;
+        self.weak_share_per_level = weak_share_per_level;
+        self
+    }
+
+    /// Share of the samples that take a place for the weakest class of its slope because the sources are apart; `None`
+    /// where they are not, or where it was seen from the ground.
+    #[must_use]
+    pub fn disputed_share(&self, at_m: Xy) -> Option<f64> {
+        let ground = self.disputes?.at(at_m)?;
+        if self.seen_at(at_m).is_some() {
+            return None;
+        }
+        Some((self.weak_share_per_level * f64::from(ground.levels)).min(1.0))
     }
 
     /// The ground under a rover that stands so, under the assumptions of a run.
@@ -142,8 +166,13 @@ impl<'a> SoilMap<'a> {
             None => self.likeliest(slope_deg),
             Some(seed) => {
                 let cell = |v: f64| (v / self.patch_m).floor() as i64;
-                let quantile = noise::unit(noise::hash(seed, 7, cell(at_m[0]), cell(at_m[1])));
-                self.place_of(self.table.at_quantile(slope_deg, quantile))
+                let unit =
+                    |what| noise::unit(noise::hash(seed, what, cell(at_m[0]), cell(at_m[1])));
+                let weakest = || self.place_of(self.table.worst_plausible(slope_deg));
+                match self.disputed_share(at_m) {
+                    Some(share) if unit(8) < share => weakest(),
+                    _ => self.place_of(self.table.at_quantile(slope_deg, unit(7))),
+                }
             }
         };
         match self.label_at(at_m) {
@@ -203,7 +232,7 @@ impl<'a> SoilMap<'a> {
     pub fn assumption(&self, at_m: Xy, slope_deg: f64) -> SoilAssumption {
         let (assumed, _) = self.class_at(at_m, slope_deg, None);
         let name = |i: usize| self.models.get(i).map_or("unknown", |m| m.name);
-        let (weakest, probability, why);
+        let (weakest, mut probability, mut why);
         if let Some(seen) = self.seen_at(at_m) {
             (weakest, probability) = (seen, 1.0);
             why = format!("seen from the ground as {}", name(seen));
@@ -220,6 +249,13 @@ impl<'a> SoilMap<'a> {
             why = format!(
                 "unlabelled: drawn from the prior of ground of {slope_deg:.0} deg, which may be {}",
                 name(weakest)
+            );
+        }
+        if let Some(share) = self.disputed_share(at_m) {
+            probability = share + (1.0 - share) * probability;
+            why += &format!(
+                "; disputed: {:.0} % of the samples take the weakest class of its slope",
+                100.0 * share
             );
         }
         SoilAssumption {
@@ -278,7 +314,7 @@ fn balance(table: &WheelTable, load_n: f64, pull_n: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::testing::{mars, perseverance};
-    use sojourn_core::{frames::Pose2, settle::Settler};
+    use sojourn_core::{frames::Pose2, plan::DisputedGround, settle::Settler};
 
     fn standing(grade_deg: f64) -> Settled {
         let g = grade_deg.to_radians().tan();
@@ -337,6 +373,63 @@ mod tests {
         };
         assert!(slip(&sighted) < 0.5 * slip(&none));
         assert!(sighted.assumption([0.0, 0.0], 3.0).why.contains("seen"));
+    }
+
+    #[test]
+    fn disputed_ground_is_weaker_in_more_samples_and_firmer_in_none() {
+        let table = SoilTable::shipped().unwrap();
+        let (rover, body) = (perseverance(), mars());
+        let map = || SoilMap::new(&table, &rover, &body, &[], None, 20.0).unwrap();
+        let disputes = |levels| Disputes {
+            sources: vec!["a".into(), "b".into()],
+            from_levels: 2,
+            within_m: 10.0,
+            compared_m: 1.0,
+            disputed_m: 1.0,
+            grounds: vec![DisputedGround {
+                min_m: [-5.0, -5.0],
+                max_m: [5.0, 5.0],
+                levels,
+                most_worried: "a".into(),
+                least_worried: "b".into(),
+            }],
+        };
+        let ground = standing(6.0);
+        let plain = map();
+        let mut weak = Vec::new();
+        for levels in [1, 2, 3, 4] {
+            let told = disputes(levels);
+            let disputed = map().disputed(Some(&told), 0.25);
+            let mut n = 0;
+            for c in (0..1000).map(sample) {
+                let (a, b) = (
+                    plain.here([0.0, 0.0], &ground, &c),
+                    disputed.here([0.0, 0.0], &ground, &c),
+                );
+                assert!(b.class >= a.class && b.slip >= a.slip);
+                n += usize::from(disputed.models[b.class].name == "sand_ripples");
+                // Beside it nothing changes.
+                let class = |m: &SoilMap| m.here([8.0, 0.0], &ground, &c).class;
+                assert_eq!(class(&plain), class(&disputed));
+            }
+            let said = disputed.assumption([0.0, 0.0], 6.0);
+            let drawn = n as f64 / 1000.0;
+            let off = (drawn - said.weakest_probability).abs();
+            assert!(off < 0.05, "{drawn} {}", said.weakest_probability);
+            assert_eq!(said.why.contains("disputed"), levels >= 2);
+            weak.push(n);
+        }
+        assert!(
+            weak.windows(2).all(|w| w[1] > w[0]) && weak[3] == 1000,
+            "{weak:?}"
+        );
+        let code = TerrainClass::Bedrock as usize as f32;
+        let seen = Raster::filled(20, 20, 1.0, [-10.0, -10.0], code).unwrap();
+        let told = disputes(4);
+        let sighted = SoilMap::new(&table, &rover, &body, &[], Some(&seen), 20.0)
+            .unwrap()
+            .disputed(Some(&told), 0.25);
+        assert_eq!(sighted.disputed_share([0.0, 0.0]), None);
     }
 
     #[test]

@@ -2,13 +2,15 @@
 //!
 //! Sources are kept apart, never averaged away. In every cell each source that looked there has a risk of 1 to 5; where
 //! two or more did, the layer holds how many levels lie between the most and the least worried of them. It is for people
-//! and changes no plan: the worst label has made the ground dearer already.
+//! and for the twin, and changes no route: the worst label has made the ground dearer already. What lies near the way
+//! goes with the plan ([`Disputes`]).
 
 use crate::model::{Briefing, Label, View};
 use serde::Serialize;
 use sojourn_core::CoreError;
 use sojourn_core::classes::TerrainClass;
-use sojourn_core::geometry::{Xy, in_polygon};
+use sojourn_core::geometry::{Xy, distance_to_segment_m, in_polygon};
+use sojourn_core::plan::{DisputedGround, Disputes, MAX_DISPUTED};
 use sojourn_core::raster::Raster;
 
 /// Ground that a record of an earlier drive speaks of, metres around it.
@@ -19,6 +21,8 @@ const LEAST_CELL_M: f64 = 1.0;
 pub const LEVELS: u8 = 2;
 /// Spacing of the points at which a route is looked at, metres.
 const STEP_M: f64 = 0.5;
+/// Ground up to this far from the way goes with the plan, metres: a corridor's half width and what a map may be off.
+const NEAR_M: f64 = 12.0;
 
 /// What one source says.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +73,8 @@ pub struct DisagreementLayer {
     pub levels: Raster,
     /// Figures.
     pub figures: DisagreementFigures,
+    /// What goes with a plan along the route.
+    pub disputes: Disputes,
 }
 
 impl Voice {
@@ -185,7 +191,128 @@ pub fn disagreement(
     }
     let levels = Raster::new(grid.cols(), grid.rows(), cell_m, grid.origin_m(), levels)?;
     let figures = figures(&levels, voices, &heard, route);
-    Ok(Some(DisagreementLayer { levels, figures }))
+    let disputes = disputes(&levels, voices, &heard, route, &figures);
+    Ok(Some(DisagreementLayer {
+        levels,
+        figures,
+        disputes,
+    }))
+}
+
+/// Disputed ground near a route as rectangles; when there is too much of it, that which is nearest.
+fn disputes(
+    levels: &Raster,
+    voices: &[Voice],
+    heard: &[Vec<u8>],
+    route: &[Xy],
+    figures: &DisagreementFigures,
+) -> Disputes {
+    let mut within_m = NEAR_M;
+    let mut pieces = rectangles(levels, heard, route);
+    if pieces.len() > MAX_DISPUTED {
+        pieces.sort_by(|a, b| a.far_m.total_cmp(&b.far_m));
+        // The first that is left out says how far the list reaches.
+        within_m = pieces.get(MAX_DISPUTED).map_or(within_m, |p| p.far_m);
+        pieces.truncate(MAX_DISPUTED);
+    }
+    let name = |i: usize| voices.get(i).map_or(String::new(), |v| v.source.clone());
+    let cell_m = levels.resolution_m();
+    let corner = |c: usize, r: usize| {
+        let [x, y] = levels.origin_m();
+        [x + c as f64 * cell_m, y + r as f64 * cell_m]
+    };
+    Disputes {
+        sources: figures.sources.clone(),
+        from_levels: LEVELS,
+        within_m,
+        compared_m: figures.route_compared_m,
+        disputed_m: figures.route_disagree_m,
+        grounds: pieces
+            .iter()
+            .map(|p| DisputedGround {
+                min_m: corner(p.cols[0], p.rows[0]),
+                max_m: corner(p.cols[1], p.rows[1]),
+                levels: p.who.0,
+                most_worried: name(p.who.1),
+                least_worried: name(p.who.2),
+            })
+            .collect(),
+    }
+}
+
+/// Levels, the most and the least worried source of a cell.
+type Who = (u8, usize, usize);
+
+/// Cells alike that make a rectangle; columns and rows up to, not with, the second.
+struct Piece {
+    cols: [usize; 2],
+    rows: [usize; 2],
+    who: Who,
+    far_m: f64,
+}
+
+/// Disputed cells near a route, joined along rows, then rows of the same columns.
+fn rectangles(levels: &Raster, heard: &[Vec<u8>], route: &[Xy]) -> Vec<Piece> {
+    let far_m = |c: usize, r: usize| {
+        let p = levels.centre_m(c, r);
+        route
+            .windows(2)
+            .map(|w| distance_to_segment_m(p, w[0], w[1]))
+            .fold(f64::INFINITY, f64::min)
+    };
+    let (mut done, mut open): (Vec<Piece>, Vec<Piece>) = (Vec::new(), Vec::new());
+    for r in 0..levels.rows() {
+        let mut runs: Vec<Piece> = Vec::new();
+        for c in 0..levels.cols() {
+            if !(levels.get(c, r) >= f32::from(LEVELS)) {
+                continue;
+            }
+            let far_m = far_m(c, r);
+            let who = who(heard, r * levels.cols() + c);
+            let (Some(who), true) = (who, far_m <= NEAR_M) else {
+                continue;
+            };
+            match runs.last_mut() {
+                Some(run) if run.cols[1] == c && run.who == who => {
+                    run.cols[1] = c + 1;
+                    run.far_m = run.far_m.min(far_m);
+                }
+                _ => runs.push(Piece {
+                    cols: [c, c + 1],
+                    rows: [r, r + 1],
+                    who,
+                    far_m,
+                }),
+            }
+        }
+        for run in &mut runs {
+            let above = open
+                .iter()
+                .position(|o| o.cols == run.cols && o.who == run.who);
+            if let Some(above) = above.map(|k| open.remove(k)) {
+                run.rows[0] = above.rows[0];
+                run.far_m = run.far_m.min(above.far_m);
+            }
+        }
+        done.append(&mut open);
+        open = runs;
+    }
+    done.append(&mut open);
+    done
+}
+
+/// The first of the most and of the least worried sources that looked at a cell.
+fn who(heard: &[Vec<u8>], cell: usize) -> Option<Who> {
+    let said = || {
+        let risks = heard
+            .iter()
+            .enumerate()
+            .filter_map(|(k, h)| Some((k, *h.get(cell)?)));
+        risks.filter(|(_, risk)| *risk > 0)
+    };
+    let most = said().reduce(|a, b| if b.1 > a.1 { b } else { a })?;
+    let least = said().reduce(|a, b| if b.1 < a.1 { b } else { a })?;
+    Some((most.1 - least.1, most.0, least.0))
 }
 
 /// The risk by one source in every cell, 0 where it did not look.
@@ -330,6 +457,19 @@ mod tests {
         assert_eq!(made.levels.get(c, r), 3.0);
         let (c, r) = made.levels.cell_of(50.0, 40.0).unwrap();
         assert!(made.levels.get(c, r).is_nan());
+        // The disputed square goes with the plan as one rectangle.
+        let d = &made.disputes;
+        assert_eq!(d.grounds.len(), 1);
+        let g = &d.grounds[0];
+        assert_eq!(
+            (g.min_m, g.max_m, g.levels),
+            ([25.0, 35.0], [35.0, 45.0], 3)
+        );
+        assert_eq!(
+            (g.most_worried.as_str(), g.least_worried.as_str()),
+            ("a", "b")
+        );
+        assert_eq!(d.disputed_m, f.route_disagree_m);
         let alone = [voice("a", vec![(sand, 4)], None)];
         assert_eq!(disagreement(&extent(), &alone, &route).unwrap(), None);
     }
@@ -367,7 +507,61 @@ mod tests {
         assert!(Voice::of_history(&Briefing::default(), 0.6).is_empty());
     }
 
+    #[test]
+    fn too_much_disputed_ground_leaves_the_nearest() {
+        // A chequerboard of squares of a metre, no two of which join.
+        let extent = Raster::filled(400, 60, 1.0, [0.0, 0.0], 0.0).unwrap();
+        let mut says = Vec::new();
+        for k in 0..24_000 {
+            let (c, r) = (k % 400, k / 400);
+            if (c + r) % 2 == 0 {
+                says.push((square([c as f64 + 0.5, r as f64 + 0.5], 0.4), 5));
+            }
+        }
+        let voices = [voice("a", says, None), voice("b", vec![], None)];
+        let route = [[10.0, 30.0], [390.0, 30.0]];
+        let made = disagreement(&extent, &voices, &route).unwrap().unwrap();
+        let d = &made.disputes;
+        assert_eq!(d.grounds.len(), MAX_DISPUTED);
+        assert!(d.within_m < NEAR_M && d.within_m > 2.0, "{}", d.within_m);
+        for g in &d.grounds {
+            let middle = [
+                0.5 * (g.min_m[0] + g.max_m[0]),
+                0.5 * (g.min_m[1] + g.max_m[1]),
+            ];
+            assert!(distance_to_segment_m(middle, route[0], route[1]) <= d.within_m);
+        }
+    }
+
     proptest! {
+        /// Near the route the rectangles say of every cell what the layer says.
+        #[test]
+        fn the_rectangles_are_the_layer(
+            risks in proptest::collection::vec((1u8..6, 15.0f64..55.0, 25.0f64..55.0, 1.0f64..12.0), 2..5),
+        ) {
+            let voices: Vec<Voice> = risks
+                .iter()
+                .enumerate()
+                .map(|(k, (risk, x, y, half))| {
+                    voice(&k.to_string(), vec![(square([*x, *y], *half), *risk)], None)
+                })
+                .collect();
+            let route = [[15.0, 30.0], [40.0, 50.0]];
+            let made = disagreement(&extent(), &voices, &route).unwrap().unwrap();
+            for r in 0..made.levels.rows() {
+                for c in 0..made.levels.cols() {
+                    let p = made.levels.centre_m(c, r);
+                    let holds = made.disputes.grounds.iter().filter(|g| g.contains(p)).count();
+                    let near = distance_to_segment_m(p, route[0], route[1]) <= NEAR_M;
+                    let apart = made.levels.get(c, r) >= f32::from(LEVELS);
+                    prop_assert_eq!(holds, usize::from(near && apart));
+                    if let Some(g) = made.disputes.at(p) {
+                        prop_assert_eq!(f32::from(g.levels), made.levels.get(c, r));
+                    }
+                }
+            }
+        }
+
         /// One more source never narrows what lies between the others, and the order of sources changes no cell.
         #[test]
         fn a_source_more_never_makes_agreement(

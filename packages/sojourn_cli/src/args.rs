@@ -262,7 +262,8 @@ pub struct PlanArgs {
     /// plan, whenever there are two sources, and the twin sees it there.
     #[arg(long, value_name = "FILE")]
     pub disagreement: Option<PathBuf>,
-    /// Drives the plan in the digital twin; a rejection goes back to the model once.
+    /// Drives the plan in the digital twin. A rejection goes back to the model once, as violations; then the search's plan
+    /// is driven in its turn.
     #[arg(long)]
     pub twin: bool,
     /// The plan to write.

@@ -12,7 +12,7 @@ use crate::orbital_labels;
 use sojourn_core::geometry::Xy;
 use sojourn_core::plan::Plan;
 use sojourn_core::{files, site::Site};
-use sojourn_planner::model::Watch;
+use sojourn_planner::model::{TwinWord, Watch};
 use sojourn_planner::{
     Assistance, Briefing, GivenLabels, PlanRequest, candidates, history_labels, plan as make_plan,
     plan_labelled, to_xml,
@@ -150,7 +150,9 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         progress: &progress,
     };
     let setup = Setup::load(&places.shared("config")?)?;
-    let twin = |plan: &Plan| twin_rejects(plan, &site, &rover, &setup);
+    let twin = |plan: &Plan| {
+        verify(plan, &site, &rover, &setup, VerifyOptions::standard()).map_err(|e| e.to_string())
+    };
     let assistance = provider.as_deref().map(|provider| Assistance {
         provider,
         config: &config,
@@ -171,6 +173,20 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         other => other.into(),
     })?;
     crate::interrupt::release();
+    // With a conversation the twin was asked on the way; what nobody composed is driven here.
+    let words = match &outcome.model {
+        Some(record) => record.twin.clone(),
+        None if args.twin => vec![TwinWord::of(
+            "the search's route",
+            &outcome.plan,
+            twin(&outcome.plan),
+        )],
+        None => Vec::new(),
+    };
+    if let (None, Some(word)) = (&outcome.model, words.last().filter(|w| !w.passed)) {
+        let flag = format!("the twin rejects this plan: {}", word.reason);
+        outcome.plan.model.flags.push(flag);
+    }
     let compared = compare::compare(args, &outcome, given.as_ref(), &briefing, &site, &rover)?;
     outcome.plan.disputes = compared.as_ref().map(|c| c.disputes.clone());
     let plan = &outcome.plan;
@@ -248,6 +264,7 @@ pub fn plan(args: &PlanArgs) -> CliResult {
             },
             "alternatives": alternatives,
             "disagreement": differ,
+            "twin": words,
             "out": out,
             "xml": args.xml,
         }));
@@ -267,6 +284,10 @@ pub fn plan(args: &PlanArgs) -> CliResult {
             f.sources.join(", "),
             f.route_disagree_m
         ));
+    }
+    for w in &words {
+        let verdict = if w.passed { "passes" } else { "rejects" };
+        say(&format!("the twin {verdict} {}: {}", w.of, w.reason));
     }
     for age in plan
         .mission
@@ -326,18 +347,4 @@ fn interruptible() -> Result<Arc<AtomicBool>, CliError> {
     }
     crate::interrupt::hold();
     Ok(flag)
-}
-
-/// Why the twin rejects a plan, if it does.
-fn twin_rejects(
-    plan: &Plan,
-    site: &Site,
-    rover: &sojourn_core::rover::Rover,
-    setup: &Setup,
-) -> Option<String> {
-    match verify(plan, site, rover, setup, VerifyOptions::standard()) {
-        Ok(report) if report.passed => None,
-        Ok(report) => Some(report.reason),
-        Err(e) => Some(e.to_string()),
-    }
 }

@@ -38,7 +38,7 @@ pub use openai::{OpenAi, body as openai_body};
 pub use passes::{Calibration, Criticism};
 pub use prompts::system;
 pub(crate) use protocol::advise;
-pub use protocol::{Assistance, Journal, ModelRecord, Twin};
+pub use protocol::{Assistance, Journal, ModelRecord, Twin, TwinWord};
 pub use provider::{Provider, ProviderError, Skill, Watch, provider_from};
 pub use record::{Event, Exchange, Head, Replay, Transcript, check_transcript};
 pub use talk::Spent;

@@ -82,6 +82,7 @@ pub fn html(record: &ModelRecord, plan: &Plan, disagreement_png: Option<&[u8]>) 
         }
         out.push_str("</ul>");
     }
+    twin(&mut out, record);
     out.push_str("<h2>The conversation</h2>");
     let mut pictures = BTreeMap::new();
     for v in &record.views {
@@ -143,6 +144,32 @@ fn labels(out: &mut String, record: &ModelRecord) {
         }
         out.push_str("</ul>");
     }
+}
+
+/// What the digital twin said of every plan that it drove.
+fn twin(out: &mut String, record: &ModelRecord) {
+    if record.twin.is_empty() {
+        return;
+    }
+    out.push_str("<h2>The digital twin</h2><table><tr><th>plan</th><th>length</th><th></th><th>why</th><th>violations</th></tr>");
+    for w in &record.twin {
+        let _ = write!(
+            out,
+            "<tr><td>{}</td><td>{:.1} m</td><td>{}</td><td>{}</td><td>",
+            escape(&w.of),
+            w.length_m,
+            if w.passed { "passed" } else { "rejected" },
+            escape(&w.reason)
+        );
+        for v in &w.violations {
+            let place = v.at_m.map_or_else(String::new, |p| {
+                format!("at ({:.1}, {:.1}) m: ", p[0], p[1])
+            });
+            let _ = write!(out, "<div>{place}{}</div>", escape(&v.message));
+        }
+        out.push_str("</td></tr>");
+    }
+    out.push_str("</table>");
 }
 
 /// Model, classifier, images and slip side by side.

@@ -100,6 +100,7 @@ codes! {
         StopMissed = "The drive visits the mission's stops in their order.",
         MissionEnds = "The drive begins and ends where the mission says.",
         LayerStale = "The layers of the map are not older than they hold.",
+        TwinRejects = "The digital twin drives the plan within its limits.",
     }
     'J' {
         WorseThanOptimum = "A route that is much worse than the one without labels has a label as its reason.",

@@ -1,7 +1,7 @@
 //! From labels to a route: composed by the model, picked by it, or made by the search over its labels.
 
-use super::last::{driven, stage};
-use super::{Assistance, Found};
+use super::Found;
+use super::last::stage;
 use crate::candidates::Preset;
 use crate::error::PlanError;
 use crate::model::desk::Desk;
@@ -15,15 +15,14 @@ use crate::workshop::Workshop;
 use serde_json::json;
 use sojourn_core::plan::{Feature, ModelLevel};
 
-/// The plan once there are labels.
+/// The plan once there are labels, and the conversation that composed it, which may go on.
 pub(super) fn with_labels(
     talk: &mut Talk<'_>,
     desk: &mut Desk<'_>,
     shop: &Workshop<'_>,
-    assistance: &Assistance<'_>,
     skill: Skill,
     found: &mut Found,
-) -> Result<PlanOutcome, PlanError> {
+) -> Result<(PlanOutcome, Option<Planning>), PlanError> {
     let features = |desk: &Desk<'_>, talk: &Talk<'_>| -> Vec<Feature> {
         desk.labels.iter().map(|l| l.feature(&talk.model)).collect()
     };
@@ -33,17 +32,14 @@ pub(super) fn with_labels(
         Ok(routes) => desk.routes = routes,
         // The search names the labels that stand in the way.
         Err(_) => {
-            return searched(
-                shop,
-                stage(
-                    talk,
-                    ModelLevel::LabelsOnly,
-                    found,
-                    "no route was looked for",
-                ),
-                &features(desk, talk),
-                None,
+            let stage = stage(
+                talk,
+                ModelLevel::LabelsOnly,
+                found,
+                "no route was looked for",
             );
+            let outcome = searched(shop, stage, &features(desk, talk), None)?;
+            return Ok((outcome, None));
         }
     }
     let mut planning = None;
@@ -81,7 +77,7 @@ pub(super) fn with_labels(
             }
         }
     }
-    let mut outcome = match composed {
+    let outcome = match composed {
         Some(made) if !worse(&made.verdict) => {
             found.flags.extend(made.flags.iter().cloned());
             whole(talk, shop, found, made)?
@@ -95,10 +91,7 @@ pub(super) fn with_labels(
         }
         None => picked(talk, desk, shop, found, &note)?,
     };
-    if let Some(twin) = assistance.twin {
-        outcome = driven(talk, desk, shop, twin, planning, outcome, found)?;
-    }
-    Ok(outcome)
+    Ok((outcome, planning))
 }
 
 /// Whether the comparison says that there is no reason for this route.

@@ -1,12 +1,9 @@
-//! The end of a conversation: the twin's word, the way down without a model, and what the plan and its record say of it.
+//! The end of a conversation: the way down without a model, and what the plan and its record say of it.
 
-use super::compose::{by_search, whole, worse};
-use super::{Assistance, Found, Twin};
+use super::{Assistance, Found};
 use crate::error::PlanError;
 use crate::model::chain::Chain;
-use crate::model::desk::Desk;
 use crate::model::plain;
-use crate::model::planning::{NoPlan, Planning};
 use crate::model::provider::Skill;
 use crate::model::record::{Exchange, Head, TRANSCRIPT_VERSION};
 use crate::model::talk::{NoAnswer, Talk};
@@ -17,56 +14,6 @@ use crate::workshop::Workshop;
 use serde_json::json;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::plan::{ModelLevel, ModelStage, ModelStatus, sha256_hex};
-
-/// The twin's word: a rejection goes back once, then the search's plan is driven in its turn.
-pub(super) fn driven(
-    talk: &mut Talk<'_>,
-    desk: &mut Desk<'_>,
-    shop: &Workshop<'_>,
-    twin: &Twin<'_>,
-    planning: Option<Planning>,
-    outcome: PlanOutcome,
-    found: &mut Found,
-) -> Result<PlanOutcome, PlanError> {
-    let Some(why) = twin(&outcome.plan) else {
-        talk.note("twin", "passed");
-        return Ok(outcome);
-    };
-    talk.note("twin", format!("rejected: {why}"));
-    found.flags.push(format!(
-        "the twin rejected the first plan: {}",
-        plain(&why, 200)
-    ));
-    if let Some(mut conversation) = planning {
-        let feedback = json!({"host": "the digital twin rejects the plan; mend this and answer with the whole plan", "rejection": why});
-        match conversation.next(Some(feedback), talk, desk, shop) {
-            Ok(made) if !worse(&made.verdict) => {
-                found.rounds = conversation.rounds;
-                let again = whole(talk, shop, found, made)?;
-                match twin(&again.plan) {
-                    None => {
-                        talk.note("twin", "passed");
-                        return Ok(again);
-                    }
-                    Some(why) => talk.note("twin", format!("rejected: {why}")),
-                }
-            }
-            Err(NoPlan::Answer(a)) if a.cancelled() => return Err(PlanError::Stopped),
-            _ => {}
-        }
-    }
-    let last = by_search(talk, desk, shop, found, "the twin rejected the model's")?;
-    match twin(&last.plan) {
-        None => talk.note("twin", "passed the search's plan"),
-        Some(why) => {
-            talk.note("twin", format!("rejected the search's plan too: {why}"));
-            found
-                .flags
-                .push(format!("the twin rejects this plan: {}", plain(&why, 200)));
-        }
-    }
-    Ok(last)
-}
 
 /// Nothing of a model: the elevation model alone, with stricter limits.
 pub(super) fn without_model(

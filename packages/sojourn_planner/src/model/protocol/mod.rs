@@ -3,6 +3,7 @@
 
 mod compose;
 mod last;
+mod twin;
 
 use super::capabilities::Capabilities;
 use super::chain::{Chain, Record};
@@ -22,11 +23,10 @@ use compose::with_labels;
 use last::{flags, head, seal, without_model};
 use sojourn_core::CoreError;
 use sojourn_core::geometry::Xy;
-use sojourn_core::plan::{ModelStage, Plan};
+use sojourn_core::plan::ModelStage;
 use std::collections::BTreeSet;
-
-/// Drives a plan in the digital twin: `None` when it passes, a sentence when it is rejected.
-pub type Twin<'a> = dyn Fn(&Plan) -> Option<String> + 'a;
+use twin::driven;
+pub use twin::{Twin, TwinWord};
 
 /// Takes every line of a conversation's record as it comes, without the line's end.
 pub type Journal<'a> = dyn Fn(&str) -> Result<(), CoreError> + 'a;
@@ -41,7 +41,7 @@ pub struct Assistance<'a> {
     pub briefing: &'a Briefing,
     /// What the operator sees, and the way to stop.
     pub watch: &'a Watch<'a>,
-    /// Drives a plan in the digital twin: `None` when it passes, a sentence when it is rejected.
+    /// Drives a plan in the digital twin; what it rejects goes back to the model once.
     pub twin: Option<&'a Twin<'a>>,
     /// Keeps the record while the conversation runs, so that one that breaks off can be taken up again.
     pub journal: Option<&'a Journal<'a>>,
@@ -64,6 +64,8 @@ pub struct ModelRecord {
     pub calibration: Option<Calibration>,
     /// The critic's word.
     pub criticism: Option<Criticism>,
+    /// What the digital twin said of every plan that it drove, in order.
+    pub twin: Vec<TwinWord>,
     /// What was spent.
     pub spent: Spent,
     /// The plan that the search makes on the elevation model alone, `map` metres.
@@ -81,6 +83,7 @@ struct Found {
     criticism: Option<Criticism>,
     flags: Vec<String>,
     rounds: usize,
+    twin: Vec<TwinWord>,
 }
 
 /// Makes a plan with the help of a model.
@@ -132,12 +135,17 @@ pub(crate) fn advise(
         talk.model.clone_from(&config.endpoints.fallback_model);
         labelled = label(&mut talk, &mut desk, shop, &mut found);
     }
-    let mut outcome = match labelled {
-        Ok(skill) => with_labels(&mut talk, &mut desk, shop, assistance, skill, &mut found)?,
+    let (mut outcome, planning) = match labelled {
+        Ok(skill) => with_labels(&mut talk, &mut desk, shop, skill, &mut found)?,
         Err(Failure::Plan(e)) => return Err(e),
         Err(Failure::Answer(why)) if why.cancelled() => return Err(PlanError::Stopped),
-        Err(Failure::Answer(why)) => without_model(&mut talk, shop, &why)?,
+        Err(Failure::Answer(why)) => (without_model(&mut talk, shop, &why)?, None),
     };
+    if let Some(twin) = assistance.twin {
+        outcome = driven(
+            &mut talk, &mut desk, shop, twin, planning, outcome, &mut found,
+        )?;
+    }
     talk.note("decision", outcome.plan.model.note.clone());
     outcome.plan.model.rounds = found.rounds;
     outcome.plan.model.flags = flags(&found, &outcome.verdict);
@@ -164,6 +172,7 @@ pub(crate) fn advise(
             .collect(),
         calibration: found.calibration,
         criticism: found.criticism,
+        twin: found.twin,
         spent: talk.spent,
         geometry_only,
     });

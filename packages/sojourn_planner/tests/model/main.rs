@@ -1,7 +1,11 @@
 //! The whole protocol against test doubles of models with characters, on loopback.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod form;
+mod recorded;
+mod twin;
 
 use common::fake::{Fake, Policy, Truth};
 use common::{brute, hills, mission, request, rover, site};
@@ -355,130 +359,6 @@ fn what_comes_from_outside_changes_no_limit_and_no_tool() {
 }
 
 #[test]
-fn requests_follow_the_documented_form_and_hold_no_secret() {
-    let c = config();
-    let fake = Fake::start(Policy::Perfect, sand());
-    let key = "sk-ant-secret-0123456789";
-    let provider =
-        sojourn_planner::model::Anthropic::new(&fake.url, "double-1", Some(key.into()), None, &c)
-            .unwrap();
-    let made = run_with(
-        &provider,
-        &c,
-        &flat(),
-        &mission(),
-        &Briefing::default(),
-        None,
-    )
-    .unwrap();
-    for head in fake.heads.lock().unwrap().iter() {
-        let head = head.to_ascii_lowercase();
-        let paths = [
-            "post /v1/messages ",
-            "post /v1/messages/count_tokens ",
-            "get /v1/models/double-1 ",
-        ];
-        assert!(
-            paths.iter().any(|p| head.starts_with(p))
-                && head.contains("anthropic-version: 2023-06-01")
-        );
-        assert!(head.contains(&format!("x-api-key: {key}")));
-    }
-    let requests = fake.requests.lock().unwrap();
-    for r in requests.iter() {
-        assert!(!r.to_string().contains(key));
-        assert!(
-            r["stream"] == true
-                && r["output_config"]["effort"] == "high"
-                && r.get("tool_choice").is_none()
-        );
-        assert!(r.get("temperature").is_none());
-        check_messages(r);
-    }
-    // The same tools every time: the service keeps them.
-    let tools: Vec<String> = requests
-        .iter()
-        .filter(|r| r.get("tools").is_some())
-        .map(|r| r["tools"].to_string())
-        .collect();
-    assert!(tools.len() >= 3 && tools.windows(2).all(|w| w[0] == w[1]));
-    let record = made.model.unwrap();
-    let text = record.transcript.text().unwrap();
-    assert!(!text.contains(key) && !text.contains("base64"));
-    assert!(!conversation_html(&record, &made.plan, None).contains(key));
-}
-
-/// Pictures are of the one size and may not be scaled; every tool call has its result first in the next message; only the
-/// end is ever added to.
-fn check_messages(r: &Value) {
-    let messages = r["messages"].as_array().unwrap();
-    let mut open: Vec<String> = Vec::new();
-    for m in messages {
-        let content = m["content"].as_array().unwrap();
-        let results: Vec<String> = content
-            .iter()
-            .take_while(|b| b["type"] == "tool_result")
-            .map(|b| b["tool_use_id"].as_str().unwrap().to_string())
-            .collect();
-        assert_eq!(results, open);
-        open = content
-            .iter()
-            .filter(|b| b["type"] == "tool_use")
-            .map(|b| b["id"].as_str().unwrap().to_string())
-            .collect();
-        for b in content {
-            if b["type"] == "image" {
-                assert_eq!(b["transformations"]["oversized_image"], "error");
-            }
-            if b["type"] == "thinking" {
-                assert_eq!(b["signature"], "ZG91Ymxl");
-            }
-        }
-    }
-}
-
-#[test]
-fn the_twin_may_send_a_plan_back_once() {
-    let c = config();
-    for rejects in [0usize, 1, 2] {
-        let fake = Fake::start(Policy::Perfect, sand());
-        let provider = provider_from(&fake.url, "double-1", &c).unwrap().unwrap();
-        let count = std::cell::Cell::new(0);
-        let twin = |_: &Plan| {
-            count.set(count.get() + 1);
-            (count.get() <= rejects).then(|| "slip of 0.7 at segment 3".to_string())
-        };
-        let made = run_with(
-            provider.as_ref(),
-            &c,
-            &flat(),
-            &mission(),
-            &Briefing::default(),
-            Some(&twin),
-        )
-        .unwrap();
-        sound(&made);
-        let level = if rejects < 2 {
-            ModelLevel::Full
-        } else {
-            ModelLevel::LabelsOnly
-        };
-        assert_eq!(
-            (made.plan.model.level, count.get()),
-            (Some(level), rejects + 1)
-        );
-        assert_eq!(
-            rejects > 0,
-            made.plan
-                .model
-                .flags
-                .iter()
-                .any(|f| f.contains("twin rejected"))
-        );
-    }
-}
-
-#[test]
 fn stopping_is_heard_at_once_and_nothing_is_planned() {
     let c = config();
     let fake = Fake::start(Policy::Slow, vec![]);
@@ -509,101 +389,6 @@ fn stopping_is_heard_at_once_and_nothing_is_planned() {
     .unwrap_err();
     assert!(matches!(e, PlanError::Stopped), "{e}");
     assert!(begin.elapsed().as_secs_f64() < 4.0);
-}
-
-fn recorded(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(name)
-}
-
-/// The two example conversations. `SOJOURN_RECORD=1` writes them anew.
-#[test]
-fn recorded_conversations_give_the_same_plans_again() {
-    for (name, policy) in [
-        ("conversation_perfect.jsonl", Policy::Perfect),
-        ("conversation_scale_cheater.jsonl", Policy::ScaleCheater),
-    ] {
-        let c = config();
-        let file = recorded(name);
-        if std::env::var("SOJOURN_RECORD").is_ok() {
-            let (made, _) = asked(policy, sand(), &c);
-            let mut t = made.model.unwrap().transcript;
-            // The port of a double is another one each time.
-            t.head.provider = "double".into();
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(&file, t.text().unwrap()).unwrap();
-        }
-        let replay = Replay::open(&file).unwrap();
-        let one = run_with(&replay, &c, &flat(), &mission(), &Briefing::default(), None).unwrap();
-        let two = run_with(&replay, &c, &flat(), &mission(), &Briefing::default(), None).unwrap();
-        assert_eq!(one.plan.digest().unwrap(), two.plan.digest().unwrap());
-        sound(&one);
-        assert!(!enters(&one.plan, &sand_m()));
-        let level = if policy == Policy::Perfect {
-            ModelLevel::Full
-        } else {
-            ModelLevel::PickOnly
-        };
-        assert_eq!(one.plan.model.level, Some(level));
-        // For other ground it holds no answer, and the plan says so.
-        let other = run_with(
-            &replay,
-            &c,
-            &hills(200, 1.0, 0.3, 1.0),
-            &mission(),
-            &Briefing::default(),
-            None,
-        )
-        .unwrap();
-        assert!(
-            other.plan.model.note.contains("holds no answer"),
-            "{}",
-            other.plan.model.note
-        );
-    }
-}
-
-#[test]
-fn a_conversation_that_broke_off_goes_on_where_it_ended() {
-    let c = config();
-    let (whole, fake) = asked(Policy::Perfect, sand(), &c);
-    let all = fake.requests.lock().unwrap().len();
-    let mut half: Transcript = whole.model.unwrap().transcript;
-    half.exchanges.truncate(8);
-    half.events.retain(|e| e.after <= 8);
-    let kept = half.exchanges.iter().filter(|e| e.reply.is_some()).count();
-    assert!(kept >= 3);
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("transcript.jsonl");
-    std::fs::write(&file, half.text().unwrap()).unwrap();
-    let fake = Fake::start(Policy::Perfect, sand());
-    let live = provider_from(&fake.url, "double-1", &c).unwrap().unwrap();
-    let resumed = Replay::open(&file).unwrap().then(live);
-    let made = run_with(
-        &resumed,
-        &c,
-        &flat(),
-        &mission(),
-        &Briefing::default(),
-        None,
-    )
-    .unwrap();
-    assert_eq!(made.plan.line(), whole.plan.line());
-    assert_eq!(fake.requests.lock().unwrap().len(), all - kept);
-    for bad in [
-        "",
-        "{}",
-        "[1]",
-        &half
-            .text()
-            .unwrap()
-            .replacen("\"version\":2", "\"version\":9", 1),
-    ] {
-        std::fs::write(&file, bad).unwrap();
-        let e = Replay::open(&file).err().unwrap().to_string();
-        assert!(e.contains("transcript.jsonl"), "{e}");
-    }
 }
 
 #[test]

@@ -173,22 +173,30 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         other => other.into(),
     })?;
     crate::interrupt::release();
-    // With a conversation the twin was asked on the way; what nobody composed is driven here.
-    let words = match &outcome.model {
-        Some(record) => record.twin.clone(),
-        None if args.twin => vec![TwinWord::of(
-            "the search's route",
-            &outcome.plan,
-            twin(&outcome.plan),
-        )],
-        None => Vec::new(),
-    };
-    if let (None, Some(word)) = (&outcome.model, words.last().filter(|w| !w.passed)) {
-        let flag = format!("the twin rejects this plan: {}", word.reason);
-        outcome.plan.model.flags.push(flag);
-    }
     let compared = compare::compare(args, &outcome, given.as_ref(), &briefing, &site, &rover)?;
     outcome.plan.disputes = compared.as_ref().map(|c| c.disputes.clone());
+    // Within a conversation the twin drove what it was about, before the sources were compared.
+    let mut words = outcome
+        .model
+        .as_ref()
+        .map_or_else(Vec::new, |m| m.twin.clone());
+    let disputed = outcome
+        .plan
+        .disputes
+        .as_ref()
+        .is_some_and(|d| !d.grounds.is_empty());
+    if args.twin && (outcome.model.is_none() || disputed) {
+        let of = match disputed {
+            true => "the plan, its disputed ground counted",
+            false => "the plan",
+        };
+        let word = TwinWord::of(of, &outcome.plan, twin(&outcome.plan));
+        if !word.passed {
+            let flag = format!("the twin rejects this plan: {}", word.reason);
+            outcome.plan.model.flags.push(flag);
+        }
+        words.push(word);
+    }
     let plan = &outcome.plan;
     let picture = match &compared {
         Some(layer) => Some(compare::picture(layer, plan, &site)?),

@@ -68,7 +68,8 @@ pub(super) fn on_the_way(course: &Course, nominal: &Outcome) -> Option<DisputedW
         time_s += duration_s;
     }
     stretches.extend(open.map(|o| told(course, &o)));
-    let length_m: f64 = stretches.iter().map(|s| s.length_m).sum();
+    // From plus zero: the sum of nothing is minus zero.
+    let length_m = stretches.iter().fold(0.0, |sum, s| sum + s.length_m);
     Some(DisputedWay {
         sources: disputes.sources.clone(),
         length_m,
@@ -160,7 +161,8 @@ mod tests {
         let plain = report(None);
         assert_eq!(plain.disputed, None);
         let agreed = report(Some(vec![])).disputed.unwrap();
-        assert!(agreed.stretches.is_empty() && agreed.share == 0.0);
+        assert!(agreed.stretches.is_empty());
+        assert_eq!(agreed.length_m.to_bits(), 0.0f64.to_bits());
         let told = report(Some(vec![
             ground([30.0, 35.0], [36.0, 45.0], 2),
             ground([36.0, 35.0], [40.0, 45.0], 3),

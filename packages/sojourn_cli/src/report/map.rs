@@ -10,7 +10,7 @@ use sojourn_core::{geometry::Xy, plan::Plan, raster::Raster};
 /// Length of the picture's longer side, pixels.
 const LONG_SIDE_PX: f64 = 1150.0;
 /// Height of the band with the legend, pixels.
-const BAND_PX: u32 = 78;
+const BAND_PX: u32 = 104;
 
 /// The planned way.
 pub const PLANNED: Rgba = [20, 90, 200, 255];
@@ -337,11 +337,15 @@ fn furniture(canvas: &mut Canvas, view: &View, input: &MapInput<'_>) {
     canvas.words(22.0, top - 37.0, 2, INK, &format!("{bar_m} m"));
     canvas.words(14.0, top + 12.0, 2, INK, input.title);
     let mut x = 14.0;
-    let y = top + 44.0;
+    let mut y = top + 44.0;
     let compared = input.disagreement.is_some() || input.plan.disputes.is_some();
     let disputed = [("sources disagree", DISAGREE, false)];
     let more = if compared { &disputed[..] } else { &[] };
     for &(word, colour, line) in input.legend.iter().chain(more) {
+        // A second row where the first is full.
+        if x > 14.0 && x + 32.0 + width_px(2, word) > width {
+            (x, y) = (14.0, y + 26.0);
+        }
         if line {
             let dash = (word == "rover's estimate").then_some([5.0, 5.0]);
             canvas.line(&[[x, y + 8.0], [x + 24.0, y + 8.0]], 4.0, colour, dash);

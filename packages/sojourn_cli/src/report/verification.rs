@@ -18,7 +18,7 @@ use std::fmt::Write;
 const SHOWN: usize = 40;
 
 const FAILURE: [u8; 4] = [220, 0, 30, 255];
-const NO_RETURN: [u8; 4] = [120, 40, 160, 255];
+const NO_RETURN: [u8; 4] = [0, 105, 120, 255];
 /// Ground that may be weak, from likely firm to surely weak.
 const GROUND: [[u8; 4]; 3] = [[60, 150, 80, 255], [235, 190, 40, 255], [225, 110, 20, 255]];
 

@@ -388,6 +388,15 @@ fn bad_places_and_files_are_refused_in_one_sentence() {
 }
 
 #[test]
+fn a_seed_below_zero_is_refused_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("world");
+    let out_text = out.display().to_string();
+    let args = ["world", "generate", "--seed", "-1", "--out", &out_text];
+    refused(&args, &["--seed", "-1"], &out);
+}
+
+#[test]
 fn an_unwritable_place_is_refused_before_the_work() {
     let dir = tempfile::tempdir().unwrap();
     let dtm = ground(dir.path());

@@ -1,8 +1,9 @@
 //! `cargo xtask test`: what CI runs.
 
-use crate::build::{ROS_FEATURES, cargo};
+use crate::build::{ROS_FEATURES, cargo, root};
 use crate::{build, docs, setup};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -85,8 +86,41 @@ fn must(command: &mut Command, otherwise: &str) -> Result<()> {
     Ok(())
 }
 
-/// Without nextest: the libraries' tests at once, then the tests that start processes one after another; one line with
-/// the sum of all at the end.
+/// The test programs that start nodes. The nodes watch each other's silence, so that nothing runs beside them; nextest is
+/// told the same in `.config/nextest.toml`.
+const ALONE: [&str; 8] = [
+    "command_line",
+    "drive",
+    "interfaces",
+    "interop",
+    "interrupted",
+    "nodes",
+    "processes",
+    "sites",
+];
+
+/// The names of all test programs but those that run alone.
+fn together() -> Result<BTreeSet<String>> {
+    let packages = root().join("packages");
+    let mut folders = vec![root().join("tests/tests")];
+    for package in packages.read_dir().context("packages cannot be read")? {
+        folders.push(package?.path().join("tests"));
+    }
+    let files = folders.iter().filter_map(|f| f.read_dir().ok()).flatten();
+    let names = files.flatten().filter_map(|file| {
+        let name = file.file_name().into_string().ok()?;
+        name.strip_suffix(".rs").map(str::to_string)
+    });
+    Ok(names.filter(|n| !ALONE.contains(&n.as_str())).collect())
+}
+
+fn named<'a>(programs: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = String> {
+    let pairs = programs.into_iter().map(|p| ["--test".into(), p.into()]);
+    pairs.flatten()
+}
+
+/// Without nextest: what may run beside others, many tests at once, then the tests that start nodes one after another; one
+/// line with the sum of all at the end.
 fn with_cargo_test(features: &str) -> Result<()> {
     let mut sum = Sum::default();
     let mut good = true;
@@ -102,11 +136,19 @@ fn with_cargo_test(features: &str) -> Result<()> {
         "--features",
         features,
     ];
-    good &= tested(cargo()?.args(base).args(["--lib", "--bins"]), &mut sum)?;
+    let together = together()?;
     good &= tested(
         cargo()?
             .args(base)
-            .args(["--test", "*", "--", "--test-threads=1"]),
+            .args(["--lib", "--bins"])
+            .args(named(together.iter().map(String::as_str))),
+        &mut sum,
+    )?;
+    good &= tested(
+        cargo()?
+            .args(base)
+            .args(named(ALONE))
+            .args(["--", "--test-threads=1"]),
         &mut sum,
     )?;
     println!(
@@ -175,6 +217,20 @@ fn tested(command: &mut Command, sum: &mut Sum) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_test_program_runs_alone_or_beside_others() {
+        let together = together().unwrap();
+        assert!(together.contains("dependencies") && together.contains("closed_loop"));
+        // A program that is named and does not exist would be an error of cargo's on machines without nextest only.
+        let mut folders = vec![root().join("tests/tests")];
+        let packages = root().join("packages").read_dir().unwrap().flatten();
+        folders.extend(packages.map(|p| p.path().join("tests")));
+        for name in ALONE {
+            let file = format!("{name}.rs");
+            assert!(folders.iter().any(|f| f.join(&file).is_file()), "{name}");
+        }
+    }
 
     #[test]
     fn results_are_summed() {

@@ -1,6 +1,6 @@
 //! The command `sojourn`.
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use sojourn_cli::args::{BundleCommand, Cli, Command, KeyCommand};
 use sojourn_cli::commands::camera::CameraCommand;
 use sojourn_cli::{cli_error, commands};
@@ -22,8 +22,23 @@ fn usage(e: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// "-1" behind an option is a value of it, which may be wrong, and not an option that nobody knows.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|arg| {
+            let takes_value = arg.get_action().takes_values();
+            arg.allow_negative_numbers(takes_value)
+        })
+        .mut_subcommands(with_negative_numbers)
+}
+
+fn parsed() -> Result<Cli, clap::Error> {
+    let matches = with_negative_numbers(Cli::command()).try_get_matches()?;
+    Cli::from_arg_matches(&matches)
+}
+
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parsed() {
         Ok(cli) => cli,
         Err(e) => return usage(&e),
     };

@@ -451,12 +451,17 @@ mod tests {
         );
         let mut p = shipped("perseverance");
         p.suspension.bogie_pivot_m[0] = 5.0;
-        assert!(
-            p.check("r.yaml")
-                .unwrap_err()
-                .to_string()
-                .contains("suspension")
-        );
+        let said = p.check("r.yaml").unwrap_err().to_string();
+        let words = [
+            "suspension",
+            "bogie_pivot_m 5",
+            "rear_hub_m over bogie_pivot_m",
+        ];
+        assert!(words.iter().all(|w| said.contains(w)), "{said}");
+        let mut p = shipped("perseverance");
+        p.suspension.rocker_pivot_m[2] = 0.1;
+        let said = p.check("r.yaml").unwrap_err().to_string();
+        assert!(said.contains("suspension.rocker_pivot_m.z"), "{said}");
     }
 
     #[test]

@@ -182,44 +182,35 @@ impl Suspension {
     }
 
     fn check_order(&self, what: &str, radius_m: f64) -> Result<(), CoreError> {
-        let x = |p: [f64; 3]| p[0];
-        let (front, rear, rocker) = (
-            x(self.front_hub_m),
-            x(self.rear_hub_m),
-            x(self.rocker_pivot_m),
-        );
-        let ordered = match self.kind {
-            SuspensionKind::RockerBogie => {
-                rear < x(self.bogie_pivot_m)
-                    && x(self.bogie_pivot_m) < x(self.middle_hub_m)
-                    && x(self.middle_hub_m) < rocker
-                    && rocker < front
-            }
-            SuspensionKind::Rockers => rear < rocker && rocker < front,
-            SuspensionKind::Fixed => rear < front,
+        let rear = ("rear_hub_m", self.rear_hub_m);
+        let bogie = ("bogie_pivot_m", self.bogie_pivot_m);
+        let middle = ("middle_hub_m", self.middle_hub_m);
+        let rocker = ("rocker_pivot_m", self.rocker_pivot_m);
+        let front = ("front_hub_m", self.front_hub_m);
+        let (parts, pivots) = match self.kind {
+            SuspensionKind::RockerBogie => (
+                vec![rear, bogie, middle, rocker, front],
+                vec![rocker, bogie],
+            ),
+            SuspensionKind::Rockers => (vec![rear, rocker, front], vec![rocker]),
+            SuspensionKind::Fixed => (vec![rear, front], vec![]),
         };
-        if !ordered {
+        if !parts.windows(2).all(|w| w[0].1[0] < w[1].1[0]) {
+            let found: Vec<_> = parts.iter().map(|(n, p)| format!("{n} {}", p[0])).collect();
+            let order: Vec<_> = parts.iter().map(|(n, _)| *n).collect();
             return Err(CoreError::value(
                 what,
                 "suspension",
-                format!("{:?}", SuspensionFile::from(*self)),
-                "x growing from rear hub over bogie pivot, middle hub and rocker pivot to front hub",
+                format!("x of {}", found.join(", ")),
+                format!("x that grows from {}", order.join(" over ")),
             ));
         }
-        let mut pivots = Vec::new();
-        if self.kind != SuspensionKind::Fixed {
-            pivots.push(self.rocker_pivot_m);
-        }
-        if self.kind == SuspensionKind::RockerBogie {
-            pivots.push(self.bogie_pivot_m);
-        }
-        if pivots.iter().any(|p| p[2] <= radius_m) {
-            return Err(CoreError::value(
-                what,
-                "suspension",
-                format!("{:?}", SuspensionFile::from(*self)),
-                "pivots above the hubs",
-            ));
+        for (name, pivot) in pivots {
+            if pivot[2] <= radius_m {
+                let key = format!("suspension.{name}.z");
+                let expected = format!("more than a wheel's radius, {radius_m} m: above the hubs");
+                return Err(CoreError::value(what, &key, pivot[2], expected));
+            }
         }
         Ok(())
     }

@@ -44,10 +44,22 @@ pub fn run() -> Result<()> {
     all()
 }
 
-/// Builds the command and all nodes, with a bar of crates built of all crates.
+/// Builds the command and all nodes.
 pub fn all() -> Result<()> {
+    with_bar(&["--bins"], ROS_FEATURES)
+}
+
+/// Builds the command, all nodes and all test programs in one go: while one crate waits for another there is always
+/// something left to do.
+pub fn all_and_tests(features: &str) -> Result<()> {
+    with_bar(&["--lib", "--bins", "--tests", "--examples"], features)
+}
+
+/// Builds targets of the whole workspace, with a bar of crates built of all crates.
+fn with_bar(targets: &[&str], features: &str) -> Result<()> {
     let mut command = cargo()?;
-    command.args(["build", "--workspace", "--bins", "--features", ROS_FEATURES]);
+    command.args(["build", "--workspace", "--features", features]);
+    command.args(targets);
     let begin = Instant::now();
     // Cargo counts the crates itself; its bar is read and not shown, so that it can also be told without a terminal.
     command

@@ -18,8 +18,12 @@ pub fn run(all: bool) -> Result<()> {
         cargo()?.args(["fmt", "--all", "--check"]),
         "the formatting is not rustfmt's; run `cargo fmt --all`",
     )?;
+    let features = format!(
+        "{ROS_FEATURES},sojourn_tests/{}",
+        if all { "all" } else { "ros" }
+    );
     step("build");
-    build::all()?;
+    build::all_and_tests(&features)?;
     step("generated documents");
     docs::write(true)?;
     step("lints");
@@ -42,10 +46,6 @@ pub fn run(all: bool) -> Result<()> {
         "tests"
     });
     rclpy()?;
-    let features = format!(
-        "{ROS_FEATURES},sojourn_tests/{}",
-        if all { "all" } else { "ros" }
-    );
     let nextest = cargo()?
         .args(["nextest", "--version"])
         .stdout(Stdio::null())
@@ -124,11 +124,6 @@ fn named<'a>(programs: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item 
 fn with_cargo_test(features: &str) -> Result<()> {
     let mut sum = Sum::default();
     let mut good = true;
-    // The tests start them, and `--test` alone does not build them.
-    must(
-        cargo()?.args(["build", "--workspace", "--examples", "--features", features]),
-        "the examples do not build",
-    )?;
     let base = [
         "test",
         "--workspace",

@@ -34,13 +34,14 @@ impl Rays<'_> {
         let Some([u, v]) = self.camera.project(at) else {
             return false;
         };
-        let (u, v) = (u.round(), v.round());
+        // The nearest pixel.
+        let (u, v) = (u + 0.5, v + 0.5);
         let inside =
             u >= 0.0 && v >= 0.0 && u < self.camera.width as f64 && v < self.camera.height as f64;
         if !inside {
             return false;
         }
-        let i = v as usize * self.camera.width + u as usize;
+        let i = v as u32 as usize * self.camera.width + u as u32 as usize;
         let depth = self
             .image
             .depth_m
@@ -68,21 +69,12 @@ impl RollingMap {
         let reach2_m2 = (1.5 * config.range_max_m).powi(2);
         // The middle of the image, seen from above; what lies behind the camera needs no projection.
         let ahead = odom_from_camera.matrix().column(2).into_owned();
-        let first_col = self.index(0, 0) % n.max(1);
-        let wrap = n - first_col;
         let mut cleared = 0;
         for row in 0..n {
             let y = oy + (row as f64 + 0.5) * res_m;
-            let first = self.index(0, row) - first_col;
             for col in 0..n {
                 let x = ox + (col as f64 + 0.5) * res_m;
-                // The ring buffer's column, without a division for every cell.
-                let i = first
-                    + if col < wrap {
-                        first_col + col
-                    } else {
-                        col - wrap
-                    };
+                let i = self.index(col, row);
                 let Some(cell) = self.cells.get(i).filter(|c| !c.height_m.is_nan()) else {
                     continue;
                 };

@@ -82,9 +82,10 @@ impl Footprint {
 pub struct RollingMap {
     n: i64,
     res_m: f64,
-    // South-west cell of the window, in cells of `odom` (cell 0 begins at 0 m).
+    // South-west cell of the window, in cells of `odom` (cell 0 begins at 0 m), and its column and row in the ring buffer.
     col0: i64,
     row0: i64,
+    ring: [usize; 2],
     pub(crate) cells: Vec<Cell>,
     // How far the rover has driven.
     travel_m: f64,
@@ -100,6 +101,7 @@ impl RollingMap {
             res_m: grid.resolution_m,
             col0: -n / 2,
             row0: -n / 2,
+            ring: [(-n / 2).rem_euclid(n) as usize; 2],
             cells: vec![UNKNOWN; grid.cells * grid.cells],
             travel_m: 0.0,
         }
@@ -132,9 +134,10 @@ impl RollingMap {
     // Index of a cell of the window, counted from its south-west corner.
     #[inline]
     pub(crate) fn index(&self, col: usize, row: usize) -> usize {
-        let c = (self.col0 + col as i64).rem_euclid(self.n);
-        let r = (self.row0 + row as i64).rem_euclid(self.n);
-        (r * self.n + c) as usize
+        let n = self.n as usize;
+        // Without a division: this is asked for every cell.
+        let wrapped = |i: usize| if i >= n { i - n } else { i };
+        wrapped(self.ring[1] + row) * n + wrapped(self.ring[0] + col)
     }
 
     /// Which cell of `odom` a cell of the window is.
@@ -174,6 +177,7 @@ impl RollingMap {
             }
         }
         (self.col0, self.row0) = (col0, row0);
+        self.ring = [col0, row0].map(|first| first.rem_euclid(self.n) as usize);
     }
 
     /// Merges what one image saw. `seen` and `travel_m` belong to the image; cells under the rover itself, as
@@ -192,11 +196,11 @@ impl RollingMap {
             min_count: u32::try_from(config.params.min_count).unwrap_or(u32::MAX),
         };
         self.travel_m = self.travel_m.max(travel_m);
+        let base_from_odom = odom_from_base.rotation.inverse().to_rotation_matrix();
         for o in observations {
             let [x, y] = self.centre_of(o.col, o.row);
-            let local = odom_from_base.inverse_transform_vector(
-                &(Vector3::new(x, y, o.mean_m) - odom_from_base.translation.vector),
-            );
+            let away = Vector3::new(x, y, o.mean_m) - odom_from_base.translation.vector;
+            let local = base_from_odom * away;
             if own.holds(local.x, local.y) {
                 continue;
             }

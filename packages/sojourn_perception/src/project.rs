@@ -65,8 +65,7 @@ impl Sums {
     #[inline]
     fn add(&mut self, z_m: f64, noise_m2: f64) {
         self.count += 1;
-        self.low_m = self.low_m.min(z_m as f32);
-        self.high_m = self.high_m.max(z_m as f32);
+        (self.low_m, self.high_m) = (least(self.low_m, z_m as f32), most(self.high_m, z_m as f32));
         self.sum_m += z_m;
         self.sum_m2 += z_m * z_m;
         self.noise_m2 += noise_m2;
@@ -75,28 +74,156 @@ impl Sums {
     #[inline]
     fn join(&mut self, other: &Self) {
         self.count += other.count;
-        self.low_m = self.low_m.min(other.low_m);
-        self.high_m = self.high_m.max(other.high_m);
+        (self.low_m, self.high_m) = (
+            least(self.low_m, other.low_m),
+            most(self.high_m, other.high_m),
+        );
         self.sum_m += other.sum_m;
         self.sum_m2 += other.sum_m2;
         self.noise_m2 += other.noise_m2;
     }
 }
 
+/// The lesser of two heights, which are numbers: one instruction, where `f32::min` also minds not-a-number.
+#[inline]
+fn least(a: f32, b: f32) -> f32 {
+    if b < a { b } else { a }
+}
+
+/// The greater of two heights.
+#[inline]
+fn most(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
+/// No cell of the window.
+const OUTSIDE: u32 = u32::MAX;
+
+/// One row of an image as it falls on the window: worked out for all its pixels at once, then summed.
+#[derive(Clone, Debug, Default)]
+struct Row {
+    // Per column: how far one metre of depth goes east, north (in cells) and up.
+    across: [Vec<f64>; 3],
+    // Per pixel: cell or OUTSIDE, height over the camera, variance of that height.
+    cells: Vec<u32>,
+    heights_m: Vec<f64>,
+    noises_m2: Vec<f64>,
+    depths_m: Vec<f64>,
+    // Where they lie, cells from the window's corner.
+    cols: Vec<f64>,
+    rows: Vec<f64>,
+}
+
 /// Room for the sums of one image, kept from image to image.
 #[derive(Clone, Debug, Default)]
 pub struct Projector {
     sums: Vec<Sums>,
-    touched: Vec<usize>,
-    across: Vec<[f64; 3]>,
+    touched: Vec<u32>,
+    row: Row,
     together: f64,
+}
+
+/// Where the rays of a row begin and what they gain per metre of depth beside what their column adds; cells and metres.
+#[derive(Clone, Copy, Debug)]
+struct Rays {
+    start: [f64; 2],
+    base: [f64; 3],
+    near_m: f64,
+    far_m: f64,
+    side: f64,
+}
+
+impl Row {
+    fn resize(&mut self, n: usize) {
+        self.cells.resize(n, OUTSIDE);
+        for v in [
+            &mut self.heights_m,
+            &mut self.noises_m2,
+            &mut self.depths_m,
+            &mut self.cols,
+            &mut self.rows,
+        ] {
+            v.resize(n, 0.0);
+        }
+    }
+
+    /// Cells and heights of every `stride`-th pixel of a line; returns how many have a usable depth.
+    fn place(&mut self, line: &[f32], stride: usize, rays: &Rays) -> usize {
+        let [east, north, up] = &self.across;
+        let within_m = [rays.near_m, rays.far_m];
+        let usable = if stride == 1 {
+            usable(line.iter(), within_m, &mut self.depths_m)
+        } else {
+            usable(line.iter().step_by(stride), within_m, &mut self.depths_m)
+        };
+        let depths_m = &self.depths_m;
+        gain(depths_m, up, rays.base[2], 0.0, &mut self.heights_m);
+        gain(depths_m, east, rays.base[0], rays.start[0], &mut self.cols);
+        gain(depths_m, north, rays.base[1], rays.start[1], &mut self.rows);
+        number(&self.cols, &self.rows, rays.side, &mut self.cells);
+        usable
+    }
+}
+
+/// Depths within a range, not-a-number for others; returns how many there are.
+#[inline]
+fn usable<'a>(
+    line: impl Iterator<Item = &'a f32>,
+    [near_m, far_m]: [f64; 2],
+    to: &mut [f64],
+) -> usize {
+    let mut count = 0u32;
+    for (to, z) in to.iter_mut().zip(line) {
+        let z = f64::from(*z);
+        // false for not-a-number
+        let is_usable = (z >= near_m) & (z <= far_m);
+        count += u32::from(is_usable);
+        *to = if is_usable { z } else { f64::NAN };
+    }
+    count as usize
+}
+
+/// Where the rays of a row are at their depths, along one axis. As [`number`] a function of its own with plain slices, of
+/// which the compiler makes vector instructions.
+#[inline(never)]
+fn gain(depths_m: &[f64], across: &[f64], base: f64, start: f64, to: &mut [f64]) {
+    for ((to, z), across) in to.iter_mut().zip(depths_m).zip(across) {
+        *to = start + (base + across) * z;
+    }
+}
+
+/// Numbers of the cells that columns and rows lie in, or [`OUTSIDE`].
+#[inline(never)]
+fn number(cols: &[f64], rows: &[f64], side: f64, cells: &mut [u32]) {
+    for ((cell, x), y) in cells.iter_mut().zip(cols).zip(rows) {
+        let is_inside = (*x >= 0.0) & (*y >= 0.0) & (*x < side) & (*y < side);
+        let at = whole(whole_part(*y) * side + whole_part(*x));
+        *cell = if is_inside { at } else { OUTSIDE };
+    }
+}
+
+/// From here on a 64-bit number holds whole numbers alone.
+const WHOLE_FROM: f64 = 4_503_599_627_370_496.0;
+
+/// The whole part of a number from 0 to 2³¹; anything for others. (`f64::floor` is a call where the processor is not known
+/// to have the instruction.)
+#[inline]
+fn whole_part(v: f64) -> f64 {
+    let nearest = (v + WHOLE_FROM) - WHOLE_FROM;
+    nearest - f64::from(u8::from(nearest > v))
+}
+
+/// A whole number from 0 to 2³¹; anything for others.
+#[inline]
+fn whole(v: f64) -> u32 {
+    (v + WHOLE_FROM).to_bits() as u32
 }
 
 impl Projector {
     /// Forgets the last image.
     fn begin(&mut self, n: usize) {
         for &i in &self.touched {
-            if let Some(s) = self.sums.get_mut(i) {
+            if let Some(s) = self.sums.get_mut(i as usize) {
                 *s = NO_POINTS;
             }
         }
@@ -139,7 +266,7 @@ impl Projector {
             let noise_m = q.z / range_m * sigma_m;
             let mut point = NO_POINTS;
             point.add(q.z, noise_m * noise_m);
-            let cell = y as usize * n + x as usize;
+            let cell = y as u32 * n as u32 + x as u32;
             write(&mut self.sums, &mut self.touched, cell, &point);
         }
         usable
@@ -170,17 +297,13 @@ impl Projector {
         // In cells from the window's corner, so that the inner loop only multiplies and adds.
         let to_cells = |v: Vector3<f64>| [v.x / res_m, v.y / res_m, v.z];
         let start = to_cells(Vector3::new(t.x - ox, t.y - oy, 0.0));
-        self.across.clear();
-        self.across.extend(
-            (0..camera.width)
-                .step_by(stride)
-                .map(|u| to_cells(right * camera.ray(u as f64, 0.0).x)),
-        );
-        let (near, far, side) = (
-            config.params.range_min_m,
-            config.range_max_m,
-            map.side() as f64,
-        );
+        let columns = camera.width.div_ceil(stride);
+        self.row.resize(columns);
+        for (k, across) in self.row.across.iter_mut().enumerate() {
+            let rays = (0..camera.width).step_by(stride);
+            across.clear();
+            across.extend(rays.map(|u| to_cells(right * camera.ray(u as f64, 0.0).x)[k]));
+        }
         // sigma_Z = Z² sigma_d / (f B), and the height takes its share of it.
         let everywhere = noise_per_m(image, camera, navcam);
         let (mut sigmas, mut per_px, mut sigma_m): (&[f32], f64, f64) = (&[], 0.0, 0.0);
@@ -196,6 +319,13 @@ impl Projector {
                 self.together = together.max(1.0);
             }
         }
+        let mut rays = Rays {
+            start: [start[0], start[1]],
+            base: [0.0; 3],
+            near_m: config.params.range_min_m,
+            far_m: config.range_max_m,
+            side: n as f64,
+        };
         let mut usable = 0;
         for (v, line) in image
             .depth_m
@@ -203,44 +333,53 @@ impl Projector {
             .enumerate()
             .step_by(stride)
         {
-            let base = to_cells(ahead + down * camera.ray(0.0, v as f64).y);
-            let row_sigmas = sigmas.get(v * camera.width..).unwrap_or_default();
-            // Neighbouring pixels mostly fall into one cell: they are summed before they are written.
-            let (mut cell, mut run) = (usize::MAX, NO_POINTS);
-            for (k, across) in self.across.iter().enumerate() {
-                let Some(&z) = line.get(k * stride) else {
-                    break;
-                };
-                let z = f64::from(z);
-                // false for not-a-number
-                if !(z >= near && z <= far) {
-                    continue;
+            rays.base = to_cells(ahead + down * camera.ray(0.0, v as f64).y);
+            let row = &mut self.row;
+            usable += row.place(line, stride, &rays);
+            let pixels = row
+                .noises_m2
+                .iter_mut()
+                .zip(row.heights_m.iter().zip(&row.depths_m));
+            if let Some(sigmas) = sigmas.get(v * camera.width..).filter(|s| !s.is_empty()) {
+                let sigmas = sigmas.iter().step_by(stride);
+                for ((noise_m2, (height_m, z)), px) in pixels.zip(sigmas) {
+                    *noise_m2 = (height_m * z * (per_px * f64::from(*px))).powi(2);
                 }
-                usable += 1;
-                let x = start[0] + (base[0] + across[0]) * z;
-                let y = start[1] + (base[1] + across[1]) * z;
-                let height_m = (base[2] + across[2]) * z;
-                if !(x >= 0.0 && y >= 0.0 && x < side && y < side) {
-                    continue;
+            } else {
+                for (noise_m2, (height_m, z)) in pixels {
+                    *noise_m2 = (height_m * z * everywhere).powi(2);
                 }
-                let i = y as usize * n + x as usize;
-                if i != cell {
-                    write(&mut self.sums, &mut self.touched, cell, &run);
-                    (cell, run) = (i, NO_POINTS);
-                }
-                let sigma = row_sigmas
-                    .get(k * stride)
-                    .map_or(everywhere, |px| per_px * f64::from(*px));
-                let noise_m = height_m * z * sigma;
-                let mut noise_m2 = noise_m * noise_m;
-                if sigma_m > 0.0 {
-                    noise_m2 += (height_m / z * sigma_m).powi(2);
-                }
-                run.add(height_m, noise_m2);
             }
-            write(&mut self.sums, &mut self.touched, cell, &run);
+            if sigma_m > 0.0 {
+                for (noise_m2, (height_m, z)) in row
+                    .noises_m2
+                    .iter_mut()
+                    .zip(row.heights_m.iter().zip(&row.depths_m))
+                {
+                    *noise_m2 += (height_m / z * sigma_m).powi(2);
+                }
+            }
+            self.add_row();
         }
         usable
+    }
+
+    /// Sums the row that was placed. Neighbouring pixels mostly fall into one cell: they are summed before they are written.
+    fn add_row(&mut self) {
+        let (mut cell, mut run) = (OUTSIDE, NO_POINTS);
+        let row = &self.row;
+        let pixels = row.heights_m.iter().zip(&row.noises_m2);
+        for (at, (height_m, noise_m2)) in row.cells.iter().zip(pixels) {
+            if *at == OUTSIDE {
+                continue;
+            }
+            if *at != cell {
+                write(&mut self.sums, &mut self.touched, cell, &run);
+                (cell, run) = (*at, NO_POINTS);
+            }
+            run.add(*height_m, *noise_m2);
+        }
+        write(&mut self.sums, &mut self.touched, cell, &run);
     }
 
     /// What the last [`Projector::sum`] found, cell by cell.
@@ -248,12 +387,12 @@ impl Projector {
         &'a self,
         odom_from_camera: &Isometry3<f64>,
         map: &RollingMap,
-    ) -> impl Iterator<Item = Observation> + 'a {
-        let (n, res_m, [ox, oy]) = (map.side(), map.resolution_m(), map.origin_m());
+    ) -> impl Iterator<Item = Observation> + use<'a> {
+        let (n, res_m, [ox, oy]) = (map.side() as u32, map.resolution_m(), map.origin_m());
         let t = odom_from_camera.translation.vector;
         let together = self.together.max(1.0);
         self.touched.iter().filter_map(move |&i| {
-            let s = self.sums.get(i)?;
+            let s = self.sums.get(i as usize)?;
             let count = f64::from(s.count);
             let mean_m = s.sum_m / count;
             let spread_m2 = if s.count > 1 {
@@ -261,10 +400,10 @@ impl Projector {
             } else {
                 0.0
             };
-            let (col, row) = (i % n, i / n);
+            let (col, row) = ((i % n) as usize, (i / n) as usize);
             let x = ox + (col as f64 + 0.5) * res_m - t.x;
             let y = oy + (row as f64 + 0.5) * res_m - t.y;
-            let range_m = x.hypot(y);
+            let range_m = (x * x + y * y).sqrt();
             let noise_m2 = s.noise_m2 / count;
             let independent = (count / together).max(1.0);
             Some(Observation {
@@ -298,8 +437,9 @@ pub(crate) fn noise_per_m(image: &DepthImage, camera: &Pinhole, navcam: &Navcam)
 }
 
 #[inline]
-fn write(sums: &mut [Sums], touched: &mut Vec<usize>, cell: usize, run: &Sums) {
-    if let Some(s) = sums.get_mut(cell) {
+fn write(sums: &mut [Sums], touched: &mut Vec<u32>, cell: u32, run: &Sums) {
+    // OUTSIDE is beyond every map.
+    if let Some(s) = sums.get_mut(cell as usize) {
         if s.count == 0 {
             touched.push(cell);
         }

@@ -7,7 +7,7 @@ use crate::{
     input::DepthImage,
     map::{Footprint, RollingMap},
     pairing::RoverPose,
-    project::{Observation, Projector, noise_per_m},
+    project::{Projector, noise_per_m},
     sensors::SensorParams,
 };
 use nalgebra::Isometry3;
@@ -19,7 +19,6 @@ pub struct Updater {
     /// The grid.
     pub map: RollingMap,
     projector: Projector,
-    seen: Vec<Observation>,
     own_area: Footprint,
 }
 
@@ -39,7 +38,6 @@ impl Updater {
         Self {
             map: RollingMap::new(config.grid),
             projector: Projector::default(),
-            seen: Vec::new(),
             own_area,
         }
     }
@@ -107,11 +105,8 @@ impl Updater {
         at: &RoverPose,
         config: &Config,
     ) {
-        self.seen.clear();
-        self.seen
-            .extend(self.projector.observations(odom_from_sensor, &self.map));
         self.map.merge(
-            self.seen.iter().copied(),
+            self.projector.observations(odom_from_sensor, &self.map),
             stamp,
             at.travel_m,
             &at.odom_from_base_link.iso,

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 
+import numpy
 import rclpy
 from geometry_msgs.msg import Point, TwistStamped
 from grid_map_msgs.msg import GridMap
@@ -23,7 +24,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
 from sojourn_msgs.action import ExecuteDrive
-from sojourn_msgs.msg import DriveStatus, Heartbeat
+from sojourn_msgs.msg import DriveStatus, Heartbeat, ScienceTarget
 from sojourn_msgs.srv import PlanRoute
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -119,6 +120,52 @@ def cmd_grid(node, args):
     ok = grid.header.frame_id == "odom" and cells == len(data.data) and known > 100 and len(grid.layers) <= 6
     out(ok, layers=list(grid.layers), frame=grid.header.frame_id, resolution_m=grid.info.resolution,
         length_m=[grid.info.length_x, grid.info.length_y], cells=cells, known=known)
+
+
+class Classes:
+    """What is said of the classes of the ground: summed up message by message, because they are large."""
+
+    PROBABILITIES = ("p_soil", "p_bedrock", "p_sand", "p_big_rock")
+
+    def __init__(self):
+        self.layers, self.more, self.codes = [], [], set()
+        self.decided, self.cells, self.sum_off = 0, 0, 0.0
+
+    @staticmethod
+    def layer(grid, name):
+        return numpy.array(grid.data[list(grid.layers).index(name)].data)
+
+    def on_grid(self, grid):
+        self.layers = list(grid.layers)
+        if "class" in self.layers:
+            codes = self.layer(grid, "class")
+            codes = codes[numpy.isfinite(codes)]
+            self.codes |= {float(v) for v in numpy.unique(codes)}
+            self.decided = max(self.decided, len(codes))
+
+    def on_layers(self, grid):
+        self.more = list(grid.layers)
+        if all(name in self.more for name in self.PROBABILITIES):
+            p = numpy.stack([self.layer(grid, name) for name in self.PROBABILITIES])
+            p = p[:, numpy.isfinite(p).any(axis=0)]
+            if p.size:
+                self.cells = max(self.cells, p.shape[1])
+                wrong = float(numpy.abs(p.sum(axis=0) - 1.0).max()) if (p >= 0.0).all() else float("inf")
+                self.sum_off = max(self.sum_off, wrong)
+
+
+def cmd_classes(node, args):
+    """Waits for the classes of the ground and for targets of the science team, and sums up what they say."""
+    seen, targets = Classes(), []
+    reliable = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+    node.create_subscription(GridMap, "terrain_grid", seen.on_grid, reliable)
+    node.create_subscription(GridMap, "terrain_layers", seen.on_layers, reliable)
+    node.create_subscription(ScienceTarget, "science/targets", targets.append, reliable)
+    ok = node.spin_until(lambda: seen.cells > 0 and seen.layers and targets, args.timeout)
+    out(ok, layers=seen.layers, more=seen.more, codes=sorted(seen.codes), decided=seen.decided, cells=seen.cells,
+        sum_off=seen.sum_off,
+        targets=[{"frame": t.header.frame_id, "kind": t.kind, "confidence": t.confidence, "size_m": t.size_m,
+                  "at_m": [t.position.x, t.position.y, t.position.z]} for t in targets])
 
 
 def cmd_plan(node, args):
@@ -396,6 +443,7 @@ def main():
     p.add_argument("--node", required=True)
     p.add_argument("--name", required=True)
     commands.add_parser("grid")
+    commands.add_parser("classes")
     p = commands.add_parser("plan")
     p.add_argument("--start", required=True)
     p.add_argument("--goal", required=True)

@@ -165,3 +165,16 @@ fn a_drive_with_map_fixes_is_the_same_drive_twice() {
     );
     assert_eq!(timeless(&first), timeless(&second));
 }
+
+/// The network works in a thread beside perception's beat, and the drive stays repeatable.
+#[cfg(feature = "all")]
+#[test]
+fn a_drive_with_classes_of_the_ground_is_the_same_drive_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let domain = Domain::take().unwrap();
+    let on = ["terrain_classes:=shipped", "science_wants:=shipped"];
+    let [first, second] = ["a", "b"].map(|name| drive(&dir.path().join(name), &domain, &on));
+    assert_eq!(first["reached"], true, "{first}");
+    assert_eq!(first["unsafe_events"], 0, "{first}");
+    assert_eq!(timeless(&first), timeless(&second));
+}

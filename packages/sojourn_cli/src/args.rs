@@ -410,7 +410,8 @@ pub struct DemoArgs {
     /// Prints summary.json at the end instead of the summary for people.
     #[arg(long)]
     pub json: bool,
-    /// Further arguments of launch/demo.launch.xml, name:=value: terrain_source:=stereo drives by matched stereo pairs.
+    /// Further arguments of launch/demo.launch.xml, name:=value: terrain_source:=stereo drives by matched stereo pairs,
+    /// terrain_classes:=shipped tells classes of ground, science_wants:=shipped looks for targets.
     #[arg(value_name = "NAME:=VALUE")]
     pub arguments: Vec<String>,
 }

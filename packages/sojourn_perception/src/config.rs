@@ -60,8 +60,9 @@ pub struct ClassParams {
     pub unknown_below: f64,
     /// How many views a cell's probabilities are the mean of; beyond that, newer ones count more.
     pub remembered_views: f64,
-    /// Most images that the network is asked about in one tick; older ones are dropped and counted.
-    pub images_per_tick: usize,
+    /// How long after the network was asked about an image its answer counts, seconds; one image at a time is asked about, and
+    /// of those that come meanwhile the newest is next. In lockstep the answer is waited for then.
+    pub answer_after_s: f64,
 }
 
 impl ClassParams {
@@ -75,12 +76,7 @@ impl ClassParams {
         for (name, value, lo, hi) in [
             ("classes.unknown_below", self.unknown_below, 0.25, 1.0),
             ("classes.remembered_views", self.remembered_views, 1.0, 1e4),
-            (
-                "classes.images_per_tick",
-                self.images_per_tick as f64,
-                1.0,
-                12.0,
-            ),
+            ("classes.answer_after_s", self.answer_after_s, 0.0, 10.0),
         ] {
             in_range(what, name, value, lo, hi)?;
         }

@@ -1,12 +1,13 @@
 //! Classes of an image on the cells of the grid.
 
-#![allow(clippy::unwrap_used)] // a test may end on bad data
+#![allow(clippy::unwrap_used, clippy::panic)] // a test may end on bad data
 mod common;
 
 use common::{Look, coarse, look, params, rover, stand};
 use proptest::prelude::*;
 use sojourn_core::{
     Stamp,
+    camera::Pinhole,
     classes::TerrainClass,
     raster::Raster,
     rover::Rover,
@@ -16,7 +17,7 @@ use sojourn_perception::{
     Config, Input, Output, Perception,
     classes::Classifier,
     stereo::GreyImage,
-    surface::{ClassedImage, Looker, slip},
+    surface::{Beside, ClassedImage, Looker, Said, Taken, slip},
 };
 
 const SOIL: [f32; 4] = [0.9, 0.05, 0.03, 0.02];
@@ -222,28 +223,111 @@ fn slip_is_foreseen_by_slope_and_class() {
     );
 }
 
-#[test]
-fn the_network_is_asked_about_the_newest_image_and_black_says_nothing() {
-    let rover = small();
-    let camera = rover.navcam_pinhole();
-    let mut params = params().classes;
-    params.images_per_tick = 1;
-    let mut looker = Looker::new(Classifier::shipped().unwrap(), params);
-    let image = |k: i64, width: usize, height: usize| GreyImage {
+fn image(k: i64, width: usize, height: usize) -> GreyImage {
+    GreyImage {
         stamp: Stamp(k),
         width,
         height,
-        pixels: vec![0; width * height],
-    };
-    for k in 0..3 {
-        looker.image(image(k, camera.width, camera.height));
+        // Swells and a grain: enough like ground that the network answers.
+        pixels: (0..width * height)
+            .map(|i| {
+                let (u, v) = ((i % width) as f32, (i / width) as f32);
+                let swell = 18.0 * (0.05 * u + 0.11 * v).sin() + 9.0 * (0.21 * u - 0.3 * v).cos();
+                let grain = ((i * 2_654_435_761) >> 7) % 13;
+                (90.0 + swell + grain as f32) as u8
+            })
+            .collect(),
     }
-    assert_eq!(looker.tick(None), vec![]);
-    assert_eq!(looker.tick(Some(&camera)), vec![]);
-    looker.image(image(4, 64, 64));
-    looker.tick(Some(&camera));
+}
+
+#[test]
+fn the_network_is_asked_about_the_newest_image_alone() {
+    let camera = small().navcam_pinhole();
+    let mut params = params().classes;
+    params.answer_after_s = 0.5;
+    let mut looker = Looker::new(&params);
+    let new = |k: i64| image(k, camera.width, camera.height);
+    for k in [1, 3, 2] {
+        looker.image(new(k));
+    }
+    let at = Stamp::from_secs;
+    assert_eq!(looker.ask(at(1.0), None), None, "the camera is not known");
+    assert!(looker.ask(at(1.0), Some(&camera)).is_some());
+    // What comes while an answer is awaited waits, the newest of it alone.
+    looker.image(new(4));
+    looker.image(new(5));
+    assert_eq!(looker.ask(at(1.1), Some(&camera)), None);
+    assert!(!looker.is_due(at(1.4)) && looker.is_due(at(1.5)));
+    assert!(looker.is_due(at(0.2)), "a clock that has gone back");
+    assert_eq!(looker.answered(None), None);
+    assert_eq!(
+        looker.answered(Some(Said::Unlike)),
+        None,
+        "nothing was asked"
+    );
     let l = looker.looks();
-    assert_eq!((l.used, l.unlike, l.dropped, l.refused), (1, 1, 2, 1));
+    assert_eq!((l.dropped, l.unanswered, l.used), (3, 1, 0));
+    let Some(question) = looker.ask(at(1.5), Some(&camera)) else {
+        panic!("the fifth image has its turn");
+    };
+    assert_eq!(looker.ask(at(1.6), Some(&camera)), None);
+    match question.put_to(&Classifier::shipped().unwrap()) {
+        Said::Classes(classed) => assert_eq!(classed.stamp, Stamp(5)),
+        Said::Unlike => {}
+        Said::Refused => panic!("the image fits its camera"),
+    }
+}
+
+/// Asks about one image on the thread of its own and waits for the answer.
+fn beside(looker: &mut Looker, beside: &mut Beside, camera: &Pinhole) -> Option<ClassedImage> {
+    let question = looker.ask(Stamp(9), Some(camera)).unwrap();
+    beside.begin(question);
+    let Taken::Said(said, _) = beside.take(true) else {
+        panic!("no answer");
+    };
+    assert_eq!(beside.take(true), Taken::Nothing, "it is taken once");
+    looker.answered(Some(said))
+}
+
+#[test]
+fn an_answer_from_its_own_thread_is_the_answer_and_black_says_nothing() {
+    let camera = small().navcam_pinhole();
+    let classifier = Classifier::shipped().unwrap();
+    let mut looker = Looker::new(&params().classes);
+    let mut thread = Beside::new(classifier.clone());
+    assert_eq!(thread.take(true), Taken::Nothing, "nothing was asked");
+    let mut ask = |image: GreyImage| {
+        looker.image(image);
+        let said = beside(&mut looker, &mut thread, &camera);
+        (said, looker.looks())
+    };
+    let mut black = image(1, camera.width, camera.height);
+    black.pixels.fill(0);
+    let (said, l) = ask(black);
+    assert_eq!((said, l.used, l.unlike), (None, 1, 1));
+    let (said, l) = ask(image(2, 64, 64));
+    assert_eq!((said, l.used, l.refused), (None, 1, 1));
+    // The same on a thread as in place, to the last bit.
+    let new = image(3, camera.width, camera.height);
+    let classifier = undaunted();
+    let mut looker = Looker::new(&params().classes);
+    looker.image(new.clone());
+    let said = beside(&mut looker, &mut Beside::new(classifier.clone()), &camera);
+    let mut alone = Looker::new(&params().classes);
+    alone.image(new);
+    let question = alone.ask(Stamp(9), Some(&camera)).unwrap();
+    let in_place = alone.answered(Some(question.put_to(&classifier)));
+    assert!(said.is_some_and(|image| image.is_whole() && Some(image) == in_place));
+}
+
+/// The shipped network, to which nothing is unlike what it learnt from.
+fn undaunted() -> Classifier {
+    let mut bytes = include_bytes!("../models/terrain.safetensors").to_vec();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let farthest = tensors.tensor("pooled.farthest").unwrap();
+    let at = farthest.data().as_ptr() as usize - bytes.as_ptr() as usize;
+    bytes[at..at + 4].copy_from_slice(&1e9f32.to_le_bytes());
+    Classifier::new(&bytes).unwrap()
 }
 
 proptest! {

@@ -42,7 +42,14 @@ struct Basis {
 }
 
 /// Arguments of the launch file that a person may give; the others are worked out here.
-const FURTHER: [&str; 4] = ["terrain_source", "lockstep", "rate_factor", "map_fixes"];
+const FURTHER: [&str; 6] = [
+    "terrain_source",
+    "terrain_classes",
+    "science_wants",
+    "lockstep",
+    "rate_factor",
+    "map_fixes",
+];
 
 /// What a person gives for the launch file.
 fn further(arguments: &[String]) -> Result<BTreeMap<String, String>, CliError> {

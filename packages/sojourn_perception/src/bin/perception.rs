@@ -12,17 +12,17 @@ use sojourn_core::topics;
 use sojourn_perception::classes::Classifier;
 use sojourn_perception::config::ClassParams;
 use sojourn_perception::stereo::{Eye, GreyImage, Stage};
-use sojourn_perception::surface::Looker;
+use sojourn_perception::surface::{Beside, ClassedImage, Looker, Taken};
 use sojourn_perception::{
     Config, Counts, DepthImage, DepthNoise, Input, Params, Perception, Source, TerrainGrid,
     feeds::{self, Feeds},
     outlets::{self, Outlets},
 };
 use sojourn_ros::ros::msgs;
-use sojourn_ros::{Event, NodeKit, Refused, run_node};
+use sojourn_ros::{Event, NodeKit, Refused, Tick, run_node};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Largest file of a network, bytes.
 const LARGEST_MODEL: u64 = 64 << 20;
@@ -53,18 +53,52 @@ fn grey(m: &Image, frame: &str) -> Result<GreyImage, Refused> {
     })
 }
 
-/// The network, where there is one.
-fn looker(params: &ClassParams) -> anyhow::Result<Option<Looker>> {
-    let classifier = match params.model.as_str() {
-        "" => return Ok(None),
-        "shipped" => Classifier::shipped()?,
-        file => {
-            let bytes =
-                read_bytes(Path::new(file), LARGEST_MODEL).context("parameter classes.model")?;
-            Classifier::new(&bytes).with_context(|| format!("parameter classes.model: {file}"))?
+/// The network, with what decides when it is asked.
+struct Network {
+    looker: Looker,
+    beside: Beside,
+    took: Option<Duration>,
+}
+
+impl Network {
+    /// As the parameters say; nothing where there is none.
+    fn new(params: &ClassParams) -> anyhow::Result<Option<Self>> {
+        let classifier = match params.model.as_str() {
+            "" => return Ok(None),
+            "shipped" => Classifier::shipped()?,
+            file => {
+                let bytes = read_bytes(Path::new(file), LARGEST_MODEL)
+                    .context("parameter classes.model")?;
+                Classifier::new(&bytes)
+                    .with_context(|| format!("parameter classes.model: {file}"))?
+            }
+        };
+        Ok(Some(Self {
+            looker: Looker::new(params),
+            beside: Beside::new(classifier),
+            took: None,
+        }))
+    }
+
+    /// Takes the answer that counts now, waiting for it where time does, and asks the next question.
+    fn tick(&mut self, tick: &Tick<Heard>, camera: Option<&Pinhole>) -> Option<ClassedImage> {
+        let mut classed = None;
+        if self.looker.is_due(tick.now) {
+            let said = match self.beside.take(tick.lockstep) {
+                Taken::NotYet => return None,
+                Taken::Nothing => None,
+                Taken::Said(said, took) => {
+                    self.took = Some(took);
+                    Some(said)
+                }
+            };
+            classed = self.looker.answered(said);
         }
-    };
-    Ok(Some(Looker::new(classifier, params.clone())))
+        if let Some(question) = self.looker.ask(tick.now, camera) {
+            self.beside.begin(question);
+        }
+        classed
+    }
 }
 
 /// Depth images or both eyes, as the parameter `source` says; the left image too where classes are wanted.
@@ -114,14 +148,14 @@ fn milliseconds(since: Instant) -> String {
 }
 
 /// What became of the images that the network was asked about, in words.
-fn said_of_classes(looker: Option<&Looker>, counts: &Counts) -> String {
-    let Some(l) = looker.map(Looker::looks) else {
+fn said_of_classes(network: Option<&Network>, counts: &Counts) -> String {
+    let Some(l) = network.map(|n| n.looker.looks()) else {
         return "off: no network is configured (classes.model)".into();
     };
     format!(
         "{} images classified, {} of them unlike those learnt from, {} in the grid, {} without a depth image, {} dropped, \
-         {} of a wrong size",
-        l.used, l.unlike, counts.classed, counts.unplaced, l.dropped, l.refused
+         {} of a wrong size, {} without an answer",
+        l.used, l.unlike, counts.classed, counts.unplaced, l.dropped, l.refused, l.unanswered
     )
 }
 
@@ -137,7 +171,8 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
     let rover = Rover::load(Path::new(&params.rover_file))
         .map_err(|e| anyhow::anyhow!("node {}: parameter rover_file: {e}", kit.name()))?;
     let source = params.source;
-    let mut looker = looker(&params.classes).with_context(|| format!("node {}", kit.name()))?;
+    let mut network =
+        Network::new(&params.classes).with_context(|| format!("node {}", kit.name()))?;
     let config = Config::new(params.clone(), &rover)?;
     let mut outlets = Outlets::new(&mut kit, &config, &rover)?;
     let mut further = Feeds::new(&params.sensors, &params.stereo);
@@ -146,7 +181,11 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
     let mut core = Perception::new(config, &rover);
     let mut camera: Option<Pinhole> = None;
 
-    subscribe_camera(&mut kit, source, looker.is_some() || outlets.wants_images())?;
+    subscribe_camera(
+        &mut kit,
+        source,
+        network.is_some() || outlets.wants_images(),
+    )?;
     kit.subscribe(&topics::LEFT_INFO, |m: CameraInfo| {
         let (_, camera) = msgs::camera_info(&m, topics::LEFT_INFO.frame)?;
         Ok(Some(Heard::Core(Input::CameraInfo(camera))))
@@ -167,8 +206,8 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
     let mut node = kit.run()?;
     loop {
         match node.next().await? {
-            Event::Tick(tick) => {
-                for heard in tick.inputs {
+            Event::Tick(mut tick) => {
+                for heard in std::mem::take(&mut tick.inputs) {
                     match heard {
                         Heard::Core(input) => {
                             if let Input::CameraInfo(left) = input {
@@ -178,8 +217,8 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                             core.step(tick.now, input);
                         }
                         Heard::Image(eye, image) => {
-                            if let Some(looker) = looker.as_mut().filter(|_| eye == Eye::Left) {
-                                looker.image(image.clone());
+                            if let Some(n) = network.as_mut().filter(|_| eye == Eye::Left) {
+                                n.looker.image(image.clone());
                             }
                             if outlets.wants_images() && eye == Eye::Left {
                                 outlets.image(image.clone());
@@ -213,14 +252,12 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                 for input in further.tick() {
                     core.step(tick.now, input);
                 }
-                if let Some(looker) = looker.as_mut() {
-                    let begin = Instant::now();
-                    let classed = looker.tick(camera.as_ref());
-                    if !classed.is_empty() {
-                        node.diagnostic("classes_ms", milliseconds(begin));
-                    }
-                    for image in classed {
+                if let Some(network) = network.as_mut() {
+                    if let Some(image) = network.tick(&tick, camera.as_ref()) {
                         core.step(tick.now, Input::Classed(image));
+                    }
+                    if let Some(took) = network.took {
+                        node.diagnostic("classes_ms", format!("{:.1}", took.as_secs_f64() * 1e3));
                     }
                 }
                 let begin = Instant::now();
@@ -242,7 +279,7 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                     node.diagnostic("rock_abundance_percent", format!("{percent:.2}"));
                 }
                 let counts = core.counts();
-                node.diagnostic("classes", said_of_classes(looker.as_ref(), counts));
+                node.diagnostic("classes", said_of_classes(network.as_ref(), counts));
                 node.diagnostic("images", counts.images);
                 node.diagnostic("refused", counts.refused.values().sum::<u64>());
                 node.diagnostic("grid_cleared", counts.cleared);

@@ -1,14 +1,17 @@
 //! Terrain classes on the ground: what the pixels of an image say of the cells that they show.
 //!
-//! [`Looker`] asks the network about the left image, newest images first; [`SurfaceMap`] brings the probabilities of its
+//! [`Looker`] chooses the left images that the network is asked about, [`Beside`] asks it on a thread of its own;
+//! [`SurfaceMap`] brings the probabilities of their
 //! pixels down to cells by the depth of the same image and keeps a mean over views in which newer ones count more. A cell
 //! has a class only where it was seen, where the heights still say what they said then, and where the mean is decided:
 //! elsewhere nothing is said, which planners take as they take ground without classes.
 
+mod beside;
 mod looker;
 mod map;
 
-pub use looker::{Looker, Looks};
+pub use beside::{Beside, Taken};
+pub use looker::{Looker, Looks, Question, Said};
 pub use map::{ClassLayers, SurfaceMap};
 
 use crate::{classes::net::CLASSES, config::Config, input::DepthImage};

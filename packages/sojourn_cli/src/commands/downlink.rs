@@ -1,11 +1,11 @@
 //! `sojourn downlink`: which images of a folder go home first.
 
-use super::images::pictures;
+use super::images::below;
 use super::{say, say_json};
 use crate::cli_error::{CliError, CliResult};
 use crate::grey_file::{self, Grey};
 use crate::ground;
-use crate::strip::{Shown, strip};
+use crate::strip::{HEIGHT, Shown, strip};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -129,7 +129,7 @@ fn picture(ranked: &[&Looked], most: usize, queue: &Queue) -> anyhow::Result<Vec
             sent: is_sent(queue, &l.name, Product::Frame),
         })
         .collect();
-    strip(&shown)
+    strip(&shown, HEIGHT)
 }
 
 /// All images with their targets, what could be sent of them, and what could not be read.
@@ -137,7 +137,7 @@ fn look_through(
     args: &DownlinkArgs,
     wants: &Wants,
 ) -> anyhow::Result<(Vec<Looked>, Vec<Item>, Vec<String>)> {
-    let files = pictures(&args.dir)?;
+    let files = below(&args.dir)?;
     let bar = ProgressBar::new(files.len() as u64);
     bar.set_style(ProgressStyle::with_template(
         "{bar:40} {pos}/{len} images, {eta} left",

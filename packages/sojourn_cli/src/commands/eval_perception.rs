@@ -4,11 +4,20 @@ use super::{say, say_json};
 use crate::cli_error::CliResult;
 use crate::ground;
 use crate::launch::places::Places;
+use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use sojourn_sweep::perception_eval::{Figures, Ring, Subject, evaluate};
+use sojourn_core::files::read_bytes;
+use sojourn_perception::classes::Classifier;
+use sojourn_sweep::perception_eval::{
+    Figures, Ring, RippleFigures, Subject, evaluate, evaluate_ripples,
+};
 use sojourn_twin::recipe::Recipe;
+use std::path::Path;
+
+/// Largest file of a network, bytes.
+const LARGEST_MODEL: u64 = 64 << 20;
 
 /// `sojourn eval perception`
 #[derive(Debug, Args)]
@@ -22,7 +31,14 @@ pub struct PerceptionArgs {
     /// The kind of world; its rocks are set to CFA 5, 7.5 and 10 %.
     #[arg(long, value_name = "NAME", default_value = "mixed")]
     pub world: String,
-    /// Prints JSON: grid_rmse_6m_m, grid_rmse_10m_m, within_2sigma, rock_recall, rock_precision, rate_hz, latency_p99_ms,
+    /// Measures the ripples of sand that stereo finds in as many sandy worlds, in place of all else (`--world sandy`).
+    #[arg(long, conflicts_with = "classes")]
+    pub ripples: bool,
+    /// Also asks the terrain network and compares the classes of the grid's cells with the world's: shipped, or a file of
+    /// `sojourn train terrain`.
+    #[arg(long, value_name = "shipped|FILE")]
+    pub classes: Option<String>,
+    /// Prints JSON, with --ripples {rippled, found, plain, found_in_plain, wavelength_off, height, across_off_deg}, else: grid_rmse_6m_m, grid_rmse_10m_m, within_2sigma, rock_recall, rock_precision, rate_hz, latency_p99_ms,
     /// and under "figures" what they were made from.
     #[arg(long)]
     pub json: bool,
@@ -45,6 +61,14 @@ pub fn perception(args: &PerceptionArgs) -> CliResult {
         recipe,
         params,
     };
+    let classifier = match args.classes.as_deref() {
+        None => None,
+        Some("shipped") => Some(Classifier::shipped()?),
+        Some(file) => {
+            let bytes = read_bytes(Path::new(file), LARGEST_MODEL)?;
+            Some(Classifier::new(&bytes).with_context(|| format!("--classes {file}"))?)
+        }
+    };
     let bar = ProgressBar::new(args.seeds);
     if let Ok(style) =
         ProgressStyle::with_template("{elapsed:>4} worlds [{bar:40}] {pos} of {len}, {eta} left")
@@ -52,7 +76,18 @@ pub fn perception(args: &PerceptionArgs) -> CliResult {
         bar.set_style(style.progress_chars("=> "));
     }
     bar.tick();
-    let figures = evaluate(&subject, args.seeds, |done| bar.set_position(done))?;
+    if args.ripples {
+        let figures = evaluate_ripples(&subject, args.seeds, |done| bar.set_position(done))?;
+        bar.finish_and_clear();
+        if args.json {
+            return say_json(&figures);
+        }
+        tell_ripples(&figures);
+        return Ok(());
+    }
+    let figures = evaluate(&subject, classifier, args.seeds, |done| {
+        bar.set_position(done)
+    })?;
     bar.finish_and_clear();
     let rate_hz = if figures.frame_s > 0.0 {
         1.0 / figures.frame_s
@@ -73,6 +108,20 @@ pub fn perception(args: &PerceptionArgs) -> CliResult {
     }
     tell(&figures, rate_hz);
     Ok(())
+}
+
+fn tell_ripples(f: &RippleFigures) {
+    say(&format!(
+        "through stereo: ripples found in {:.0} % of {} rippled windows and in {} of {} plain ones; medians: wavelength {:.0} % off, \
+         height {:.2} of the true one, direction {:.0} deg off",
+        100.0 * f.found,
+        f.rippled,
+        f.found_in_plain,
+        f.plain,
+        100.0 * f.wavelength_off,
+        f.height,
+        f.across_off_deg
+    ));
 }
 
 fn tell(f: &Figures, rate_hz: f64) {
@@ -112,4 +161,16 @@ fn tell(f: &Figures, rate_hz: f64) {
         1e3 * f.frame_p99_s,
         1e3 * f.frame_cpu_s
     ));
+    if let Some(c) = &f.classes {
+        say(&format!(
+            "classes of the ground: {} images, {} unlike those learnt from; of {} cells {:.1} % got a class, {:.1} % of these the right \
+             one; sand called soil or bedrock {:.1} %",
+            c.images,
+            c.unlike,
+            c.cells,
+            100.0 * c.decided,
+            100.0 * c.right,
+            100.0 * c.missed_sand
+        ));
+    }
 }

@@ -230,7 +230,7 @@ fn print(
 }
 
 /// What each class looks like in pictures.
-fn colour(class: Option<SurfaceClass>) -> Option<[u8; 3]> {
+pub fn colour(class: Option<SurfaceClass>) -> Option<[u8; 3]> {
     match class? {
         SurfaceClass::Soil => Some([200, 120, 60]),
         SurfaceClass::Bedrock => Some([90, 120, 230]),

@@ -1,6 +1,6 @@
 //! `sojourn images`: an archive of rover images that can be asked.
 
-use super::{say, say_json};
+use super::{pictures, say, say_json};
 use crate::cli_error::{CliError, CliResult};
 use crate::grey_file;
 use anyhow::{Context, ensure};
@@ -36,6 +36,9 @@ pub enum ImagesCommand {
             sojourn images find --index sol1431/index.json --strange"
     )]
     Find(FindArgs),
+    /// Draws what perception makes of images: pair, disparity, terrain grid, rocks, targets, classes of a real image.
+    #[command(after_help = pictures::EXAMPLES)]
+    Show(pictures::ShowArgs),
 }
 
 /// `sojourn images index`
@@ -95,6 +98,7 @@ pub fn images(command: &ImagesCommand) -> CliResult {
     match command {
         ImagesCommand::Index(args) => index(args),
         ImagesCommand::Find(args) => find(args),
+        ImagesCommand::Show(args) => pictures::show(args),
     }
 }
 
@@ -105,7 +109,7 @@ fn index(args: &IndexArgs) -> CliResult {
             args.unknown_below
         )));
     }
-    let files = pictures(&args.dir)?;
+    let files = below(&args.dir)?;
     crate::ground::writable(&args.out)?;
     let classifier = Classifier::shipped()?;
     let bar = ProgressBar::new(files.len() as u64);
@@ -232,7 +236,7 @@ fn look(classifier: &Classifier, file: &Path) -> anyhow::Result<Classified> {
 ///
 /// # Errors
 /// One sentence: no such folder, no picture in it, or a folder in it cannot be read.
-pub fn pictures(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub fn below(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     ensure!(dir.is_dir(), "{}: no such folder", dir.display());
     let (mut found, mut left) = (Vec::new(), vec![dir.to_path_buf()]);
     while let Some(folder) = left.pop() {
@@ -273,7 +277,7 @@ mod tests {
             std::fs::write(at(name), crate::pixels::grey8(64, 64, &data).unwrap()).unwrap();
         };
         assert!(
-            pictures(dir.path())
+            below(dir.path())
                 .unwrap_err()
                 .to_string()
                 .contains("no picture")

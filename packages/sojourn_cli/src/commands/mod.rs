@@ -28,6 +28,7 @@ pub mod map_figures;
 pub mod mapfix;
 pub mod odometry_trials;
 pub mod orbital;
+pub mod pictures;
 pub mod plan;
 pub mod rehearse;
 pub mod sweep;

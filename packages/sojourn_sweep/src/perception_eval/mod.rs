@@ -4,13 +4,20 @@
 //! Truth of a cell is the mean of the ground's heights in the middles of its squares of 5 cm. All cells count that hold
 //! pixels, also those where matching went wrong; cells that were filled (under the rover, small gaps) do not.
 
+mod classes;
+mod example;
+mod ripples;
 mod science;
 mod score;
 
+pub use classes::ClassFigures;
+pub use example::{Example, examples};
+pub use ripples::{RippleFigures, evaluate_ripples};
 pub use science::{ScienceFigures, evaluate_science};
 pub use score::{Figures, Ring};
 
 use crate::SweepError;
+use classes::ClassScorer;
 use score::Scorer;
 use sojourn_core::{
     Stamp,
@@ -20,6 +27,7 @@ use sojourn_core::{
 };
 use sojourn_perception::{
     Config, Input, Params, Perception, TerrainGrid,
+    classes::Classifier,
     rocks::{self, Rocks},
     stereo::{GreyImage, Matcher, RectifiedPair},
 };
@@ -66,16 +74,24 @@ struct Seen {
     rocks: Rocks,
 }
 
-/// Measures over worlds of the seeds `1..=seeds`; `done` hears after every world how many there were.
+/// Measures over worlds of the seeds `1..=seeds`, with a network also the classes of the ground; `done` hears after every world how many there were.
 ///
 /// # Errors
 /// [`SweepError`] when a world cannot be made or a parameter is out of range.
 pub fn evaluate(
     subject: &Subject,
+    classifier: Option<Classifier>,
     seeds: u64,
     mut done: impl FnMut(u64),
 ) -> Result<Figures, SweepError> {
     let mut scorer = Scorer::new(&subject.rover);
+    let mut subject = subject.clone();
+    let mut classes = classifier.map(|network| {
+        // The core keeps its views where there is a network, whichever it is.
+        subject.params.classes.model = "given".into();
+        ClassScorer::new(network, &subject)
+    });
+    let subject = &subject;
     for seed in 1..=seeds {
         let mut recipe = subject.recipe.clone();
         recipe.size_m = [SIDE_M, SIDE_M];
@@ -91,13 +107,16 @@ pub fn evaluate(
             };
             let view = cameras.view(&world, &station, sun, number);
             match look(subject, &station, &view)? {
-                Some((grid, rocks, spent)) => {
-                    scorer.spent(spent);
+                Some(mut looked) => {
+                    scorer.spent(looked.spent);
+                    if let Some(classes) = &mut classes {
+                        classes.score(&world, &station, &view, &mut looked.core);
+                    }
                     let seen = Seen {
                         station,
                         view,
-                        grid,
-                        rocks,
+                        grid: looked.grid,
+                        rocks: looked.rocks,
                     };
                     scorer.score_coverage(&seen);
                     scorer.score(&world, &seen);
@@ -108,7 +127,18 @@ pub fn evaluate(
         }
         done(seed);
     }
-    Ok(scorer.figures())
+    Ok(Figures {
+        classes: classes.map(|c| c.figures()),
+        ..scorer.figures()
+    })
+}
+
+/// What perception made of a pair.
+struct Looked {
+    core: Perception,
+    grid: TerrainGrid,
+    rocks: Rocks,
+    spent: Spent,
 }
 
 /// Seconds that a frame took.
@@ -119,11 +149,21 @@ struct Spent {
     cpu_s: f64,
 }
 
-fn look(
+/// Perception before it has seen the pair of a view: it knows camera, calibration and pose.
+struct Ready {
+    core: Perception,
+    matcher: Matcher,
+    pair: RectifiedPair,
+    stamp: Stamp,
+    eyes: [GreyImage; 2],
+}
+
+/// Nothing where the pair's cameras cannot be matched.
+fn ready(
     subject: &Subject,
     station: &Station,
     view: &Labelled,
-) -> Result<Option<(TerrainGrid, Rocks, Spent)>, SweepError> {
+) -> Result<Option<Ready>, SweepError> {
     let rover = &subject.rover;
     let config = Config::new(subject.params.clone(), rover)?;
     let stereo = config.params.stereo.clone();
@@ -140,8 +180,8 @@ fn look(
         height: view.frame.height,
         pixels: pixels.to_vec(),
     };
-    let (left, right) = (eye(&view.frame.left), eye(&view.frame.right));
-    let Ok(mut matcher) = Matcher::new(pair, &stereo) else {
+    let eyes = [eye(&view.frame.left), eye(&view.frame.right)];
+    let Ok(matcher) = Matcher::new(pair, &stereo) else {
         return Ok(None);
     };
     let pose: Transform<Map, BaseLink> = Transform::from_xyz_rpy(
@@ -155,16 +195,32 @@ fn look(
     core.step(stamp, Input::CameraInfo(camera));
     core.step(stamp, Input::CameraPose(stamp, base_from_camera));
     core.step(stamp, Input::Odometry(stamp, odom));
+    Ok(Some(Ready {
+        core,
+        matcher,
+        pair,
+        stamp,
+        eyes,
+    }))
+}
+
+fn look(
+    subject: &Subject,
+    station: &Station,
+    view: &Labelled,
+) -> Result<Option<Looked>, SweepError> {
+    let Some(mut r) = ready(subject, station, view)? else {
+        return Ok(None);
+    };
+    let stereo = &subject.params.stereo;
     let (begin, cpu) = (Instant::now(), processor_s());
-    let Ok(disparity) = matcher.step(&left, &right) else {
+    let Ok(disparity) = r.matcher.step(&r.eyes[0], &r.eyes[1]) else {
         return Ok(None);
     };
     let match_s = begin.elapsed().as_secs_f64();
-    core.step(
-        stamp,
-        Input::Depth(disparity.into_depth(stamp, &pair, &stereo)),
-    );
-    let Some(grid) = core.step(stamp, Input::Tick).grid else {
+    let depth = disparity.into_depth(r.stamp, &r.pair, stereo);
+    r.core.step(r.stamp, Input::Depth(depth));
+    let Some(grid) = r.core.step(r.stamp, Input::Tick).grid else {
         return Ok(None);
     };
     let rocks = rocks::find(&grid, &subject.params.rocks);
@@ -173,7 +229,12 @@ fn look(
         all_s: begin.elapsed().as_secs_f64(),
         cpu_s: processor_s() - cpu,
     };
-    Ok(Some((grid, rocks, spent)))
+    Ok(Some(Looked {
+        core: r.core,
+        grid,
+        rocks,
+        spent,
+    }))
 }
 
 /// Processor time of this process, seconds.

@@ -5,7 +5,7 @@
 //! the world's own rocks by the same wishes. On rendered ground float rocks are the only targets whose truth is known:
 //! layers and odd tones are left out of both.
 
-use super::{MARGIN_M, RANGE_M, SIDE_M, SUN_RAD, Subject, look};
+use super::{Looked, MARGIN_M, RANGE_M, SIDE_M, SUN_RAD, Subject, look};
 use crate::SweepError;
 use serde::Serialize;
 use sojourn_perception::{
@@ -91,7 +91,7 @@ pub fn evaluate_science(
                 elevation_rad: SUN_RAD[number as usize % SUN_RAD.len()],
             };
             let view = cameras.view(&world, &station, sun, number);
-            let Some((_, rocks, _)) = look(subject, &station, &view)? else {
+            let Some(Looked { rocks, .. }) = look(subject, &station, &view)? else {
                 continue;
             };
             let image = GreyImage {

@@ -1,6 +1,6 @@
 //! The figures.
 
-use super::{Seen, Spent, truth_m};
+use super::{ClassFigures, Seen, Spent, truth_m};
 use nalgebra::{Point3, Vector3};
 use serde::Serialize;
 use sojourn_core::{camera::Pinhole, raster::HeightField, rover::Rover};
@@ -55,6 +55,8 @@ pub struct Figures {
     pub frame_cpu_s: f64,
     /// 99th percentile of the seconds from the pair to the grid with its rocks.
     pub frame_p99_s: f64,
+    /// Classes of the ground, where a network was asked.
+    pub classes: Option<ClassFigures>,
 }
 
 /// Error and stated standard deviation of the cells of a ring, metres.
@@ -280,6 +282,7 @@ impl Scorer {
             frame_s: mean(|s| s.all_s),
             frame_cpu_s: mean(|s| s.cpu_s),
             frame_p99_s: quantile(all(), 0.99),
+            classes: None,
         }
     }
 }

@@ -284,8 +284,11 @@ fn beside(camera: &CameraModel, beside_m: f64) -> anyhow::Result<Rectification> 
     by_models(&own, &right)
 }
 
-/// Both images side by side with common rows in colours and crosses on the corners.
-fn picture(left: &GreyImage, right: &GreyImage, found: &[Corner]) -> anyhow::Result<Vec<u8>> {
+/// Both images side by side with common rows in colours and crosses on the corners, PNG.
+///
+/// # Errors
+/// When the two are not of one size.
+pub fn picture(left: &GreyImage, right: &GreyImage, found: &[Corner]) -> anyhow::Result<Vec<u8>> {
     let (w, h) = (left.width, left.height);
     let mut rgb = vec![0u8; 6 * w * h];
     for v in 0..h {

@@ -39,12 +39,22 @@ fn drive(out: &Path, domain: &Domain, arguments: &[&str]) -> Value {
     read_json(&out.join("summary.json")).unwrap()
 }
 
+/// The same drive twice at the same time: in lockstep nothing may depend on what else the machine does.
+fn driven_twice(dir: &Path, arguments: &[&str]) -> [Value; 2] {
+    let one = |name: &str| {
+        let domain = Domain::take().unwrap();
+        drive(&dir.join(name), &domain, arguments)
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| one("b"));
+        [one("a"), other.join().unwrap()]
+    })
+}
+
 #[test]
 fn a_drive_arrives_and_its_twin_is_the_same_drive() {
     let dir = tempfile::tempdir().unwrap();
-    let domain = Domain::take().unwrap();
-    let first = drive(&dir.path().join("a"), &domain, &[]);
-
+    let [first, second] = driven_twice(dir.path(), &[]);
     assert_eq!(first["reached"], true, "{first}");
     assert_eq!(first["unsafe_events"], 0, "{first}");
     assert!(
@@ -120,7 +130,6 @@ fn a_drive_arrives_and_its_twin_is_the_same_drive() {
     .unwrap();
     assert!(checked.status.success());
 
-    let second = drive(&dir.path().join("b"), &domain, &[]);
     assert_eq!(
         timeless(&first),
         timeless(&second),
@@ -149,14 +158,12 @@ fn a_drive_by_stereo_pairs_arrives() {
 #[test]
 fn a_drive_with_map_fixes_is_the_same_drive_twice() {
     let dir = tempfile::tempdir().unwrap();
-    let domain = Domain::take().unwrap();
-    let [first, second] = ["a", "b"].map(|name| {
-        let out = dir.path().join(name);
-        let seen = drive(&out, &domain, &["map_fixes:=true"]);
-        let log = std::fs::read_to_string(out.join("log/localization.log")).unwrap();
+    let [first, second] = driven_twice(dir.path(), &["map_fixes:=true"]);
+    for name in ["a", "b"] {
+        let log = dir.path().join(name).join("log/localization.log");
+        let log = std::fs::read_to_string(log).unwrap();
         assert!(log.contains("fix of"), "no fix was made:\n{log}");
-        seen
-    });
+    }
     assert_eq!(first["reached"], true, "{first}");
     assert_eq!(first["unsafe_events"], 0, "{first}");
     assert!(
@@ -171,9 +178,8 @@ fn a_drive_with_map_fixes_is_the_same_drive_twice() {
 #[test]
 fn a_drive_with_classes_of_the_ground_is_the_same_drive_twice() {
     let dir = tempfile::tempdir().unwrap();
-    let domain = Domain::take().unwrap();
     let on = ["terrain_classes:=shipped", "science_wants:=shipped"];
-    let [first, second] = ["a", "b"].map(|name| drive(&dir.path().join(name), &domain, &on));
+    let [first, second] = driven_twice(dir.path(), &on);
     assert_eq!(first["reached"], true, "{first}");
     assert_eq!(first["unsafe_events"], 0, "{first}");
     assert_eq!(timeless(&first), timeless(&second));

@@ -5,6 +5,7 @@ use crate::{build, docs, setup};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -86,37 +87,47 @@ fn must(command: &mut Command, otherwise: &str) -> Result<()> {
     Ok(())
 }
 
-/// The test programs that start nodes. The nodes watch each other's silence, so that nothing runs beside them; nextest is
-/// told the same in `.config/nextest.toml`.
-const ALONE: [&str; 8] = [
-    "command_line",
-    "drive",
-    "interfaces",
-    "interop",
-    "interrupted",
-    "nodes",
-    "processes",
-    "sites",
-];
+/// The packages' test programs that start nodes, as those of `tests/` do. The nodes watch each other's silence, so that
+/// nothing runs beside them; nextest is told the same in `.config/nextest.toml`.
+const START_NODES: [&str; 3] = ["interfaces", "nodes", "processes"];
 
-/// The names of all test programs but those that run alone.
-fn together() -> Result<BTreeSet<String>> {
+/// The names of the test programs that may run beside others, and of those that run alone.
+fn programs() -> Result<(BTreeSet<String>, BTreeSet<String>)> {
+    let mut alone = programs_in(&root().join("tests/tests"));
+    let mut together = BTreeSet::new();
     let packages = root().join("packages");
-    let mut folders = vec![root().join("tests/tests")];
     for package in packages.read_dir().context("packages cannot be read")? {
-        folders.push(package?.path().join("tests"));
+        for name in programs_in(&package?.path().join("tests")) {
+            let starts_nodes = START_NODES.contains(&name.as_str());
+            let to = if starts_nodes {
+                &mut alone
+            } else {
+                &mut together
+            };
+            to.insert(name);
+        }
     }
-    let files = folders.iter().filter_map(|f| f.read_dir().ok()).flatten();
-    let names = files.flatten().filter_map(|file| {
-        let name = file.file_name().into_string().ok()?;
-        name.strip_suffix(".rs").map(str::to_string)
-    });
-    Ok(names.filter(|n| !ALONE.contains(&n.as_str())).collect())
+    // A name picks every program that is called so.
+    together.retain(|name| !alone.contains(name));
+    Ok((together, alone))
 }
 
-fn named<'a>(programs: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = String> {
-    let pairs = programs.into_iter().map(|p| ["--test".into(), p.into()]);
-    pairs.flatten()
+/// The test programs in a folder: `name.rs` and `name/main.rs`.
+fn programs_in(folder: &Path) -> BTreeSet<String> {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let of_folder = entry.path().join("main.rs").is_file();
+        match name.strip_suffix(".rs") {
+            Some(stem) => Some(stem.to_string()),
+            None => of_folder.then_some(name),
+        }
+    });
+    names.collect()
+}
+
+fn named(programs: &BTreeSet<String>) -> impl Iterator<Item = &str> {
+    programs.iter().flat_map(|p| ["--test", p])
 }
 
 /// Without nextest: what may run beside others, many tests at once, then the tests that start nodes one after another; one
@@ -131,18 +142,18 @@ fn with_cargo_test(features: &str) -> Result<()> {
         "--features",
         features,
     ];
-    let together = together()?;
+    let (together, alone) = programs()?;
     good &= tested(
         cargo()?
             .args(base)
             .args(["--lib", "--bins"])
-            .args(named(together.iter().map(String::as_str))),
+            .args(named(&together)),
         &mut sum,
     )?;
     good &= tested(
         cargo()?
             .args(base)
-            .args(named(ALONE))
+            .args(named(&alone))
             .args(["--", "--test-threads=1"]),
         &mut sum,
     )?;
@@ -215,16 +226,14 @@ mod tests {
 
     #[test]
     fn every_test_program_runs_alone_or_beside_others() {
-        let together = together().unwrap();
-        assert!(together.contains("dependencies") && together.contains("closed_loop"));
-        // A program that is named and does not exist would be an error of cargo's on machines without nextest only.
-        let mut folders = vec![root().join("tests/tests")];
-        let packages = root().join("packages").read_dir().unwrap().flatten();
-        folders.extend(packages.map(|p| p.path().join("tests")));
-        for name in ALONE {
-            let file = format!("{name}.rs");
-            assert!(folders.iter().any(|f| f.join(&file).is_file()), "{name}");
+        let (together, alone) = programs().unwrap();
+        for name in ["closed_loop", "keep_out", "stereo"] {
+            assert!(together.contains(name), "{name} is not among {together:?}");
         }
+        for name in START_NODES.into_iter().chain(["drive", "interop"]) {
+            assert!(alone.contains(name), "{name} is not among {alone:?}");
+        }
+        assert!(together.is_disjoint(&alone));
     }
 
     #[test]

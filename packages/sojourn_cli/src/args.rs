@@ -254,6 +254,10 @@ pub struct PlanArgs {
     /// Earlier drives: JSON list of {x_m, y_m, slip, stopped, date, note, seen}; seen is the class in surface images.
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
+    /// Pictures from the surface for the model: JSON list of {image, x_m, y_m, yaw_deg, hfov_deg, near_m, far_m, date, source};
+    /// rectified PNG or JPEG files beside the list, yaw counter-clockwise from east, near_m and far_m the ground shown.
+    #[arg(long, value_name = "FILE")]
+    pub surface: Option<PathBuf>,
     /// A note of the operator for the model.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub note: String,

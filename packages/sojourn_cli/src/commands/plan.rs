@@ -12,7 +12,7 @@ use crate::orbital_labels;
 use sojourn_core::geometry::Xy;
 use sojourn_core::plan::Plan;
 use sojourn_core::{files, site::Site};
-use sojourn_planner::model::{TwinWord, Watch};
+use sojourn_planner::model::{SurfaceView, TwinWord, Watch};
 use sojourn_planner::{
     Assistance, Briefing, GivenLabels, PlanRequest, candidates, history_labels, plan as make_plan,
     plan_labelled, to_xml,
@@ -123,7 +123,10 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         Some(dir) => Some(dir.clone()),
         None => places.shared("config/knowledge").ok(),
     };
-    let briefing = Briefing::load(knowledge.as_deref(), args.history.as_deref(), &args.note)?;
+    let mut briefing = Briefing::load(knowledge.as_deref(), args.history.as_deref(), &args.note)?;
+    if let Some(list) = &args.surface {
+        briefing.surface = SurfaceView::load(list)?;
+    }
     let site = ground::site(&places, &args.ground, &rover, None)?;
     let request = PlanRequest {
         name: args

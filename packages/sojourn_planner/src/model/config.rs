@@ -88,6 +88,8 @@ pub struct Protocol {
     pub crops: usize,
     /// Side of a close view, metres.
     pub crop_span_m: f64,
+    /// Pictures from the surface in a pass of labels, at most.
+    pub surface_views: usize,
     /// Whether fresh eyes label a second time.
     pub second_pass: bool,
     /// Whether the model may use tools in the planning conversation.

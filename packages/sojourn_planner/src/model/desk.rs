@@ -1,6 +1,7 @@
 //! The host's side of a conversation: the ground, the labels so far, the routes, the views that were shown.
 
 use super::label::{Label, outline_fault};
+use super::surface::SurfaceView;
 use super::view::{self, GridLines, Layer, Overlays, Show, View, Wanted};
 use crate::error::PlanError;
 use crate::validator::{Ground, SeenView, local_from_map, map_from_local};
@@ -66,8 +67,14 @@ pub struct Briefing {
     pub history: Vec<DriveRecord>,
     /// The operator's note.
     pub note: String,
+    /// Pictures from the surface.
+    pub surface: Vec<SurfaceView>,
 }
 
+/// Pictures from the surface whose ground is farther than this from every route are not shown, metres.
+const SURFACE_NEAR_M: f64 = 60.0;
+/// Spacing of the points of a route that are compared with their ground, metres.
+const SURFACE_STEP_M: f64 = 5.0;
 /// Most records and longest texts that are taken.
 const MAX_RECORDS: usize = 10_000;
 const MAX_KNOWLEDGE_BYTES: u64 = 64 << 10;
@@ -158,6 +165,8 @@ pub(crate) struct Desk<'a> {
     pub labels: Vec<Label>,
     pub routes: Vec<Route>,
     pub views: Vec<View>,
+    /// Pictures from the surface that the protocol allows, those nearest to the routes first.
+    pub surface: Vec<SurfaceView>,
 }
 
 impl<'a> Desk<'a> {
@@ -169,7 +178,47 @@ impl<'a> Desk<'a> {
             labels: Vec::new(),
             routes: Vec::new(),
             views: Vec::new(),
+            surface: Vec::new(),
         }
+    }
+
+    /// Takes the pictures from the surface whose ground lies nearest to the lines.
+    pub fn take_surface(&mut self, lines: &[Vec<Xy>], most: usize) {
+        let points: Vec<Xy> = lines
+            .iter()
+            .flat_map(|l| crate::smooth::densify(l, SURFACE_STEP_M))
+            .collect();
+        let mut near: Vec<(f64, &SurfaceView)> = self
+            .briefing
+            .surface
+            .iter()
+            .map(|v| {
+                let far = points.iter().map(|p| v.distance_m(*p));
+                (far.fold(f64::INFINITY, f64::min), v)
+            })
+            .filter(|(far_m, _)| *far_m <= SURFACE_NEAR_M)
+            .collect();
+        // Stable: of two alike the first of the list.
+        near.sort_by(|a, b| a.0.total_cmp(&b.0));
+        self.surface = near
+            .into_iter()
+            .take(most)
+            .map(|(_, v)| v.clone())
+            .collect();
+    }
+
+    /// What the model is told of a picture from the surface.
+    pub fn surface_caption(&self, v: &SurfaceView) -> Value {
+        json!({
+            "view_id": v.id,
+            "kind": "surface",
+            "camera": {"source": v.source, "trusted": false},
+            "date": v.date,
+            "camera_at": self.local(v.at_m),
+            "looks_deg_clockwise_from_north": round2((90.0 - v.yaw_rad.to_degrees()).rem_euclid(360.0)),
+            "ground_shown": v.footprint.iter().map(|p| self.local(*p)).collect::<Vec<_>>(),
+            "how_to_use": "evidence for the ground in its outline, drawn with its name on the overview; give labels in the pixels of an orbital view",
+        })
     }
 
     /// To the conversation's frame, rounded to the centimetre.
@@ -212,6 +261,11 @@ impl<'a> Desk<'a> {
                 .collect(),
             current: current.to_vec(),
             cells: Vec::new(),
+            surface: self
+                .surface
+                .iter()
+                .map(|v| (v.id.clone(), v.footprint.clone()))
+                .collect(),
         }
     }
 
@@ -293,6 +347,12 @@ impl<'a> Desk<'a> {
                 centre_m: v.centre_m(),
                 span_m: v.span_m,
             })
+            // A picture from the surface may be named as evidence; it is no close look from above.
+            .chain(self.surface.iter().map(|v| SeenView {
+                id: v.id.clone(),
+                centre_m: v.centre_m(),
+                span_m: 0.0,
+            }))
             .collect()
     }
 

@@ -22,6 +22,7 @@ mod record;
 pub mod resize;
 mod retry;
 pub mod schemas;
+mod surface;
 mod talk;
 mod tools;
 mod transport;
@@ -41,6 +42,7 @@ pub(crate) use protocol::advise;
 pub use protocol::{Assistance, Journal, ModelRecord, Twin, TwinWord};
 pub use provider::{Provider, ProviderError, Skill, Watch, provider_from};
 pub use record::{Event, Exchange, Head, Replay, Transcript, check_transcript};
+pub use surface::SurfaceView;
 pub use talk::Spent;
 pub use turn::{Block, Message, Picture, Purpose, Reply, Request, Role, ToolSpec, Usage};
 pub use view::{

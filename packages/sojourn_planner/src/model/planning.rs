@@ -92,7 +92,7 @@ impl Planning {
         };
         blocks.push(Block::Text(describe(desk, shop, &task, talk)?.to_string()));
         let tools = if talk.config.protocol.tools {
-            schemas::tools()
+            schemas::tools(!desk.surface.is_empty())
         } else {
             Arc::default()
         };
@@ -340,7 +340,7 @@ impl Planning {
 fn describe(
     desk: &Desk<'_>,
     shop: &Workshop<'_>,
-    task: &Task,
+    about: &Task,
     talk: &Talk<'_>,
 ) -> Result<Value, PlanError> {
     let ages = ages(shop.site, shop.mission)?;
@@ -350,10 +350,10 @@ fn describe(
             .map(|z| z.iter().map(|p| desk.local(*p)).collect::<Vec<_>>())
             .collect()
     };
-    Ok(json!({
+    let mut task = json!({
         "task": "plan a route from start to goal",
-        "map_id": task.map_id,
-        "map_digest": task.map_digest,
+        "map_id": about.map_id,
+        "map_digest": about.map_digest,
         "schema_version": "1",
         "map_size_m": g.elevation.size_m(),
         "start": desk.local(desk.ends[0]),
@@ -380,5 +380,10 @@ fn describe(
         "budgets": {"views": talk.config.budgets.views, "tool_calls": talk.config.budgets.tool_calls},
         "operator_note": {"source": "operator", "trusted": false, "text": desk.briefing.note},
         "knowledge": desk.briefing.knowledge.iter().map(|k| json!({"file": plain(&k.name, 80), "text": k.text})).collect::<Vec<_>>(),
-    }))
+    });
+    if !desk.surface.is_empty() {
+        let told = desk.surface.iter().map(|v| desk.surface_caption(v));
+        task["surface_views"] = told.collect();
+    }
+    Ok(task)
 }

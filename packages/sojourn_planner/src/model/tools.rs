@@ -2,6 +2,7 @@
 
 use super::desk::{Desk, Route, round2};
 use super::label::{Action, Confidence, Label, Science};
+use super::schemas;
 use super::turn::Picture;
 use super::view::{GridLines, Layer, SPANS_M, Show};
 use crate::candidates::Preset;
@@ -36,6 +37,12 @@ struct ViewArgs {
     span_m: f64,
     grid: GridLines,
     show: Vec<Show>,
+}
+
+/// A view of the surface takes the same arguments; only the place matters.
+#[derive(Deserialize)]
+struct SurfaceArgs {
+    center: Point,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +108,9 @@ pub(crate) fn run(
 ) -> Outcome {
     let given = match name {
         "view" if views_left == 0 => Err(("BUDGET", "no views are left".to_string())),
+        "view" if input["layer"] == schemas::SURFACE => {
+            args(input).and_then(|a: SurfaceArgs| surface(desk, a.center))
+        }
         "view" => args(input).and_then(|a| view(desk, a)),
         "sample" => args(input).and_then(|a| sample(desk, a)),
         "profile" => args(input).and_then(|a| profile(desk, a)),
@@ -135,6 +145,25 @@ pub(crate) fn run(
             image: None,
         },
     }
+}
+
+/// The picture from the surface whose ground holds a place, or is nearest to it.
+fn surface(desk: &Desk<'_>, place: Point) -> Given {
+    let at = desk.point(place)?;
+    let nearest = desk
+        .surface
+        .iter()
+        .map(|v| (v.distance_m(at), v))
+        .min_by(|a, b| a.0.total_cmp(&b.0));
+    let Some((far_m, v)) = nearest else {
+        return Err((
+            "NO_SURFACE_VIEW",
+            "there is no picture from the surface".into(),
+        ));
+    };
+    let mut told = desk.surface_caption(v);
+    told["distance_of_its_ground_m"] = json!(round2(far_m));
+    Ok((told, Some(Arc::clone(&v.picture))))
 }
 
 fn args<T: DeserializeOwned>(input: &Value) -> Result<T, (&'static str, String)> {

@@ -66,6 +66,8 @@ pub enum Show {
     CurrentRoute,
     /// The numbered cells.
     Cells,
+    /// The ground that pictures from the surface show.
+    Surface,
 }
 
 /// What can be drawn over the ground.
@@ -81,6 +83,8 @@ pub struct Overlays {
     pub current: Vec<Xy>,
     /// Names of the numbered cells, row by row from the north-west.
     pub cells: Vec<String>,
+    /// Pictures from the surface: name, outline of their ground in `map` metres.
+    pub surface: Vec<(String, Vec<Xy>)>,
 }
 
 /// A view: where it lies and what it shows.
@@ -291,6 +295,9 @@ const ROUTES: [[u8; 3]; 8] = [
     [200, 160, 90],
 ];
 
+/// Ground that pictures from the surface show.
+const SURFACE: [u8; 3] = [90, 230, 255];
+
 fn overlays(
     canvas: &mut Canvas,
     ground: &Ground<'_>,
@@ -331,6 +338,15 @@ fn overlays(
             canvas.polyline(&route, false, colour, 3);
             if let Some(at) = route.get(route.len() / 2) {
                 label(canvas, *at, id, colour);
+            }
+        }
+    }
+    if shown(Show::Surface) {
+        for (id, ground) in &over.surface {
+            let outline = line(ground);
+            canvas.polyline(&outline, true, SURFACE, 2);
+            if let Some(at) = outline.get(outline.len() / 4) {
+                label(canvas, *at, id, SURFACE);
             }
         }
     }

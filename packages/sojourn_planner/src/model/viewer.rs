@@ -88,6 +88,9 @@ pub fn html(record: &ModelRecord, plan: &Plan, disagreement_png: Option<&[u8]>) 
     for v in &record.views {
         pictures.insert(v.picture.sha256.as_str(), (v.id.as_str(), &v.picture.png));
     }
+    for v in &record.surface {
+        pictures.insert(v.picture.sha256.as_str(), (v.id.as_str(), &v.picture.png));
+    }
     let mut events = t.events.iter().peekable();
     let mut told = |out: &mut String, upto: usize| {
         while let Some(e) = events.next_if(|e| e.after <= upto) {

@@ -5,6 +5,7 @@
 mod common;
 mod form;
 mod recorded;
+mod surface;
 mod twin;
 
 use common::fake::{Fake, Policy, Truth};

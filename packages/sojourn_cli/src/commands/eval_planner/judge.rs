@@ -11,8 +11,8 @@ use sojourn_perception::orbital::Orbital;
 use sojourn_planner::model::{Label, Watch};
 use sojourn_planner::score::{hazard_m, line_figures, score_labels};
 use sojourn_planner::{
-    Assistance, GivenLabels, PlanError, PlanOutcome, PlanRequest, candidates, open_ground, plan,
-    plan_labelled,
+    Assistance, Briefing, GivenLabels, PlanError, PlanOutcome, PlanRequest, candidates,
+    open_ground, plan, plan_labelled,
 };
 use std::sync::atomic::AtomicBool;
 
@@ -166,6 +166,10 @@ fn with_labels(
     alone: &PlanOutcome,
 ) -> Result<PlanOutcome, PlanError> {
     let (site, rover, mission) = (&scene.site, &bench.rover, &bench.mission);
+    let briefing = Briefing {
+        surface: scene.surface.clone(),
+        ..bench.briefing.clone()
+    };
     let cancel = AtomicBool::new(false);
     let watch = Watch {
         cancel: &cancel,
@@ -182,7 +186,7 @@ fn with_labels(
             Some(&Assistance {
                 provider,
                 config: &bench.config,
-                briefing: &bench.briefing,
+                briefing: &briefing,
                 watch: &watch,
                 twin: None,
                 journal: None,

@@ -41,7 +41,8 @@ pub struct PlannerArgs {
     /// Where the goal lies: east of the start, or up, down or across the slope of the whole scene.
     #[arg(long, value_enum, default_value_t = Course::East)]
     pub course: Course,
-    /// Folder of scenes instead: each a world's folder with truth/manifest.json and its layer "classes".
+    /// Folder of scenes instead: each a world's folder with truth/manifest.json and its layer "classes"; with pictures from
+    /// the surface where there is a surface.json, a list as `sojourn plan --surface` takes it.
     #[arg(long, value_name = "DIR", conflicts_with = "scenes")]
     pub set: Option<PathBuf>,
     /// Who is asked. For this command also perfect-label-double: no provider but a test double that hands out the true
@@ -51,7 +52,7 @@ pub struct PlannerArgs {
     /// How models are talked to; the shipped config/model.yaml without it.
     #[arg(long, value_name = "FILE")]
     pub model_config: Option<PathBuf>,
-    /// Leaves parts out: crops, tools, critic, second_pass, knowledge, calibration.
+    /// Leaves parts out: crops, surface, tools, critic, second_pass, knowledge, calibration.
     #[arg(long, value_name = "PART,…", value_delimiter = ',')]
     pub without: Vec<String>,
     /// The rover: a name in config/rovers or a file.
@@ -205,6 +206,7 @@ fn leave_out(bench: &mut Bench<'_>, parts: &[String]) -> Result<(), CliError> {
     for part in parts {
         match part.as_str() {
             "crops" => p.crops = 0,
+            "surface" => p.surface_views = 0,
             "tools" => p.tools = false,
             "critic" => p.critic = false,
             "second_pass" => p.second_pass = false,
@@ -212,7 +214,7 @@ fn leave_out(bench: &mut Bench<'_>, parts: &[String]) -> Result<(), CliError> {
             "knowledge" => bench.briefing.knowledge.clear(),
             other => {
                 return Err(CliError::Usage(format!(
-                    "--without: \"{other}\" is no part, expected crops, tools, critic, second_pass, knowledge or calibration"
+                    "--without: \"{other}\" is no part, expected crops, surface, tools, critic, second_pass, knowledge or calibration"
                 )));
             }
         }

@@ -11,10 +11,13 @@ use sojourn_core::geometry::Xy;
 use sojourn_core::plan::Feature;
 use sojourn_core::raster::Raster;
 use sojourn_core::site::Site;
-use sojourn_planner::model::{Action, Confidence, Label, Science};
+use sojourn_planner::model::{Action, Confidence, Label, Science, SurfaceView};
 use sojourn_planner::score::{HAZARD, true_risk};
 use sojourn_twin::folder::WorldFolder;
 use sojourn_twin::generate::{CLASSES, generate};
+
+/// List of pictures from the surface in a scene's folder.
+const SURFACE_LIST: &str = "surface.json";
 
 /// A scene.
 pub(super) struct Scene {
@@ -24,6 +27,8 @@ pub(super) struct Scene {
     pub truth: Raster,
     /// The whole of the true ground, where there is one.
     pub folder: Option<WorldFolder>,
+    /// Pictures from the surface, where the scene brings some.
+    pub surface: Vec<SurfaceView>,
     /// Seed of the scene; 0 for one from a folder without a world.
     pub seed: u64,
 }
@@ -110,8 +115,14 @@ impl Scene {
     pub fn load(places: &Places, args: &PlannerArgs, name: &str) -> anyhow::Result<Self> {
         if let Some(set) = &args.set {
             let dir = set.join(name);
+            let list = dir.join(SURFACE_LIST);
+            let surface = match list.is_file() {
+                true => SurfaceView::load(&list)?,
+                false => Vec::new(),
+            };
             if WorldFolder::is_world(&dir) {
-                return Self::of_world(name, WorldFolder::load(&dir)?);
+                let scene = Self::of_world(name, WorldFolder::load(&dir)?)?;
+                return Ok(Self { surface, ..scene });
             }
             let truth = Site::load(&dir.join("truth"))?;
             return Ok(Self {
@@ -119,6 +130,7 @@ impl Scene {
                 site: Site::load(&dir)?,
                 truth: truth.layer(CLASSES)?.clone(),
                 folder: None,
+                surface,
                 seed: 0,
             });
         }
@@ -133,6 +145,7 @@ impl Scene {
             name: name.into(),
             site: folder.site.clone(),
             truth: folder.truth.layer(CLASSES)?.clone(),
+            surface: Vec::new(),
             seed: folder.document.seed,
             folder: Some(folder),
         })

@@ -76,6 +76,9 @@ pub fn write(
     for v in &record.views {
         files::write_atomic(&views.join(format!("{}.png", v.id)), &v.picture.png)?;
     }
+    for v in &record.surface {
+        files::write_atomic(&views.join(format!("{}.png", v.id)), &v.picture.png)?;
+    }
     let transcript: &Transcript = &record.transcript;
     files::write_atomic(&dir.join(TRANSCRIPT), transcript.text()?.as_bytes())?;
     // It is whole now; what it was taken up from is in it.

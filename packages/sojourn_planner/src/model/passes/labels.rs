@@ -58,6 +58,7 @@ pub(crate) fn show_ground(
     lines: &[Vec<Xy>],
 ) -> Result<Vec<usize>, PlanError> {
     let (centre, span_m) = desk.overview();
+    desk.take_surface(lines, talk.config.protocol.surface_views);
     let over = desk.overlays(&[]);
     let mut out = Vec::new();
     for layer in [Layer::Ortho, Layer::Slope] {
@@ -66,7 +67,7 @@ pub(crate) fn show_ground(
             centre,
             span_m,
             GridLines::Coarse,
-            &[Show::StartGoal, Show::KeepOut],
+            &[Show::StartGoal, Show::KeepOut, Show::Surface],
             &over,
         )?);
     }
@@ -104,6 +105,10 @@ pub(crate) fn scan(
         shown.reverse();
     }
     let mut blocks = pictures(desk, &shown);
+    for v in &desk.surface {
+        blocks.push(Block::Image(Arc::clone(&v.picture)));
+        blocks.push(Block::Text(desk.surface_caption(v).to_string()));
+    }
     blocks.push(Block::Text(task(desk).to_string()));
     let request = talk.request(
         purpose,

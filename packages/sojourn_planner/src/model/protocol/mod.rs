@@ -13,6 +13,7 @@ use super::label::{Disagreement, Label, merge};
 use super::passes::{self, Calibration, Criticism, Labelled};
 use super::provider::{Provider, Skill, Watch};
 use super::record::Transcript;
+use super::surface::SurfaceView;
 use super::talk::{NoAnswer, Spent, Talk};
 use super::view::View;
 use crate::candidates::Preset;
@@ -54,6 +55,8 @@ pub struct ModelRecord {
     pub transcript: Transcript,
     /// The views, in the order in which they were made.
     pub views: Vec<View>,
+    /// Pictures from the surface that were shown.
+    pub surface: Vec<SurfaceView>,
     /// Labels that hold.
     pub labels: Vec<Label>,
     /// Where the passes differ.
@@ -163,6 +166,7 @@ pub(crate) fn advise(
     outcome.model = Some(ModelRecord {
         transcript,
         views: desk.views,
+        surface: desk.surface,
         labels: desk.labels,
         disagreements: found.disagreements,
         routes: desk

@@ -4,10 +4,9 @@ use crate::cost::CostMap;
 use crate::error::PlanError;
 use crate::least_cost::Found;
 use crate::line::{cells_along, line_cost};
-use crate::route::{PlanRequest, check_ends, check_open};
+use crate::route::{PlanRequest, check_ends, check_open, places};
 use crate::search::{line_of, search};
 use crate::smooth::densify;
-use sojourn_core::CoreError;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::geometry::{Xy, distance_m, distance_to_segment_m, length_m};
 use sojourn_core::plan::Feature;
@@ -124,7 +123,8 @@ pub struct Candidate {
 /// pretrip multipath planning and dynamic adaptation"). Whether the rover's suspension agrees is settled by [`crate::plan()`].
 ///
 /// # Errors
-/// [`PlanError`] when start or goal cannot be used, or the mission has stops. Without a way the list is empty.
+/// [`PlanError`] when start, a stop or the goal cannot be used. Without a way over the stops in their order the list is
+/// empty.
 pub fn candidates(
     request: &PlanRequest,
     site: &Site,
@@ -135,29 +135,24 @@ pub fn candidates(
 ) -> Result<Vec<Candidate>, PlanError> {
     let elevation = site.elevation()?;
     check_ends(request, elevation, constraints)?;
-    if !constraints.stops.is_empty() {
-        return Err(CoreError::value(
-            "mission",
-            "stops",
-            format!("a list of {}", constraints.stops.len()),
-            "none where routes that differ are asked for",
-        )
-        .into());
-    }
     let map = CostMap::new(site, rover, constraints, features)?;
-    for (which, p) in [("start", request.start_m), ("goal", request.goal_m)] {
+    for (which, p) in places(request, constraints) {
         check_open(&map, which, p, features)?;
     }
-    Ok(on_map(&map, request.start_m, request.goal_m, k))
+    let over = constraints.way_points(request.start_m, request.goal_m);
+    Ok(on_map(&map, &over, k))
 }
 
-/// As [`candidates`], on a cost map.
-pub(crate) fn on_map(map: &CostMap, start_m: Xy, goal_m: Xy, k: usize) -> Vec<Candidate> {
+/// As [`candidates`], on a cost map; `over` holds start, stops and goal.
+pub(crate) fn on_map(map: &CostMap, over: &[Xy], k: usize) -> Vec<Candidate> {
+    let longest_m = over
+        .windows(2)
+        .map(|w| distance_m(w[0], w[1]))
+        .fold(0.0, f64::max);
     let mut found = Finder {
         map,
-        start_m,
-        goal_m,
-        apart_m: (APART_SHARE * distance_m(start_m, goal_m)).clamp(APART_M[0], APART_M[1]),
+        over,
+        apart_m: (APART_SHARE * longest_m).clamp(APART_M[0], APART_M[1]),
         most: k,
         out: Vec::new(),
     };
@@ -186,8 +181,8 @@ pub(crate) fn on_map(map: &CostMap, start_m: Xy, goal_m: Xy, k: usize) -> Vec<Ca
 
 struct Finder<'a> {
     map: &'a CostMap,
-    start_m: Xy,
-    goal_m: Xy,
+    /// Start, stops, goal.
+    over: &'a [Xy],
     apart_m: f64,
     most: usize,
     out: Vec<Candidate>,
@@ -197,12 +192,23 @@ impl Finder<'_> {
     /// Searches with the costs of `map`, which has the same open cells, and takes the route when it differs; the cells
     /// of its path, `None` when there is no way.
     fn add(&mut self, map: &CostMap, preset: Preset) -> Option<Vec<usize>> {
-        let (start, goal) = (map.index(self.start_m)?, map.index(self.goal_m)?);
-        let Found::Path(path) = search(map, start, goal)? else {
-            return None;
-        };
-        let candidate = line_of(map, &path.cells, self.start_m, self.goal_m)
-            .and_then(|line| measured(self.map, line, preset));
+        let mut cells = Vec::new();
+        let mut line: Option<Vec<Xy>> = Some(self.over.first().copied().into_iter().collect());
+        for leg in self.over.windows(2) {
+            let (start, goal) = (map.index(leg[0])?, map.index(leg[1])?);
+            let Found::Path(path) = search(map, start, goal)? else {
+                return None;
+            };
+            // Every leg begins where the one before it ended.
+            line = line
+                .zip(line_of(map, &path.cells, leg[0], leg[1]))
+                .map(|(mut all, more)| {
+                    all.extend(more.into_iter().skip(1));
+                    all
+                });
+            cells.extend(path.cells);
+        }
+        let candidate = line.and_then(|line| measured(self.map, line, preset));
         if let Some(c) = candidate
             && self.out.len() < self.most
             && self
@@ -216,7 +222,7 @@ impl Finder<'_> {
         {
             self.out.push(c);
         }
-        Some(path.cells)
+        Some(cells)
     }
 }
 
@@ -319,7 +325,7 @@ mod tests {
     #[test]
     fn routes_differ_and_the_cheapest_is_first() {
         let map = mounds();
-        let found = on_map(&map, [30.0, 60.0], [130.0, 60.0], 6);
+        let found = on_map(&map, &[[30.0, 60.0], [130.0, 60.0]], 6);
         assert_eq!(found.len(), 6, "{found:?}");
         for (i, c) in found.iter().enumerate() {
             assert!(c.cost >= c.length_m - 1e-6 && c.length_m >= 100.0);
@@ -347,7 +353,25 @@ mod tests {
         sides.sort_unstable();
         sides.dedup();
         assert_eq!(sides, [-1, 0, 1]);
-        assert_eq!(found, on_map(&map, [30.0, 60.0], [130.0, 60.0], 6));
+        assert_eq!(found, on_map(&map, &[[30.0, 60.0], [130.0, 60.0]], 6));
+    }
+
+    #[test]
+    fn routes_that_differ_all_pass_the_stops_in_their_order() {
+        let map = mounds();
+        let over = [[30.0, 60.0], [80.0, 100.0], [60.0, 30.0], [130.0, 60.0]];
+        let found = on_map(&map, &over, 4);
+        assert!(found.len() >= 2, "{found:?}");
+        for (i, c) in found.iter().enumerate() {
+            let at = |p: Xy| c.line.iter().position(|q| *q == p);
+            let places: Vec<usize> = over.iter().filter_map(|p| at(*p)).collect();
+            assert_eq!(places.len(), over.len());
+            assert!(places.windows(2).all(|w| w[0] < w[1]));
+            assert!(found[..i].iter().all(|o| apart(&c.line, &o.line, 4.0)));
+        }
+        // The cheapest is the cheapest of every leg.
+        let alone: f64 = over.windows(2).map(|w| on_map(&map, w, 1)[0].cost).sum();
+        assert!(found[0].cost <= 1.01 * alone, "{} {alone}", found[0].cost);
     }
 
     #[test]
@@ -356,8 +380,7 @@ mod tests {
         let best = |preset: Preset| {
             let mut f = Finder {
                 map: &map,
-                start_m: [30.0, 55.0],
-                goal_m: [130.0, 60.0],
+                over: &[[30.0, 55.0], [130.0, 60.0]],
                 apart_m: 5.0,
                 most: 1,
                 out: Vec::new(),
@@ -385,7 +408,7 @@ mod tests {
                 map.block[i] = crate::cost::Block::Stand;
             }
         }
-        assert!(on_map(&map, [30.0, 60.0], [130.0, 60.0], 4).is_empty());
-        assert!(on_map(&map, [-30.0, 60.0], [130.0, 60.0], 4).is_empty());
+        assert!(on_map(&map, &[[30.0, 60.0], [130.0, 60.0]], 4).is_empty());
+        assert!(on_map(&map, &[[-30.0, 60.0], [130.0, 60.0]], 4).is_empty());
     }
 }

@@ -186,7 +186,7 @@ pub(crate) fn check_ends(
 }
 
 /// Start, stops and goal with their names.
-fn places(request: &PlanRequest, c: &Constraints) -> Vec<(&'static str, Xy)> {
+pub(crate) fn places(request: &PlanRequest, c: &Constraints) -> Vec<(&'static str, Xy)> {
     std::iter::once(("start", request.start_m))
         .chain(c.stops.iter().map(|s| ("stop", s.at_m)))
         .chain(std::iter::once(("goal", request.goal_m)))

@@ -118,10 +118,14 @@ impl<'a> Workshop<'a> {
         let whole = [start_m, goal_m] == [self.request.start_m, self.request.goal_m];
         let via: Vec<Xy> = if whole { self.stops() } else { Vec::new() };
         let mut biased: Vec<(Preset, CostMap)> = Vec::new();
-        if presets.len() == 1 || !via.is_empty() {
+        if presets.len() == 1 {
             biased.extend(presets.iter().take(k.max(1)).map(|p| (*p, p.map(&map))));
         } else {
-            for c in on_map(&map, start_m, goal_m, k) {
+            let over: Vec<Xy> = std::iter::once(start_m)
+                .chain(via.iter().copied())
+                .chain(std::iter::once(goal_m))
+                .collect();
+            for c in on_map(&map, &over, k) {
                 biased.push((c.preset, near_only(&map, &c.line)));
             }
         }

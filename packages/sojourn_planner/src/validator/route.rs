@@ -294,7 +294,7 @@ pub(crate) fn comparison(
     let this = measured(bare, line.to_vec(), Preset::Balanced)?;
     let (mut best_m, mut best_cost, mut best_risk_m) = (0.0, 0.0, 0.0);
     for leg in ground.constraints.way_points(first, last).windows(2) {
-        let best = on_map(bare, leg[0], leg[1], 1).into_iter().next()?;
+        let best = on_map(bare, leg, 1).into_iter().next()?;
         best_m += best.length_m;
         best_cost += best.cost;
         best_risk_m += best.risk_m;

@@ -399,7 +399,7 @@ mod tests {
         ] {
             walk(&schema, name);
         }
-        let tools = tools();
+        let tools = tools(true);
         assert_eq!(tools.len(), 10);
         for t in tools.iter() {
             walk(&t.schema, t.name);

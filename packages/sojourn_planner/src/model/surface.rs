@@ -221,7 +221,13 @@ fn png(what: &str, bytes: &[u8]) -> Result<Pixels, CoreError> {
     if width.max(height) > MAX_SIDE_PX {
         return Ok((width, height, Vec::new()));
     }
-    let mut data = vec![0; reader.output_buffer_size()];
+    let size = reader.output_buffer_size().ok_or_else(|| {
+        CoreError::format(
+            what,
+            "is no PNG or JPEG: it is larger than any memory".to_string(),
+        )
+    })?;
+    let mut data = vec![0; size];
     reader.next_frame(&mut data).map_err(fail)?;
     let (colour, _) = reader.output_color_type();
     let rgb = match colour {

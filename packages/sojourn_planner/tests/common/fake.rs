@@ -333,7 +333,7 @@ fn card(policy: Policy) -> Say {
 fn labels(policy: Policy, truth: &Truth, said: &[Value]) -> Say {
     let captions: Vec<Value> = texts(said)
         .into_iter()
-        .filter(|v| v["view_id"].is_string())
+        .filter(|v| v["view_id"].is_string() && v["origin_x_m"].is_number())
         .collect();
     let mut out = Vec::new();
     if !matches!(policy, Policy::Lazy | Policy::Liar) {

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::commands::site::{LayerDay, layer_day};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -36,7 +37,11 @@ pub enum Command {
     )]
     Demo(DemoArgs),
     /// Makes a site folder from an elevation model and perhaps an orbital image.
-    #[command(after_help = "Example:\n  sojourn site --dtm dtm.tif --ortho ortho.tif --out site/")]
+    #[command(
+        after_help = "Examples:\n  sojourn site --dtm dtm.tif --ortho ortho.tif --out site/\n  \
+            sojourn site --dtm dtm.tif --ortho ortho.tif --date elevation=2007-03-02 --date ortho=2019-11-20 --expiry ortho=2027-12-31 --out site/\n\n\
+            A day belongs to the ground: plans over a site with a day for its elevation want that site again."
+    )]
     Site(SiteArgs),
     /// Worlds to drive in: made from a seed or on a real elevation model, measured, drawn, exported.
     #[command(subcommand)]
@@ -166,6 +171,12 @@ pub struct SiteArgs {
     /// The rover whose footprint slope and roughness are taken over.
     #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
     pub rover: String,
+    /// Day of a layer's data (elevation, ortho, …), which a mission's rules for the age of the map count from.
+    #[arg(long, value_name = "LAYER=DAY", value_parser = layer_day)]
+    pub date: Vec<LayerDay>,
+    /// Last day on which a layer may be relied on.
+    #[arg(long, value_name = "LAYER=DAY", value_parser = layer_day)]
+    pub expiry: Vec<LayerDay>,
     /// Folder to write.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,

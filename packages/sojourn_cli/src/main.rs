@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     }
     let result = match &cli.command {
         Command::Demo(args) => sojourn_cli::demo::demo(args),
-        Command::Site(args) => commands::plan::site(args),
+        Command::Site(args) => commands::site::site(args),
         Command::World(command) => commands::world::world(command),
         Command::Dataset(command) => commands::dataset::dataset(command),
         Command::Plan(args) => commands::plan::plan(args),

@@ -31,6 +31,7 @@ pub mod orbital;
 pub mod pictures;
 pub mod plan;
 pub mod rehearse;
+pub mod site;
 pub mod sweep;
 pub mod train;
 pub mod verify;

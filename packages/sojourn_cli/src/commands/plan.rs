@@ -1,10 +1,10 @@
-//! `sojourn site` and `plan`
+//! `sojourn plan`
 
 mod compare;
 pub(super) mod talk;
 
 use super::{say, say_json};
-use crate::args::{GroundArgs, PlanArgs, SiteArgs};
+use crate::args::PlanArgs;
 use crate::cli_error::{CliError, CliResult};
 use crate::ground;
 use crate::launch::places::Places;
@@ -19,62 +19,8 @@ use sojourn_planner::{
 };
 use sojourn_twin::verify::{Setup, VerifyOptions, verify};
 use std::io::IsTerminal;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-/// Makes a site folder from a raster.
-///
-/// # Errors
-/// [`crate::cli_error::CliError::Failed`] in one sentence.
-pub fn site(args: &SiteArgs) -> CliResult {
-    let places = Places::find();
-    let (rover, _) = ground::rover(&places, &args.rover)?;
-    ground::writable(&args.out.join("manifest.json")).or_else(|_| ground::writable(&args.out))?;
-    let site = ground::site(
-        &places,
-        &GroundArgs {
-            dtm: Some(args.dtm.clone()),
-            ortho: args.ortho.clone(),
-            site: None,
-            body: args.body.clone(),
-        },
-        &rover,
-        None,
-    )?;
-    let folder = files::NewFolder::begin(&args.out)?;
-    site.save(&args.out)?;
-    sojourn_site::write_geotiffs(&site, &args.out)?;
-    folder.keep();
-    tell_site(&site, &args.out, args.json)
-}
-
-fn tell_site(site: &Site, out: &Path, json: bool) -> CliResult {
-    let elevation = site.elevation()?;
-    let [width_m, height_m] = elevation.size_m();
-    let digest = site.terrain_digest()?;
-    if json {
-        return say_json(&serde_json::json!({
-            "ok": true,
-            "out": out,
-            "name": site.manifest.name,
-            "body": site.manifest.body.name,
-            "terrain_digest": digest,
-            "size_m": [width_m, height_m],
-            "resolution_m": elevation.resolution_m(),
-            "layers": site.layers.keys().collect::<Vec<_>>(),
-        }));
-    }
-    say(&format!(
-        "{}: {} on {}, {width_m:.0} m x {height_m:.0} m, cells of {:.2} m, layers {}",
-        out.display(),
-        site.manifest.name,
-        site.manifest.body.name,
-        elevation.resolution_m(),
-        site.layers.keys().cloned().collect::<Vec<_>>().join(", ")
-    ));
-    Ok(())
-}
 
 /// Plans a route.
 ///

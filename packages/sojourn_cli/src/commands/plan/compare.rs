@@ -4,7 +4,7 @@ use crate::args::PlanArgs;
 use crate::cli_error::CliError;
 use crate::orbital_labels;
 use crate::report::map;
-use sojourn_core::plan::Plan;
+use sojourn_core::plan::{ModelLevel, Plan};
 use sojourn_core::rover::Rover;
 use sojourn_core::site::{ORTHO, Site};
 use sojourn_perception::orbital::Orbital;
@@ -24,7 +24,9 @@ pub fn compare(
     rover: &Rover,
 ) -> Result<Option<DisagreementLayer>, CliError> {
     let mut voices = Vec::new();
-    if let Some(record) = &outcome.model {
+    // A model that gave nothing said nothing of the ground that it was shown.
+    let answered = outcome.plan.model.level != Some(ModelLevel::GeometryOnly);
+    if let Some(record) = outcome.model.as_ref().filter(|_| answered) {
         voices.push(Voice::of_views("model", &record.labels, &record.views));
     }
     let own = |l: &&Label| l.source == orbital_labels::SOURCE;

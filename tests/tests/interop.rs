@@ -64,7 +64,7 @@ fn a_drive_is_cancelled_by_its_client() {
         "--bundle",
         &suite.bundle,
         "--cancel-after-m",
-        "0.5",
+        "0.2",
     ]);
     assert_eq!(result["cancelled"], true, "{result}\n{}", suite.log());
     assert_eq!(result["reached"], false, "{result}");

@@ -1,5 +1,6 @@
 """What the nodes executive and ground meet in their test: a planner, a twin, a simulator that runs free and four
-well-behaved neighbours, in one rclpy node named `world`.
+well-behaved neighbours, in one rclpy node named `world`. Two more nodes, `planner` and `twin`, do nothing but have the parameter
+services that every node has, by which the ground greets them.
 
 Arguments: digest of the rover, simulated over wall time, ticks of driving after which perception falls silent (0: never),
 "pass" or "reject" (the twin's verdict). Says on standard output when the goal becomes inactive.
@@ -13,7 +14,7 @@ import sys
 import rclpy
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from sojourn_msgs.msg import DriveGoal, Heartbeat, Tick
 from sojourn_msgs.srv import PlanRoute, VerifyPlan
@@ -210,8 +211,11 @@ class World(Node):
 def main():
     rclpy.init()
     _, rover_digest, factor, silent_after, verdict = sys.argv
+    executor = SingleThreadedExecutor()
+    for node in (World(rover_digest, float(factor), int(silent_after), verdict), Node("planner"), Node("twin")):
+        executor.add_node(node)
     try:
-        rclpy.spin(World(rover_digest, float(factor), int(silent_after), verdict))
+        executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
 

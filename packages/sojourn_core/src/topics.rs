@@ -108,6 +108,10 @@ topics! {
         "Unit vector to the sun; once a second while the sun is up.";
     WHEELS = "wheel_states", "sensor_msgs/msg/JointState", Sensor, "", ["simulator"], ["localization", "guard"],
         "Six drives (velocity rad/s, position rad), six steers (position rad) and the suspension (differential, bogie_left, bogie_right: position rad), named drive_lf …, steer_lf …; effort of the drives (N m) where it is known; one per control period.";
+    BATTERY = "battery_state", "sensor_msgs/msg/BatteryState", Sensor, "", ["simulator"], [],
+        "Voltage, current (negative when discharging), charge and temperature of the rover's battery; one per second.";
+    TEMPERATURES = "temperatures", "sensor_msgs/msg/Temperature", Sensor, "", ["simulator"], [],
+        "Temperature of a part, degrees Celsius: frame_id names it, drive_lf … drive_rr or electronics; one per part and second.";
     TRUTH = "ground_truth/odometry", "nav_msgs/msg/Odometry", Sensor, "map", ["simulator"], [],
         "True pose and speed, for scorers and recordings only; no node may use it. One per second.";
     TF = "/tf", "tf2_msgs/msg/TFMessage", Event, "", ["localization"], [],
@@ -275,6 +279,8 @@ pub mod grid_layers {
 pub const DRIVE_JOINTS: [&str; 6] = [
     "drive_lf", "drive_lm", "drive_lr", "drive_rf", "drive_rm", "drive_rr",
 ];
+/// Name of the electronics' box in [`TEMPERATURES`].
+pub const ELECTRONICS: &str = "electronics";
 /// Names of the steering joints in [`WHEELS`], same order.
 pub const STEER_JOINTS: [&str; 6] = [
     "steer_lf", "steer_lm", "steer_lr", "steer_rf", "steer_rm", "steer_rr",

@@ -6,6 +6,8 @@
 
 pub mod craters;
 pub mod dataset;
+pub mod day;
+pub mod electrics;
 pub mod error;
 pub mod folder;
 pub mod generate;

@@ -101,6 +101,16 @@ impl Nameplate {
         }
     }
 
+    /// Scaled figures, or a file's where there is one.
+    #[must_use]
+    pub fn of_with(rover: &Rover, body: &Body, file: Option<&PowerFile>) -> Self {
+        let scaled = Self::of(rover, body);
+        match file {
+            Some(file) => scaled.with(file),
+            None => scaled,
+        }
+    }
+
     /// With what a file says in place of what is scaled. Torque and static load stay those of the rover's mass.
     #[must_use]
     pub fn with(self, file: &PowerFile) -> Self {

@@ -2,8 +2,11 @@
 
 use crate::{
     TwinError,
+    day::Environment,
+    power::PowerFile,
     render::SensorParams,
     sim::{SimConfig, faults::FaultSchedule, imu::ImuDrift},
+    verify::Settings,
     world::{Unlabelled, WorldParams},
 };
 use serde::Deserialize;
@@ -112,6 +115,10 @@ pub struct SimulatorParams {
     pub imu_drift: ImuDrift,
     /// Scatter of the sun sensor about each axis, radians.
     pub sun_sigma_rad: f64,
+    /// File of drives, battery and source; empty for the one that comes with Sojourn for the rover.
+    pub power_file: String,
+    /// File whose `environment` has day and weather; empty for config/verification.yaml as it was built in.
+    pub verification_file: String,
 }
 
 /// How the node `simulator` runs: its parameters, checked.
@@ -228,6 +235,8 @@ impl SimulatorParams {
                 sensor: self.sensor,
                 imu_drift: self.imu_drift,
                 sun_sigma_rad: self.sun_sigma_rad,
+                power: self.power()?,
+                days: self.days()?,
                 images: true,
             },
             hold_until_active: Some(self.hold_until_active.clone()).filter(|n| !n.is_empty()),
@@ -236,6 +245,30 @@ impl SimulatorParams {
             roll_call_limit: seconds("roll_call_limit_s", self.roll_call_limit_s)?,
             command_timeout_s: self.command_timeout_s,
         })
+    }
+}
+
+impl SimulatorParams {
+    /// Drives, battery and source, where a file is named.
+    ///
+    /// # Errors
+    /// [`TwinError::Core`] that names the file and the key.
+    pub fn power(&self) -> Result<Option<PowerFile>, TwinError> {
+        match self.power_file.as_str() {
+            "" => Ok(None),
+            file => Ok(Some(PowerFile::load(Path::new(file))?)),
+        }
+    }
+
+    /// Day and weather by body, where a file is named.
+    ///
+    /// # Errors
+    /// [`TwinError::Core`] that names the file and the key.
+    pub fn days(&self) -> Result<Option<BTreeMap<String, Environment>>, TwinError> {
+        match self.verification_file.as_str() {
+            "" => Ok(None),
+            file => Ok(Some(Settings::load(Path::new(file))?.environment)),
+        }
     }
 }
 
@@ -267,7 +300,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         type Case = (&'static str, fn(&mut SimulatorParams));
-        let cases: [Case; 5] = [
+        let cases: [Case; 7] = [
             ("rate_factor", |p| {
                 (p.lockstep, p.rate_factor) = (false, 0.0)
             }),
@@ -275,6 +308,8 @@ mod tests {
             ("participants", |p| p.participants.clear()),
             ("heartbeat_limit_s", |p| p.heartbeat_limit_s = -1.0),
             ("ground", |p| p.ground.clear()),
+            ("nothing.yaml", |p| p.power_file = "nothing.yaml".into()),
+            ("none.yaml", |p| p.verification_file = "none.yaml".into()),
         ];
         for (key, spoil) in cases {
             let mut p = shipped();

@@ -4,6 +4,21 @@ use serde::{Deserialize, Serialize};
 use sojourn_core::{CoreError, error::in_range, params};
 use std::{collections::BTreeMap, path::Path};
 
+/// `config/power/`, by the rover's name.
+const SHIPPED: [(&str, &str); 5] = [
+    ("husky", include_str!("../../../config/power/husky.yaml")),
+    ("leo", include_str!("../../../config/power/leo.yaml")),
+    ("osr", include_str!("../../../config/power/osr.yaml")),
+    (
+        "perseverance",
+        include_str!("../../../config/power/perseverance.yaml"),
+    ),
+    (
+        "testbed",
+        include_str!("../../../config/power/testbed.yaml"),
+    ),
+];
+
 /// Where power comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -97,6 +112,20 @@ impl PowerFile {
         Ok(power)
     }
 
+    /// The file that comes with Sojourn for a rover, as it was built in; `None` for a rover without.
+    ///
+    /// # Errors
+    /// [`CoreError`] when the file was broken when this was built.
+    pub fn shipped(rover: &str) -> Result<Option<Self>, CoreError> {
+        let Some((_, text)) = SHIPPED.iter().find(|(name, _)| *name == rover) else {
+            return Ok(None);
+        };
+        let what = format!("config/power/{rover}.yaml");
+        let power: Self = params::parse_yaml(&what, text)?;
+        power.check(&what)?;
+        Ok(Some(power))
+    }
+
     /// Reads every `*.yaml` of a folder, by the rover's name.
     ///
     /// # Errors
@@ -185,6 +214,7 @@ mod tests {
             let name = entry.unwrap().path();
             let name = name.file_stem().unwrap().to_string_lossy().into_owned();
             assert!(all.contains_key(&name), "{name}");
+            assert_eq!(PowerFile::shipped(&name).unwrap(), all.get(&name).copied());
         }
         let said = |change: fn(&mut PowerFile)| {
             let mut p = all["leo"];
@@ -196,5 +226,6 @@ mod tests {
         assert!(said(|p| p.motor_c = [90.0, -20.0]).contains("motor_c[1]"));
         assert!(said(|p| p.battery_wh = f64::NAN).contains("battery_wh"));
         assert!(PowerFile::load_all(&config("no such folder")).is_err());
+        assert_eq!(PowerFile::shipped("somebody's own").unwrap(), None);
     }
 }

@@ -18,6 +18,7 @@ use sojourn_sweep::closed_loop::{
 use sojourn_twin::{
     noise,
     sim::score::UnsafeEvent,
+    verify::settings::{POWER_DIR, SETTINGS_FILE},
     world::{World, WorldParams},
 };
 use std::{io::IsTerminal, ops::ControlFlow, path::Path, sync::Arc};
@@ -53,6 +54,14 @@ pub struct InTheLoop {
     pub min_clearance_m: Option<f64>,
     /// Greatest slip.
     pub max_slip: f64,
+    /// Energy that the whole rover used, watt-hours.
+    pub energy_wh: f64,
+    /// Least charge of the battery, 0 to 1.
+    pub min_charge: Option<f64>,
+    /// Greatest current of a drive, amperes.
+    pub max_drive_current_a: f64,
+    /// Temperature of the warmest drive, °C.
+    pub max_motor_c: Option<f64>,
     /// Periods in which the guard let nothing through.
     pub guard_stops: u64,
     /// Times AutoNav found no safe path.
@@ -120,6 +129,18 @@ pub fn in_the_loop(
     let plan = as_commanded(plan, xml)?;
     let mut settings = Settings::load(config_dir)?;
     let s = &mut settings.simulator;
+    // On the verification's own figures of power, day and weather.
+    let power = config_dir
+        .join(POWER_DIR)
+        .join(format!("{}.yaml", rover.name));
+    for (key, file) in [
+        (&mut s.power_file, power),
+        (&mut s.verification_file, config_dir.join(SETTINGS_FILE)),
+    ] {
+        if file.is_file() {
+            *key = file.display().to_string();
+        }
+    }
     let drawn = noise::hash(seed, CHANNEL, 0, 0);
     s.seed = drawn;
     (s.start_x_m, s.start_y_m, s.start_yaw_rad) =
@@ -159,6 +180,10 @@ pub fn in_the_loop(
         max_tilt_deg: score.max_tilt_deg,
         min_clearance_m: score.min_clearance_m,
         max_slip: score.max_slip,
+        energy_wh: score.energy_wh,
+        min_charge: score.min_charge,
+        max_drive_current_a: score.max_drive_current_a,
+        max_motor_c: score.max_motor_c,
         guard_stops: result.counts.guard_stops,
         no_path_stops: result.counts.no_path_stops,
         unsafe_events: score.unsafe_events,
@@ -194,7 +219,7 @@ fn bar(distance_m: f64) -> ProgressBar {
 #[must_use]
 pub fn figures(l: &InTheLoop) -> String {
     format!(
-        "In the loop (executive, AutoNav and guard on the plan's XML, seed {}; beside the verdict)\n  outcome          {}: {}\n  way              {:.1} m in {:.0} s, wall {:.1} s ({:.0} times real time)\n  goal             {}\n  tilt, slip       {:.1} deg, {:.0} % at most\n  stops            {} by the guard, {} for want of a path\n  unsafe events    {}",
+        "In the loop (executive, AutoNav and guard on the plan's XML, seed {}; beside the verdict)\n  outcome          {}: {}\n  way              {:.1} m in {:.0} s, wall {:.1} s ({:.0} times real time)\n  goal             {}\n  tilt, slip       {:.1} deg, {:.0} % at most\n  energy           {:.0} Wh, charge {} at least, drives {:.1} A and {} at most\n  stops            {} by the guard, {} for want of a path\n  unsafe events    {}",
         l.seed,
         l.outcome.name(),
         l.reason,
@@ -206,6 +231,12 @@ pub fn figures(l: &InTheLoop) -> String {
             .map_or_else(|| "–".to_string(), |e| format!("{e:.2} m away at the end")),
         l.max_tilt_deg,
         100.0 * l.max_slip,
+        l.energy_wh,
+        l.min_charge
+            .map_or_else(|| "–".to_string(), |c| format!("{:.0} %", 100.0 * c)),
+        l.max_drive_current_a,
+        l.max_motor_c
+            .map_or_else(|| "–".to_string(), |c| format!("{c:.0} °C")),
         l.guard_stops,
         l.no_path_stops,
         l.unsafe_events,

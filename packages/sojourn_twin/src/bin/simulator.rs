@@ -6,7 +6,7 @@ use nalgebra::Vector3;
 use r2r::{
     geometry_msgs::msg::{PoseStamped, TwistStamped, Vector3 as Vector3Msg, Vector3Stamped},
     nav_msgs::msg::Odometry,
-    sensor_msgs::msg::{CameraInfo, Image, Imu, JointState},
+    sensor_msgs::msg::{BatteryState, CameraInfo, Image, Imu, JointState, Temperature},
 };
 use sojourn_core::{
     Stamp,
@@ -15,12 +15,13 @@ use sojourn_core::{
     health::{Health, NodeState},
     kinematics::Velocity,
     rover::Rover,
-    topics::{self, DRIVE_JOINTS, STEER_JOINTS, SUSPENSION_JOINTS},
+    topics::{self, DRIVE_JOINTS, ELECTRONICS, STEER_JOINTS, SUSPENSION_JOINTS},
 };
 use sojourn_ros::{
     Event, NodeKit, Publisher, Refused, header, lockstep::ClockConfig, msgs, run_node,
 };
 use sojourn_twin::{
+    electrics::ElectricsReading,
     folder::open,
     params::{SimulatorParams, SimulatorSetup},
     sim::{ImageEvent, SimOutput, Simulator},
@@ -151,6 +152,8 @@ async fn drive(
                     ("distance_driven_m", score.distance_driven_m),
                     ("max_tilt_deg", score.max_tilt_deg),
                     ("unsafe_events", score.unsafe_events as f64),
+                    ("energy_wh", score.energy_wh),
+                    ("max_drive_current_a", score.max_drive_current_a),
                 ];
                 for (key, value) in facts {
                     clock.node().diagnostic(key, value);
@@ -233,9 +236,12 @@ struct Outlets {
     depth: Publisher<Image>,
     left: Publisher<Image>,
     truth: Publisher<Odometry>,
+    battery: Publisher<BatteryState>,
+    temperatures: Publisher<Temperature>,
+    has_wheel: [bool; 6],
     camera: sojourn_core::camera::Pinhole,
     baseline_m: f64,
-    truth_every: u64,
+    second: u64,
     ticks: u64,
 }
 
@@ -257,9 +263,12 @@ impl Outlets {
             depth: kit.publisher(&topics::DEPTH)?,
             left: kit.publisher(&topics::LEFT_IMAGE)?,
             truth: kit.publisher(&topics::TRUTH)?,
+            battery: kit.publisher(&topics::BATTERY)?,
+            temperatures: kit.publisher(&topics::TEMPERATURES)?,
+            has_wheel: sim.rover().has_wheel(),
             camera: sim.rover().navcam_pinhole(),
             baseline_m: sim.rover().navcam.baseline_m,
-            truth_every: (1.0 / sim.rover().cadence.control_period_s)
+            second: (1.0 / sim.rover().cadence.control_period_s)
                 .round()
                 .max(1.0) as u64,
             ticks: 0,
@@ -294,7 +303,7 @@ impl Outlets {
         if let Some(image) = &out.image {
             self.publish_image(image)?;
         }
-        if self.ticks.is_multiple_of(self.truth_every) {
+        if self.ticks.is_multiple_of(self.second) {
             let t = &out.truth;
             self.truth
                 .publish(&msgs::odometry_to_msg(&msgs::OdometryIn::<Map> {
@@ -304,8 +313,26 @@ impl Outlets {
                     angular_radps: Vector3::new(0.0, 0.0, t.velocity.turn_radps),
                     pose_covariance: [0.0; 36],
                 }))?;
+            self.publish_electrics(out.now, &out.electrics)?;
         }
         self.ticks += 1;
+        Ok(())
+    }
+
+    /// What the rover's own housekeeping would tell of itself.
+    fn publish_electrics(&self, now: Stamp, e: &ElectricsReading) -> anyhow::Result<()> {
+        self.battery.publish(&battery(now, e))?;
+        let drives = (0..6).filter(|i| self.has_wheel[*i]);
+        let parts = drives
+            .map(|i| (DRIVE_JOINTS[i], e.motors[i].temperature_c))
+            .chain([(ELECTRONICS, e.power.electronics_c)]);
+        for (part, temperature) in parts {
+            self.temperatures.publish(&Temperature {
+                header: header(now, part),
+                temperature,
+                variance: 0.0,
+            })?;
+        }
         Ok(())
     }
 
@@ -333,5 +360,34 @@ impl Outlets {
                 .publish(&msgs::depth_to_msg(image.stamp, frame, f.width, &f.depth_m))?;
         }
         Ok(())
+    }
+}
+
+fn battery(now: Stamp, e: &ElectricsReading) -> BatteryState {
+    let full_ah = e.battery_wh / e.rated_v;
+    BatteryState {
+        header: header(now, ""),
+        voltage: e.bus_v as f32,
+        temperature: e.power.battery_c as f32,
+        current: -e.battery_a as f32,
+        charge: (e.power.charge * full_ah) as f32,
+        capacity: full_ah as f32,
+        design_capacity: full_ah as f32,
+        percentage: e.power.charge as f32,
+        power_supply_status: if e.battery_a > 0.0 {
+            BatteryState::POWER_SUPPLY_STATUS_DISCHARGING as u8
+        } else if e.power.charge < 1.0 {
+            BatteryState::POWER_SUPPLY_STATUS_CHARGING as u8
+        } else {
+            BatteryState::POWER_SUPPLY_STATUS_FULL as u8
+        },
+        power_supply_health: if e.power.charge > 0.0 {
+            BatteryState::POWER_SUPPLY_HEALTH_GOOD as u8
+        } else {
+            BatteryState::POWER_SUPPLY_HEALTH_DEAD as u8
+        },
+        power_supply_technology: BatteryState::POWER_SUPPLY_TECHNOLOGY_LION as u8,
+        present: true,
+        ..BatteryState::default()
     }
 }

@@ -1,8 +1,9 @@
 //! What a run of the simulator is given besides world and rover.
 
 use super::{faults::FaultSchedule, imu::ImuDrift};
-use crate::{TwinError, render::SensorParams};
+use crate::{TwinError, day::Environment, power::PowerFile, render::SensorParams};
 use sojourn_core::{error::in_range, frames::Pose2};
+use std::collections::BTreeMap;
 
 /// What a run of the simulator is given besides world and rover.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,10 @@ pub struct SimConfig {
     pub imu_drift: ImuDrift,
     /// Scatter of the sun sensor about each axis, radians.
     pub sun_sigma_rad: f64,
+    /// Drives, battery and source; `None` for what comes with Sojourn by the rover's name, or is scaled from its mass.
+    pub power: Option<PowerFile>,
+    /// Day and weather by body, "default" for any other; `None` for what comes with Sojourn.
+    pub days: Option<BTreeMap<String, Environment>>,
     /// Whether images are made at all: a run that only moves is thousands of times faster.
     pub images: bool,
 }
@@ -55,6 +60,8 @@ impl SimConfig {
             sensor: SensorParams::navcam(),
             imu_drift: ImuDrift::default(),
             sun_sigma_rad: 0.005,
+            power: None,
+            days: None,
             images: true,
         }
     }
@@ -71,6 +78,12 @@ impl SimConfig {
         in_range(what, "pan_images", self.pan_images as f64, 1.0, 72.0)?;
         in_range(what, "image_turn_rad", self.image_turn_rad, 0.01, 10.0)?;
         in_range(what, "render_range_m", self.render_range_m, 1.0, 1000.0)?;
+        if let Some(power) = &self.power {
+            power.check("power of simulator")?;
+        }
+        for (name, day) in self.days.iter().flatten() {
+            day.check(what, name)?;
+        }
         self.imu_drift.check(what)?;
         in_range(what, "sun_sigma_rad", self.sun_sigma_rad, 0.0, 0.5)?;
         self.sensor.check(what)

@@ -16,7 +16,11 @@ pub use config::SimConfig;
 pub use output::{ImageEvent, SimOutput, Truth, WheelReading};
 
 use crate::{
-    TwinError,
+    TwinError, day,
+    day::Environment,
+    electrics::Electrics,
+    nameplate::Nameplate,
+    power::PowerFile,
     render::{DepthNoise, Renderer, Shot, StereoRig, Sun},
     terra::{Dynamics, Tracks, Traction},
     world::World,
@@ -59,6 +63,7 @@ pub struct Simulator {
     dynamics: Dynamics,
     tracks: Tracks,
     traction: Traction,
+    electrics: Electrics,
     faults: Faults,
     renderer: Option<Renderer>,
 }
@@ -87,6 +92,15 @@ impl Simulator {
             ..start
         };
         let dynamics = Dynamics::new(&rover, body, world.soils().of_classes());
+        let power = match config.power {
+            Some(power) => Some(power),
+            None => PowerFile::shipped(&rover.name)?,
+        };
+        let day = match &config.days {
+            Some(days) => day::of(days, &body.name)?,
+            None => Environment::shipped(&body.name)?,
+        };
+        let plate = Nameplate::of_with(&rover, body, power.as_ref());
         let no_ground = |reason: String| TwinError::NoGround {
             x_m: start.x_m,
             y_m: start.y_m,
@@ -119,6 +133,7 @@ impl Simulator {
             dynamics,
             tracks: Tracks::default(),
             traction: Traction::default(),
+            electrics: Electrics::new(plate, day),
             faults,
             renderer: config.images.then(|| {
                 let rig = StereoRig::rectified(&rover);
@@ -170,6 +185,10 @@ impl Simulator {
         let motion = self.faults.wheels(wheels_for(&self.rover, command));
         let moved = self.advance(command, &motion, dt_s);
         self.turn_wheels(&motion, dt_s);
+        let torque_nm = self.traction.wheels.map(|w| w.torque_nm);
+        self.electrics
+            .step(torque_nm, self.wheels.velocity_radps, dt_s);
+        let electrics = self.electrics.reading();
         let sunk = self.sunk();
         if self.scoring && dt_s > 0.0 {
             self.scorer.add(&Period {
@@ -180,6 +199,7 @@ impl Simulator {
                 wheel_way_m: (command.speed_mps * dt_s).abs(),
                 slip: moved.slip,
                 rim_mps: fastest_rim_mps(&self.rover, command),
+                electrics: &electrics,
             });
         }
 
@@ -224,6 +244,7 @@ impl Simulator {
             imu,
             wheels: self.wheels,
             sun,
+            electrics,
             image,
             truth,
             blocked: moved.blocked,

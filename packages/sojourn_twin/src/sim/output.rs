@@ -1,7 +1,7 @@
 //! What a control period of the simulator gives: what the sensors read, and the truth.
 
 use super::{imu::ImuSample, sun::SunSample};
-use crate::{render::Frame, terra::Traction};
+use crate::{electrics::ElectricsReading, render::Frame, terra::Traction};
 use sojourn_core::{
     Stamp,
     frames::{BaseLink, Map, NavcamOptical, Pose2, Transform},
@@ -65,6 +65,8 @@ pub struct SimOutput {
     pub wheels: WheelReading,
     /// The sun's direction, when it was read.
     pub sun: Option<SunSample>,
+    /// Drives, battery, temperatures at `now`.
+    pub electrics: ElectricsReading,
     /// An image, when one was due.
     pub image: Option<ImageEvent>,
     /// The truth.

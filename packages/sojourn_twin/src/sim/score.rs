@@ -1,5 +1,6 @@
 //! What a drive was worth in ground truth: kept by the simulator, read by scorers, never by a node.
 
+use crate::electrics::ElectricsReading;
 use serde::{Deserialize, Serialize};
 use sojourn_core::{frames::Pose2, limits::Limits, settle::Settled};
 
@@ -68,6 +69,18 @@ pub struct Score {
     pub mean_slip: f64,
     /// Greatest slip while driving.
     pub max_slip: f64,
+    /// Energy that the whole rover used, watt-hours.
+    #[serde(default)]
+    pub energy_wh: f64,
+    /// Least charge of the battery, 0 to 1; `null` before the first period.
+    #[serde(default)]
+    pub min_charge: Option<f64>,
+    /// Greatest current of a drive, amperes.
+    #[serde(default)]
+    pub max_drive_current_a: f64,
+    /// Temperature of the warmest drive, °C; `null` before the first period.
+    #[serde(default)]
+    pub max_motor_c: Option<f64>,
     /// Number of contiguous excesses of any limit.
     pub unsafe_events: u64,
     /// Each of them (the first thousand).
@@ -100,6 +113,8 @@ pub struct Period<'a> {
     pub slip: f64,
     /// Rim speed of the fastest wheel, m/s.
     pub rim_mps: f64,
+    /// Drives, battery, temperatures at its end.
+    pub electrics: &'a ElectricsReading,
 }
 
 /// Keeps the score.
@@ -146,6 +161,17 @@ impl Scorer {
             s.mean_slip = 1.0 - s.distance_driven_m / s.wheel_way_m;
         }
         s.max_slip = s.max_slip.max(p.slip);
+        let e = p.electrics;
+        s.energy_wh += e.power.total_w * p.dt_s / 3600.0;
+        s.min_charge = Some(
+            s.min_charge
+                .map_or(e.power.charge, |c| c.min(e.power.charge)),
+        );
+        for m in &e.motors {
+            s.max_drive_current_a = s.max_drive_current_a.max(m.current_a);
+            let c = s.max_motor_c.unwrap_or(f64::NEG_INFINITY);
+            s.max_motor_c = Some(c.max(m.temperature_c));
+        }
         s.end = Some(p.pose);
         s.goal_error_m = self
             .goal_m
@@ -239,7 +265,7 @@ mod tests {
             let settled = Settler::new(&rover, 0.05).settle(&|_, _| Some(0.0), Pose2::default()).unwrap();
             let mut scorer = Scorer::new(1, rover.limits, Some([3.0, 4.0]));
             for &slip in &slips {
-                scorer.add(&Period { dt_s: 0.1, pose: Pose2::default(), settled: Some(&settled), way_m: 0.0, wheel_way_m: 0.0, slip, rim_mps: 0.042 });
+                scorer.add(&Period { dt_s: 0.1, pose: Pose2::default(), settled: Some(&settled), way_m: 0.0, wheel_way_m: 0.0, slip, rim_mps: 0.042, electrics: &ElectricsReading::default() });
             }
             let mut runs = 0;
             let mut before = false;
@@ -258,7 +284,9 @@ mod tests {
     fn no_ground_and_not_a_number_are_unsafe() {
         let rover = perseverance();
         let mut scorer = Scorer::new(1, rover.limits, None);
+        let electrics = ElectricsReading::default();
         let none = Period {
+            electrics: &electrics,
             dt_s: 0.1,
             pose: Pose2::default(),
             settled: None,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    electrics::ElectricsReading,
     testing::{mars, perseverance, small_site},
     world::{Unlabelled, WorldParams},
 };
@@ -77,6 +78,37 @@ fn at_rest_nothing_moves_and_gravity_is_felt() {
     assert_eq!(out[99].truth.pose, Pose2::default());
     assert_eq!(out[99].wheels, WheelReading::default());
     assert_eq!(sim.score().distance_driven_m, 0.0);
+}
+
+/// Uphill takes more energy than level ground, the battery pays for it, and a wheel that stands takes nothing.
+#[test]
+fn driving_takes_what_the_ground_asks_from_the_battery() {
+    let ten_minutes = |sim: &mut Simulator| drive(sim, AHEAD, 6_001).last().unwrap().electrics;
+    let mut level = on_plane(0.0, 0.0, 0.0);
+    let flat = ten_minutes(&mut level);
+    let up = ten_minutes(&mut on_plane(0.2, 0.0, 0.0));
+    let energy = |e: &ElectricsReading| e.motors.iter().map(|m| m.energy_wh).sum::<f64>();
+    assert!(energy(&flat) > 2.0, "{}", energy(&flat));
+    // m·g·sin(11.3°) over the wheels' way at half the power that is put in
+    let lifting_wh = 1025.0 * 3.72 * 0.196 * 0.04 * 600.0 / 0.5 / 3600.0;
+    let more = energy(&up) - energy(&flat);
+    assert!(
+        (0.7..1.5).contains(&(more / lifting_wh)),
+        "{more} {lifting_wh}"
+    );
+    assert!(up.power.charge < flat.power.charge && flat.power.charge < 0.9);
+    assert!(up.motors[1].temperature_c > flat.motors[1].temperature_c);
+    let score = level.score();
+    assert!((score.energy_wh / flat.power.energy_wh - 1.0).abs() < 1e-9);
+    assert_eq!(score.min_charge, Some(flat.power.charge));
+    assert!(score.max_drive_current_a > 0.1 && score.max_motor_c.unwrap() > -60.0);
+    let rest = drive(&mut on_plane(0.0, 0.0, 0.0), Velocity::STOP, 100)[99].electrics;
+    assert!(
+        rest.motors
+            .iter()
+            .all(|m| m.power_w == 0.0 && m.energy_wh == 0.0)
+    );
+    assert!(rest.power.total_w >= 150.0);
 }
 
 #[test]

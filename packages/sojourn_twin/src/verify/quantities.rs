@@ -38,18 +38,18 @@ const PER_WHEEL: &[(&str, OfPart)] = &[
         s.wheels[i].thrust_share.hypot(s.wheels[i].side_share)
     }),
     ("torque_nm", |s, i| s.wheels[i].torque_nm),
-    ("power_w", |s, i| s.wheels[i].power_w),
-    ("current_a", |s, i| s.wheels[i].current_a),
-    ("loss_w", |s, i| s.wheels[i].loss_w),
-    ("motor_c", |s, i| s.wheels[i].motor_c),
+    ("power_w", |s, i| s.wheels[i].motor.power_w),
+    ("current_a", |s, i| s.wheels[i].motor.current_a),
+    ("loss_w", |s, i| s.wheels[i].motor.loss_w),
+    ("motor_c", |s, i| s.wheels[i].motor.temperature_c),
     ("motor_rise_k", |s, i| {
-        s.wheels[i].motor_c
+        s.wheels[i].motor.temperature_c
             - s.env
                 .environment
                 .ambient_c(s.place.time_s)
                 .max(s.env.plate.heater_c)
     }),
-    ("energy_wh", |s, i| s.wheels[i].energy_wh),
+    ("energy_wh", |s, i| s.wheels[i].motor.energy_wh),
     ("turns", |s, i| {
         s.wheels[i].turned_rad / std::f64::consts::TAU
     }),
@@ -290,13 +290,9 @@ const WHOLE: &[(&str, OfRover)] = &[
     ("power.peak_w", |s| s.power.peak_w),
     ("power.net_w", |s| s.power.source_w - s.power.total_w),
     ("power.bus_a", |s| s.power.total_w / s.env.plate.bus_v),
-    ("power.bus_v", |s| {
-        s.env.plate.bus_v * (0.92 + 0.11 * s.power.charge)
-    }),
+    ("power.bus_v", |s| s.power.bus_v(&s.env.plate)),
     ("battery.charge", |s| s.power.charge),
-    ("battery.current_a", |s| {
-        (s.power.total_w - s.power.source_w) / s.env.plate.bus_v
-    }),
+    ("battery.current_a", |s| s.power.battery_a(&s.env.plate)),
     ("battery.energy_used_wh", |s| s.power.energy_wh),
     ("battery.charge_at_goal", |s| {
         s.power.charge + charge_per_m(s) * s.left_m
@@ -309,10 +305,14 @@ const WHOLE: &[(&str, OfRover)] = &[
     }),
     ("thermal.electronics_c", |s| s.power.electronics_c),
     ("thermal.battery_c", |s| s.power.battery_c),
-    ("thermal.motor_most_c", |s| most(s, |w| w.motor_c)),
-    ("thermal.motor_least_c", |s| least(s, |w| w.motor_c)),
+    ("thermal.motor_most_c", |s| {
+        most(s, |w| w.motor.temperature_c)
+    }),
+    ("thermal.motor_least_c", |s| {
+        least(s, |w| w.motor.temperature_c)
+    }),
     ("thermal.motor_spread_k", |s| {
-        most(s, |w| w.motor_c) - least(s, |w| w.motor_c)
+        most(s, |w| w.motor.temperature_c) - least(s, |w| w.motor.temperature_c)
     }),
     ("sky.sun_elevation_deg", |s| {
         s.env.environment.sun_elevation_deg(s.place.time_s)

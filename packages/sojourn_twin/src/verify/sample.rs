@@ -5,7 +5,11 @@ use super::{
     ledger::Place,
     settings::{Environment, MissionSettings},
 };
-use crate::{nameplate::Nameplate, terra::loads::wheel_loads_n};
+use crate::{
+    electrics::{Motor, Power, Warming},
+    nameplate::Nameplate,
+    terra::loads::wheel_loads_n,
+};
 use sojourn_core::{
     body::Body,
     frames::Pose2,
@@ -44,20 +48,12 @@ pub struct WheelState {
     pub side_share: f64,
     /// Torque at the axle, N·m.
     pub torque_nm: f64,
-    /// Electrical power, watts.
-    pub power_w: f64,
-    /// Current from the bus, amperes.
-    pub current_a: f64,
-    /// Power lost as heat in the drive, watts.
-    pub loss_w: f64,
-    /// Motor temperature, °C.
-    pub motor_c: f64,
+    /// Its drive.
+    pub motor: Motor,
     /// Angle turned since the start, both directions added, radians.
     pub turned_rad: f64,
     /// Angle steered since the start, both directions added, radians.
     pub steered_rad: f64,
-    /// Electrical energy used since the start, watt-hours.
-    pub energy_wh: f64,
     /// Where the wheel stands, `map` metres.
     pub at_m: [f64; 2],
     /// Distance to the corridor's edge, negative outside, metres.
@@ -88,29 +84,6 @@ pub struct Env<'a> {
     pub footprint_m: f64,
     /// Waypoints of the plan.
     pub waypoints: usize,
-}
-
-/// Power, heat and charge of the whole rover.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Power {
-    /// All drives, watts.
-    pub drive_w: f64,
-    /// Heaters of drives and body, watts.
-    pub heater_w: f64,
-    /// Everything, watts.
-    pub total_w: f64,
-    /// The source, watts.
-    pub source_w: f64,
-    /// Greatest total power so far, watts.
-    pub peak_w: f64,
-    /// Battery's charge, 0 to 1.
-    pub charge: f64,
-    /// Energy used since the start, watt-hours.
-    pub energy_wh: f64,
-    /// Temperature of the electronics, °C.
-    pub electronics_c: f64,
-    /// Temperature of the battery, °C.
-    pub battery_c: f64,
 }
 
 /// The ground under the footprint, from the six contacts.
@@ -272,9 +245,7 @@ pub fn step_wheels(
     let (r, b) = (rover.wheel.radius_m, rover.wheel.width_m);
     let loads = wheel_loads_n(rover, env.body.gravity_mps2, settled);
     let mut out = *before;
-    let warming = 1.0 - (-dt_s / plate.motor_tau_s).exp();
-    // The heaters keep a standing drive from cooling below this.
-    let kept_c = ambient_c.max(plate.heater_c);
+    let warming = Warming::over(plate, ambient_c, duty, dt_s);
     for (i, w) in out.iter_mut().enumerate() {
         let rim_mps = motion.rim_mps[i].abs();
         w.load_n = loads[i];
@@ -292,48 +263,10 @@ pub fn step_wheels(
         w.torque_nm = w.pull_n * r;
         // Holding still costs nothing: the gears block.
         let shaft_w = (w.torque_nm * rim_mps / r).max(0.0);
-        w.power_w = shaft_w / plate.efficiency + if turns { plate.idle_w } else { 0.0 };
-        w.current_a = w.power_w / plate.bus_v;
-        w.loss_w = w.power_w - shaft_w;
-        let settles_at_c = kept_c + duty * w.loss_w * plate.motor_k_per_w;
-        w.motor_c += (settles_at_c - w.motor_c) * warming;
+        w.motor = w.motor.after(plate, &warming, shaft_w, turns);
         w.turned_rad += duty * rim_mps * dt_s / r;
-        w.energy_wh += duty * w.power_w * dt_s / 3600.0;
     }
     out
-}
-
-/// Heat and charge after `dt_s`, from the wheels (which turn for the share `duty`), the surroundings and what the source
-/// gives, watts.
-#[must_use]
-pub fn step_power(
-    env: &Env,
-    wheels: &[WheelState; 6],
-    (ambient_c, duty, source_w): (f64, f64, f64),
-    dt_s: f64,
-    before: &Power,
-) -> Power {
-    let plate = &env.plate;
-    let drive_w: f64 = wheels.iter().map(|w| w.power_w).sum();
-    let heater_w = plate.heater_w_per_k * (plate.heater_c - ambient_c).max(0.0);
-    let total_w = plate.housekeeping_w + drive_w + heater_w;
-    let mean_w = total_w - (1.0 - duty) * drive_w;
-    let net_w = source_w - mean_w;
-    // The box warms with what its electronics use and loses to the surroundings.
-    let box_c = (ambient_c + plate.box_rise_k).max(plate.box_heater_c);
-    let toward = |now: f64, to: f64, tau_s: f64| now + (to - now) * (1.0 - (-dt_s / tau_s).exp());
-    let electronics_c = toward(before.electronics_c, box_c, plate.box_tau_s);
-    Power {
-        drive_w,
-        heater_w,
-        total_w,
-        source_w,
-        peak_w: before.peak_w.max(total_w),
-        charge: (before.charge + net_w * dt_s / 3600.0 / plate.battery_wh).min(1.0),
-        energy_wh: before.energy_wh + mean_w * dt_s / 3600.0,
-        electronics_c,
-        battery_c: toward(before.battery_c, electronics_c, 0.5 * plate.box_tau_s),
-    }
 }
 
 /// The plane through the six contacts and what sticks out of it.

@@ -1,7 +1,8 @@
 //! How plans are verified: the channel dictionary and `config/verification.yaml`.
 
 use super::dictionary::Dictionary;
-use crate::{nameplate::Nameplate, power::PowerFile};
+pub use crate::day::Environment;
+use crate::{day, nameplate::Nameplate, power::PowerFile};
 use serde::{Deserialize, Serialize};
 use sojourn_core::{
     CoreError, body::Body, error::in_range, params, plan::digest_of, rover::Rover, soil::SoilTable,
@@ -40,78 +41,6 @@ pub struct MissionSettings {
     pub fix_every_m: f64,
     /// Least charge that has to be left after a retreat to the start, 0 to 1.
     pub retreat_charge: f64,
-}
-
-/// Day and weather of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Environment {
-    /// Length of the day, seconds.
-    pub sol_s: f64,
-    /// Local hour (24 per day) at the start of the drive.
-    pub start_hour: f64,
-    /// Latitude of the site, degrees.
-    pub latitude_deg: f64,
-    /// Declination of the sun, degrees.
-    pub declination_deg: f64,
-    /// Temperature at hour 14, °C.
-    pub warmest_c: f64,
-    /// Temperature at hour 2, °C.
-    pub coldest_c: f64,
-    /// Opacity of the dust.
-    pub opacity: f64,
-}
-
-impl Environment {
-    /// Hour of the day after a time of driving, 0 to 24.
-    #[must_use]
-    pub fn hour(&self, time_s: f64) -> f64 {
-        (self.start_hour + 24.0 * time_s / self.sol_s).rem_euclid(24.0)
-    }
-
-    /// Temperature of the surroundings, °C.
-    #[must_use]
-    pub fn ambient_c(&self, time_s: f64) -> f64 {
-        let angle = (self.hour(time_s) - 14.0) / 24.0 * std::f64::consts::TAU;
-        let mean = 0.5 * (self.warmest_c + self.coldest_c);
-        mean + 0.5 * (self.warmest_c - self.coldest_c) * angle.cos()
-    }
-
-    /// Height of the sun over the horizon, degrees.
-    #[must_use]
-    pub fn sun_elevation_deg(&self, time_s: f64) -> f64 {
-        let hour_angle = (self.hour(time_s) - 12.0) / 24.0 * std::f64::consts::TAU;
-        let (sl, cl) = self.latitude_deg.to_radians().sin_cos();
-        let (sd, cd) = self.declination_deg.to_radians().sin_cos();
-        (sl * sd + cl * cd * hour_angle.cos())
-            .clamp(-1.0, 1.0)
-            .asin()
-            .to_degrees()
-    }
-
-    fn check(&self, what: &str, name: &str) -> Result<(), CoreError> {
-        let key = |k: &str| format!("environment.{name}.{k}");
-        in_range(what, &key("sol_s"), self.sol_s, 1e3, 1e8)?;
-        in_range(what, &key("start_hour"), self.start_hour, 0.0, 24.0)?;
-        in_range(what, &key("latitude_deg"), self.latitude_deg, -90.0, 90.0)?;
-        in_range(
-            what,
-            &key("declination_deg"),
-            self.declination_deg,
-            -90.0,
-            90.0,
-        )?;
-        in_range(what, &key("coldest_c"), self.coldest_c, -270.0, 200.0)?;
-        in_range(
-            what,
-            &key("warmest_c"),
-            self.warmest_c,
-            self.coldest_c,
-            300.0,
-        )?;
-        in_range(what, &key("opacity"), self.opacity, 0.0, 20.0)?;
-        Ok(())
-    }
 }
 
 /// What is not known, and how it is drawn.
@@ -329,16 +258,7 @@ impl Settings {
     /// # Errors
     /// [`CoreError::Format`] when there is neither the body nor "default".
     pub fn environment_of(&self, body: &str) -> Result<Environment, CoreError> {
-        self.environment
-            .get(body)
-            .or_else(|| self.environment.get("default"))
-            .copied()
-            .ok_or_else(|| {
-                CoreError::format(
-                    SETTINGS_FILE,
-                    format!("environment has neither {body} nor default"),
-                )
-            })
+        day::of(&self.environment, body)
     }
 }
 
@@ -397,11 +317,7 @@ impl Setup {
     /// Ratings of a rover on a body.
     #[must_use]
     pub fn plate(&self, rover: &Rover, body: &Body) -> Nameplate {
-        let scaled = Nameplate::of(rover, body);
-        match self.power.get(&rover.name) {
-            Some(file) => scaled.with(file),
-            None => scaled,
-        }
+        Nameplate::of_with(rover, body, self.power.get(&rover.name))
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) fn simulator(
         sensor: s.sensor,
         imu_drift: s.imu_drift,
         sun_sigma_rad: s.sun_sigma_rad,
+        power: s.power()?,
+        days: s.days()?,
         images: scenario.sensing == Sensing::Rendered,
     };
     Ok(Simulator::new(

@@ -7,10 +7,13 @@ use super::{
     dictionary::Dictionary,
     ledger::{Ledger, Place},
     limits::slots,
-    sample::{Env, FAR_M, Power, SoilHere, WheelState},
+    sample::{Env, FAR_M, SoilHere, WheelState},
     soil::SoilMap,
 };
-use crate::TwinError;
+use crate::{
+    TwinError,
+    electrics::{Motor, Power},
+};
 use sojourn_core::{
     CoreError,
     frames::{Pose2, wrap_rad},
@@ -141,14 +144,8 @@ impl<'a, 'w> Drive<'a, 'w> {
         let pose = Pose2::new(start.x_m, start.y_m, wrap_rad(start.yaw_rad));
         let ambient_c = env.environment.ambient_c(0.0);
         let cold = WheelState {
-            motor_c: ambient_c.max(env.plate.heater_c),
+            motor: Motor::cold(&env.plate, ambient_c),
             ..WheelState::default()
-        };
-        let power = Power {
-            charge: env.plate.charge_start,
-            electronics_c: env.plate.box_start_c,
-            battery_c: env.plate.box_start_c,
-            ..Power::default()
         };
         Self {
             course,
@@ -172,7 +169,7 @@ impl<'a, 'w> Drive<'a, 'w> {
             command: Velocity::STOP,
             motion: WheelMotion::default(),
             wheels: [cold; 6],
-            power,
+            power: Power::begin(&env.plate),
             segment_s: 0.0,
             wheel_way_m: 0.0,
             climbed_m: [0.0; 2],

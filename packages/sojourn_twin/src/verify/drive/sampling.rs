@@ -3,9 +3,7 @@
 use super::super::{
     ledger::Motion,
     quantities,
-    sample::{
-        BELLY_POINTS, FAR_M, Footprint, Sample, SoilHere, footprint, step_power, step_wheels,
-    },
+    sample::{BELLY_POINTS, FAR_M, Footprint, Sample, SoilHere, footprint, step_wheels},
 };
 use super::{Drive, Leg, Lost};
 use crate::TwinError;
@@ -175,7 +173,8 @@ impl Drive<'_, '_> {
         let sun_deg = day.sun_elevation_deg(self.place.time_s);
         let source_w = self.env.plate.source.power_w(sun_deg, day.opacity);
         let around = (ambient_c, duty, source_w);
-        self.power = step_power(self.env, &self.wheels, around, dt_s, &self.power);
+        let drive_w = self.wheels.iter().map(|w| w.motor.power_w).sum();
+        self.power = self.power.after(&self.env.plate, drive_w, around, dt_s);
         let rise_m = settled.z_m - before.z_m;
         self.climbed_m[0] += rise_m.max(0.0);
         self.climbed_m[1] += (-rise_m).max(0.0);

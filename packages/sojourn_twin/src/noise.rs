@@ -3,12 +3,14 @@
 
 /// A well mixed 64-bit hash of a seed, a channel and two cell numbers (SplitMix64's finaliser, chained).
 #[must_use]
+#[inline]
 pub fn hash(seed: u64, channel: u64, ix: i64, iy: i64) -> u64 {
     let mut h = mix(seed ^ channel.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     h = mix(h ^ (ix as u64).wrapping_mul(0xd6e8_feb8_6659_fd93));
     mix(h ^ (iy as u64).wrapping_mul(0xa076_1d64_78bd_642f))
 }
 
+#[inline]
 fn mix(mut z: u64) -> u64 {
     z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,6 +20,7 @@ fn mix(mut z: u64) -> u64 {
 
 /// A number from 0 (included) to 1 (excluded) from a hash.
 #[must_use]
+#[inline]
 pub fn unit(h: u64) -> f64 {
     (h >> 11) as f64 / (1u64 << 53) as f64
 }
@@ -25,6 +28,7 @@ pub fn unit(h: u64) -> f64 {
 /// A number of mean 0 and variance 1 from a hash: the sum of four uniform numbers, within ±3.47. Nearly Gaussian, and
 /// cheap enough for every pixel of every image.
 #[must_use]
+#[inline]
 pub fn near_gauss(h: u64) -> f64 {
     let sum = (h & 0xffff) + ((h >> 16) & 0xffff) + ((h >> 32) & 0xffff) + (h >> 48);
     // mean 2·65535, standard deviation 65536·sqrt(4/12)
@@ -37,6 +41,7 @@ pub const GRADIENT_RMS: f64 = 0.217;
 /// Gradient noise (Perlin's) with one feature per unit of length: mean 0, RMS [`GRADIENT_RMS`], smooth to the second
 /// derivative. `key` chooses the pattern: a [`hash`] of seed and channel.
 #[must_use]
+#[inline]
 pub fn gradient(key: u64, x: f64, y: f64) -> f64 {
     let (fx, fy) = (x.floor(), y.floor());
     let (ix, iy) = (fx as i64 as u64, fy as i64 as u64);

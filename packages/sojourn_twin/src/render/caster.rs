@@ -4,7 +4,7 @@
 //! A beam is bounded by the box of its rays' horizontal directions and by its lowest ray, so it never passes ground that
 //! one of its rays meets: the depths are those of the plain caster ([`super::plain`]), to rounding.
 
-use super::scene::Scene;
+use super::scene::{Scene, highest};
 
 /// Side of the blocks that an image is cut into, pixels.
 pub const BLOCK: usize = 16;
@@ -26,6 +26,14 @@ pub struct RayIn {
     pub start: [f64; 3],
     /// Whether the pixel has a ray at all.
     pub valid: bool,
+}
+
+impl RayIn {
+    /// Cells of horizontal way per metre of depth.
+    #[inline]
+    fn flat(&self) -> f64 {
+        greater((self.dx * self.dx + self.dy * self.dy).sqrt(), 1e-9)
+    }
 }
 
 /// Rays from an eye over a scene.
@@ -52,6 +60,7 @@ struct Beam {
 }
 
 impl Beam {
+    /// The bounds of no ray.
     const NONE: Self = Self {
         x: [f64::INFINITY, f64::NEG_INFINITY],
         y: [f64::INFINITY, f64::NEG_INFINITY],
@@ -59,6 +68,7 @@ impl Beam {
         flat: [f64::INFINITY, 0.0],
     };
 
+    #[inline]
     fn with(self, o: &Self) -> Self {
         let wider = |a: [f64; 2], b: [f64; 2]| [lesser(a[0], b[0]), greater(a[1], b[1])];
         Self {
@@ -69,12 +79,14 @@ impl Beam {
         }
     }
 
+    #[inline]
     fn of(ray: &RayIn) -> Self {
         if !ray.valid {
             return Self::NONE;
         }
-        let flat = (ray.dx * ray.dx + ray.dy * ray.dy).sqrt().max(1e-9);
-        let (x, y, rise) = (ray.dx / flat, ray.dy / flat, ray.dz / flat);
+        let flat = ray.flat();
+        let per = 1.0 / flat;
+        let (x, y, rise) = (ray.dx * per, ray.dy * per, ray.dz * per);
         Self {
             x: [x, x],
             y: [y, y],
@@ -102,6 +114,7 @@ impl<'a> Caster<'a> {
 
     /// Place in cells and height (over [`Scene::z0_m`]) of a ray at a depth.
     #[must_use]
+    #[inline]
     pub fn at(&self, ray: &RayIn, depth_m: f64) -> [f64; 3] {
         [
             self.x + ray.start[0] + depth_m * ray.dx,
@@ -147,8 +160,7 @@ impl<'a> Caster<'a> {
                 let ray = &rays[k];
                 if ray.valid {
                     // The start is given as horizontal way.
-                    let flat = (ray.dx * ray.dx + ray.dy * ray.dy).sqrt().max(1e-9);
-                    let from_m = (start / flat * (1.0 - 1e-9) - 1e-6).max(NEAR_M);
+                    let from_m = greater(start / ray.flat() * (1.0 - 1e-9) - 1e-6, NEAR_M);
                     depths[k] = self.cast(ray, from_m).map_or(f32::NAN, |t| t as f32);
                 }
             }
@@ -208,34 +220,42 @@ impl<'a> Caster<'a> {
         let (mut t, mut t_end) = (from_m, self.range_m);
         for (o, inv, n) in [(ox, inv_x, cols as f64), (oy, inv_y, rows as f64)] {
             let (a, b) = (-o * inv, (n - o) * inv);
-            t = t.max(a.min(b));
-            t_end = t_end.min(a.max(b));
+            t = greater(t, lesser(a, b));
+            t_end = lesser(t_end, greater(a, b));
         }
         if !(t < t_end) {
             return None;
         }
         let (ahead_x, ahead_y) = (i64::from(dx > 0.0), i64::from(dy > 0.0));
-        let top = (scene.levels() - 1).min(8);
-        let mut level = top.min(1);
-        // Rounded towards zero, which only differs outside. The cell at the finest level; stepping is done on integers, so a ray cannot get stuck between two cells.
+        let top = scene.top().min(8);
+        let mut level = 1;
+        // Rounded towards zero, which only differs outside. The cell at the finest level; stepping is done on integers, so
+        // a ray cannot get stuck between two cells. They are far from what an integer holds: the sums wrap, which costs
+        // nothing, in place of being watched.
         let mut i = ((ox + t * dx) as i64).clamp(0, cols - 1);
         let mut j = ((oy + t * dy) as i64).clamp(0, rows - 1);
         loop {
             let (ci, cj) = (i >> level, j >> level);
-            let max = f64::from(scene.max_m(level, ci as usize, cj as usize));
-            let out_x = (((ci + ahead_x) << level) as f64 - ox) * inv_x;
-            let out_y = (((cj + ahead_y) << level) as f64 - oy) * inv_y;
+            let (edge_x, edge_y) = (
+                ci.wrapping_add(ahead_x) << level,
+                cj.wrapping_add(ahead_y) << level,
+            );
+            let out_x = (edge_x as f64 - ox) * inv_x;
+            let out_y = (edge_y as f64 - oy) * inv_y;
             let t_out = greater(lesser(lesser(out_x, out_y), t_end), t);
             let lowest = oz + dz * if dz < 0.0 { t_out } else { t };
-            if lowest <= max {
-                if level > 0 {
+            if level > 0 {
+                if lowest <= f64::from(scene.max_m(level, ci as usize, cj as usize)) {
                     level -= 1;
                     continue;
                 }
-                let z = scene.corners(i as usize, j as usize).map(f64::from);
-                let place = [ox - i as f64, oy - j as f64, oz];
-                if let Some(hit) = patch(z, place, [dx, dy, dz], t, t_out) {
-                    return Some(hit);
+            } else {
+                let z = scene.corners(i as usize, j as usize);
+                if lowest <= f64::from(highest(z)) {
+                    let place = [ox - i as f64, oy - j as f64, oz];
+                    if let Some(hit) = patch(z.map(f64::from), place, [dx, dy, dz], t, t_out) {
+                        return Some(hit);
+                    }
                 }
             }
             if t_out >= t_end {
@@ -243,13 +263,16 @@ impl<'a> Caster<'a> {
             }
             t = t_out;
             let crossed;
+            let span = (1i64 << level).wrapping_sub(1);
             if out_x < out_y {
-                i = ((ci + ahead_x) << level) - 1 + ahead_x;
-                j = ((oy + t * dy) as i64).clamp(cj << level, ((cj + 1) << level) - 1);
+                i = edge_x.wrapping_sub(1).wrapping_add(ahead_x);
+                let low = cj << level;
+                j = ((oy + t * dy) as i64).clamp(low, low | span);
                 crossed = (i >> level) & 1 == 1 - ahead_x;
             } else {
-                j = ((cj + ahead_y) << level) - 1 + ahead_y;
-                i = ((ox + t * dx) as i64).clamp(ci << level, ((ci + 1) << level) - 1);
+                j = edge_y.wrapping_sub(1).wrapping_add(ahead_y);
+                let low = ci << level;
+                i = ((ox + t * dx) as i64).clamp(low, low | span);
                 crossed = (j >> level) & 1 == 1 - ahead_y;
             }
             if i < 0 || j < 0 || i >= cols || j >= rows {
@@ -264,16 +287,19 @@ impl<'a> Caster<'a> {
 }
 
 /// The smaller of two numbers; `f64::min` costs twice as much, because it minds not-a-number.
+#[inline]
 fn lesser(a: f64, b: f64) -> f64 {
     if a < b { a } else { b }
 }
 
+#[inline]
 fn greater(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }
 }
 
 /// First intersection of a ray with the bilinear patch of a cell between two depths. `place` is the ray's start seen
 /// from the cell's south-western corner.
+#[inline]
 fn patch(
     [z00, z10, z01, z11]: [f64; 4],
     [ox, oy, oz]: [f64; 3],

@@ -313,8 +313,8 @@ impl Renderer {
         sun: [f32; 3],
     ) -> (f32, u8) {
         let (i, j, u, v) = cell_of(scene, x, y);
-        let code = scene.code(i, j, u, v);
-        let [sx, sy] = scene.slopes(i, j, u, v);
+        let spot = scene.spot(i, j, u, v);
+        let (code, [sx, sy]) = (spot.code, spot.slopes);
         let length = norm(direction);
         let smooth = unit([-sx, -sy, 1.0]);
         // A pixel covers more ground the flatter it looks.
@@ -336,11 +336,10 @@ impl Renderer {
         ]);
         let mu0 = dot(normal, sun).max(0.0);
         let mu = (-dot(normal, direction) / length).max(0.02);
-        let shadow = scene.shadow_m(i, j, u, v);
         // A slope that looks away from the sun lies in its own shadow.
         let open = (dot(smooth, sun) * 12.0).clamp(0.0, 1.0);
-        let lit = (0.5 - shadow / (2.0 * EDGE_M)).clamp(0.0, 1.0) * open;
-        let albedo = scene.albedo(i, j, u, v) / ALBEDO_SCALE as f32 * (1.0 + rough * grain.tone);
+        let lit = (0.5 - spot.shadow_m / (2.0 * EDGE_M)).clamp(0.0, 1.0) * open;
+        let albedo = spot.albedo / ALBEDO_SCALE as f32 * (1.0 + rough * grain.tone);
         let reflect = LUNAR * 2.0 * mu0 / (mu0 + mu) + (1.0 - LUNAR) * mu0;
         let skylight = self.sensor.skylight as f32;
         let ambient = skylight * (0.3 + 0.7 * normal[2]);
@@ -378,6 +377,7 @@ impl<'a> Turned<'a> {
         }
     }
 
+    #[inline]
     fn ray(&self, k: usize) -> RayIn {
         let d = self.rays.direction[k].map(f64::from);
         let turn = |d: [f64; 3]| self.rows.map(|r| r[0] * d[0] + r[1] * d[1] + r[2] * d[2]);
@@ -397,6 +397,7 @@ impl<'a> Turned<'a> {
 }
 
 /// The cell of a place and the place in it; places on the outer border belong to the last cell.
+#[inline]
 fn cell_of(scene: &Scene, x: f64, y: f64) -> (usize, usize, f32, f32) {
     let cell = |v: f64, n: usize| {
         let i = (v.max(0.0) as usize).min(n - 1);
@@ -407,6 +408,7 @@ fn cell_of(scene: &Scene, x: f64, y: f64) -> (usize, usize, f32, f32) {
 }
 
 /// Light of the sky: bright at the horizon, brightest around the sun.
+#[inline]
 fn sky(direction: [f32; 3], sun: [f32; 3]) -> f32 {
     let d = unit(direction);
     let up = d[2].max(0.0);
@@ -427,14 +429,17 @@ fn blur_depth(depth_m: &mut [f32], width: usize, n: &DepthNoise) {
         });
 }
 
+#[inline]
 fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
+#[inline]
 fn norm(a: [f32; 3]) -> f32 {
     dot(a, a).sqrt()
 }
 
+#[inline]
 fn unit(a: [f32; 3]) -> [f32; 3] {
     let k = 1.0 / norm(a).max(1e-20);
     [a[0] * k, a[1] * k, a[2] * k]

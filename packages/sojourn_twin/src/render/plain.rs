@@ -252,6 +252,7 @@ impl<'a> Caster<'a> {
 }
 
 /// Least root in `(0, end]` of `q0 + q1·s + q2·s²` with `q0 > 0`.
+#[inline]
 pub(super) fn first_root(q0: f64, q1: f64, q2: f64, end: f64) -> Option<f64> {
     let within = |s: f64| (s > 0.0 && s <= end).then_some(s);
     if q2.abs() < 1e-12 {

@@ -15,12 +15,49 @@ const LIT_M: f32 = -0.06;
 /// Bit of [`Scene::code`] where a rock lies.
 pub const ROCK: u8 = 0x80;
 
-/// A level of the pyramid: greatest heights over squares of cells.
+/// Greatest heights over squares of 2 × 2 cells (level 1), 4 × 4 (level 2) and so on, all in one piece, so that a step of
+/// a ray finds its square by one addition. Single cells (level 0) are looked at in the heights themselves.
 #[derive(Debug)]
+struct Pyramid {
+    max: Vec<f32>,
+    levels: [Level; LEVELS],
+    top: usize,
+}
+
+/// Where a level's squares stand in [`Pyramid::max`].
+#[derive(Clone, Copy, Debug, Default)]
 struct Level {
+    begin: usize,
     cols: usize,
     rows: usize,
-    max: Vec<f32>,
+}
+
+/// More levels than any patch has that fits into memory.
+const LEVELS: usize = 32;
+
+/// What the light of a place needs of a node, in one piece: four neighbours lie on two or three lines of the cache.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    /// Difference of the heights east and west of it, and north and south, metres; not-a-number beside holes and borders.
+    rise_m: [f32; 2],
+    /// How far it lies below (negative) or above the shadow's edge, metres.
+    shadow_m: f32,
+    albedo: u8,
+    code: u8,
+}
+
+/// What lies at a place.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot {
+    /// Slopes, rise per metre east and north: differences over two cells at the nodes, interpolated, so that light has no
+    /// creases. Beside holes the cell's own.
+    pub slopes: [f32; 2],
+    /// Albedo, in steps of 1 / [`crate::world::ALBEDO_SCALE`].
+    pub albedo: f32,
+    /// Class code of the nearest node, with [`ROCK`] set where a rock covers it.
+    pub code: u8,
+    /// How far the ground lies below (negative) or above the shadow's edge, metres: above 0 it is in shadow.
+    pub shadow_m: f32,
 }
 
 /// A dense patch of a world. Places are counted in cells from its south-western node, heights in metres from
@@ -38,10 +75,10 @@ pub struct Scene {
     heights: Vec<f32>,
     albedo: Vec<u8>,
     codes: Vec<u8>,
-    levels: Vec<Level>,
+    pyramid: Pyramid,
     asked_for: ([f64; 4], f64),
     sun: Sun,
-    light: Vec<OnceLock<Box<[f32]>>>,
+    light: Vec<OnceLock<Box<[Node]>>>,
     light_cols: usize,
 }
 
@@ -110,7 +147,7 @@ impl Scene {
             first: [i0, j0],
             cells: [cols, rows],
             z0_m,
-            levels: pyramid(&heights, cols, rows),
+            pyramid: Pyramid::new(&heights, cols, rows),
             heights,
             albedo,
             codes,
@@ -153,37 +190,42 @@ impl Scene {
         self.asked_for
     }
 
-    /// Number of levels of the pyramid; the last has a single square.
+    /// Number of the coarsest level of the pyramid, a single square; at least 1.
     #[must_use]
-    pub fn levels(&self) -> usize {
-        self.levels.len()
+    pub fn top(&self) -> usize {
+        self.pyramid.top
     }
 
-    /// Greatest height over square `(i, j)` of a level, metres; −∞ outside or without ground.
+    /// Greatest height over square `(i, j)` of a level from 1 to [`Scene::top`], metres; −∞ without ground.
     #[must_use]
+    #[inline]
     pub fn max_m(&self, level: usize, i: usize, j: usize) -> f32 {
-        let l = &self.levels[level];
-        l.max[j * l.cols + i]
+        let l = self.pyramid.levels[level % LEVELS];
+        self.pyramid.max[l.begin + j * l.cols + i]
     }
 
     /// Greatest height over the cells `[x0, x1] × [y0, y1]` (any numbers), from the level at which that is at most
     /// three squares a side; −∞ outside.
     #[must_use]
+    #[inline]
     pub fn max_over(&self, [x0, y0, x1, y1]: [f64; 4]) -> f32 {
         let (cols, rows) = (self.cells[0] as f64, self.cells[1] as f64);
         if !(x1 >= 0.0 && y1 >= 0.0 && x0 <= cols && y0 <= rows) {
             return f32::NEG_INFINITY;
         }
         let span = (x1 - x0).max(y1 - y0).max(0.0) as u32;
-        let level = ((u32::BITS - span.leading_zeros()) as usize).min(self.levels.len() - 1);
-        let l = &self.levels[level];
+        let level = ((u32::BITS - span.leading_zeros()) as usize).clamp(1, self.pyramid.top);
+        let l = self.pyramid.levels[level % LEVELS];
         let square = |v: f64, n: usize| ((v.max(0.0) as usize) >> level).min(n - 1);
         let (i0, i1) = (square(x0, l.cols), square(x1, l.cols));
         let (j0, j1) = (square(y0, l.rows), square(y1, l.rows));
         let mut max = f32::NEG_INFINITY;
         for j in j0..=j1 {
-            for i in i0..=i1 {
-                max = max.max(l.max[j * l.cols + i]);
+            let row = l.begin + j * l.cols;
+            for h in &self.pyramid.max[row + i0..=row + i1] {
+                if *h > max {
+                    max = *h;
+                }
             }
         }
         max
@@ -191,6 +233,7 @@ impl Scene {
 
     /// The corners of a cell: `[south-west, south-east, north-west, north-east]`, metres.
     #[must_use]
+    #[inline]
     pub fn corners(&self, i: usize, j: usize) -> [f32; 4] {
         let n = self.cells[0] + 1;
         let k = j * n + i;
@@ -198,63 +241,45 @@ impl Scene {
         [h[k], h[k + 1], h[k + n], h[k + n + 1]]
     }
 
-    /// Slopes at `(u, v)` within a cell, rise per metre east and north: differences over two cells at the nodes,
-    /// interpolated, so that light has no creases. Beside holes the cell's own.
+    /// What lies at `(u, v)` within a cell.
     #[must_use]
-    pub fn slopes(&self, i: usize, j: usize, u: f32, v: f32) -> [f32; 2] {
-        let n = self.cells[0] + 1;
+    #[inline]
+    pub fn spot(&self, i: usize, j: usize, u: f32, v: f32) -> Spot {
+        let block = self.light_block(i, j);
+        let nodes = self.light[block].get_or_init(|| self.lit(block));
+        let k = (j % LIGHT_CELLS) * LIGHT_NODES + i % LIGHT_CELLS;
+        let (south, north) = (
+            &nodes[k..k + 2],
+            &nodes[k + LIGHT_NODES..k + LIGHT_NODES + 2],
+        );
+        let corners = [&south[0], &south[1], &north[0], &north[1]];
+        let mix = |[a, b, c, d]: [f32; 4]| {
+            let (south, north) = (a + (b - a) * u, c + (d - c) * u);
+            south + (north - south) * v
+        };
+        let rise_m = [0, 1].map(|k| mix(corners.map(|n| n.rise_m[k])));
         let per_m = 1.0 / self.res_m as f32;
-        if i >= 1 && j >= 1 && i + 2 <= self.cells[0] && j + 2 <= self.cells[1] {
-            let k = j * n + i;
-            let h = &self.heights;
-            let (r0, r1, r2, r3) = (
-                &h[k - n - 1..k - n + 3],
-                &h[k - 1..k + 3],
-                &h[k + n - 1..k + n + 3],
-                &h[k + 2 * n - 1..k + 2 * n + 3],
-            );
-            let mix = |a: f32, b: f32, t: f32| a + (b - a) * t;
-            let gx = mix(
-                mix(r1[2] - r1[0], r1[3] - r1[1], u),
-                mix(r2[2] - r2[0], r2[3] - r2[1], u),
-                v,
-            );
-            let gy = mix(
-                mix(r2[1] - r0[1], r2[2] - r0[2], u),
-                mix(r3[1] - r1[1], r3[2] - r1[2], u),
-                v,
-            );
-            if gx.is_finite() && gy.is_finite() {
-                return [0.5 * gx * per_m, 0.5 * gy * per_m];
-            }
+        let slopes = if rise_m[0].is_finite() && rise_m[1].is_finite() {
+            rise_m.map(|r| 0.5 * r * per_m)
+        } else {
+            let [a, b, c, d] = self.corners(i, j);
+            [
+                ((b - a) * (1.0 - v) + (d - c) * v) * per_m,
+                ((c - a) * (1.0 - u) + (d - b) * u) * per_m,
+            ]
+        };
+        let near = if v > 0.5 { north } else { south };
+        Spot {
+            slopes,
+            albedo: mix(corners.map(|n| f32::from(n.albedo))),
+            code: near[usize::from(u > 0.5)].code,
+            shadow_m: mix(corners.map(|n| n.shadow_m)),
         }
-        let [a, b, c, d] = self.corners(i, j);
-        [
-            ((b - a) * (1.0 - v) + (d - c) * v) * per_m,
-            ((c - a) * (1.0 - u) + (d - b) * u) * per_m,
-        ]
-    }
-
-    /// Albedo at `(u, v)` within a cell, in steps of 1 / [`crate::world::ALBEDO_SCALE`].
-    #[must_use]
-    pub fn albedo(&self, i: usize, j: usize, u: f32, v: f32) -> f32 {
-        let n = self.cells[0] + 1;
-        let k = j * n + i;
-        let a = |k: usize| f32::from(self.albedo[k]);
-        let south = a(k) + (a(k + 1) - a(k)) * u;
-        let north = a(k + n) + (a(k + n + 1) - a(k + n)) * u;
-        south + (north - south) * v
-    }
-
-    /// Class code of the nearest node, with [`ROCK`] set where a rock covers it.
-    #[must_use]
-    pub fn code(&self, i: usize, j: usize, u: f32, v: f32) -> u8 {
-        let n = self.cells[0] + 1;
-        self.codes[(j + usize::from(v > 0.5)) * n + i + usize::from(u > 0.5)]
     }
 
     /// Number of the block of light that a cell lies in.
     #[must_use]
+    #[inline]
     pub fn light_block(&self, i: usize, j: usize) -> usize {
         (j / LIGHT_CELLS) * self.light_cols + i / LIGHT_CELLS
     }
@@ -265,52 +290,64 @@ impl Scene {
         self.light.len()
     }
 
-    /// How far the ground at `(u, v)` within a cell lies below (negative) or above the shadow's edge, metres: above 0 it
-    /// is in shadow.
-    #[must_use]
-    pub fn shadow_m(&self, i: usize, j: usize, u: f32, v: f32) -> f32 {
-        let block = self.light_block(i, j);
-        let q = self.light[block].get_or_init(|| self.lit(block));
-        let k = (j % LIGHT_CELLS) * LIGHT_NODES + i % LIGHT_CELLS;
-        let south = q[k] + (q[k + 1] - q[k]) * u;
-        let north = q[k + LIGHT_NODES] + (q[k + LIGHT_NODES + 1] - q[k + LIGHT_NODES]) * u;
-        south + (north - south) * v
-    }
-
     /// Works out a block of light, unless that was done before.
     pub fn light_up(&self, block: usize) {
         self.light[block].get_or_init(|| self.lit(block));
     }
 
-    fn lit(&self, block: usize) -> Box<[f32]> {
+    fn lit(&self, block: usize) -> Box<[Node]> {
         let (bi, bj) = (
             (block % self.light_cols) * LIGHT_CELLS,
             (block / self.light_cols) * LIGHT_CELLS,
         );
-        let mut out = vec![LIT_M; LIGHT_NODES * LIGHT_NODES].into_boxed_slice();
-        for (k, q) in out.iter_mut().enumerate() {
-            let (i, j) = (bi + k % LIGHT_NODES, bj + k / LIGHT_NODES);
-            if i <= self.cells[0] && j <= self.cells[1] {
-                *q = self.shadow_at_node(i, j);
-            }
+        let [cols, rows] = self.cells;
+        let stride = cols + 1;
+        let line = Line::to(self.sun, self.res_m);
+        (0..LIGHT_NODES * LIGHT_NODES)
+            .map(|n| {
+                let (i, j) = (bi + n % LIGHT_NODES, bj + n / LIGHT_NODES);
+                let mut node = Node {
+                    rise_m: [f32::NAN; 2],
+                    shadow_m: LIT_M,
+                    albedo: 0,
+                    code: 0,
+                };
+                if i <= cols && j <= rows {
+                    let k = j * stride + i;
+                    let h = &self.heights;
+                    if i >= 1 && i < cols {
+                        node.rise_m[0] = h[k + 1] - h[k - 1];
+                    }
+                    if j >= 1 && j < rows {
+                        node.rise_m[1] = h[k + stride] - h[k - stride];
+                    }
+                    (node.albedo, node.code) = (self.albedo[k], self.codes[k]);
+                    node.shadow_m = self.shadow_at_node(&line, i, j);
+                }
+                node
+            })
+            .collect()
+    }
+
+    /// Greatest height over square `(i, j)` of any level, level 0 included.
+    fn highest(&self, level: usize, i: usize, j: usize) -> f32 {
+        if level == 0 {
+            highest(self.corners(i, j))
+        } else {
+            self.max_m(level, i, j)
         }
-        out
     }
 
     /// The most that any ground towards the sun rises over the line from a node to the sun, metres; not below
     /// [`LIT_M`]. Cells are skipped by the pyramid; in a cell the ground is looked at where the line enters and in the
     /// middle.
-    fn shadow_at_node(&self, i: usize, j: usize) -> f32 {
+    fn shadow_at_node(&self, line: &Line, i: usize, j: usize) -> f32 {
         let n = self.cells[0] + 1;
         let h0 = self.heights[j * n + i];
-        let [sx, sy, sz] = self.sun.direction();
-        let flat = sx.hypot(sy);
+        let Line { dx, dy, rise, flat } = *line;
         if flat < 1e-6 || !h0.is_finite() {
             return LIT_M;
         }
-        let (dx, dy) = (sx / flat, sy / flat);
-        // rise of the line per cell of way
-        let rise = (sz / flat * self.res_m) as f32;
         let end = SHADOW_M / self.res_m;
         let (cols, rows) = (self.cells[0] as f64, self.cells[1] as f64);
         let mut best = LIT_M;
@@ -331,7 +368,7 @@ impl Scene {
                 (edge - p) / d
             };
             let step = way(x, dx, ci).min(way(y, dy, cj)).max(0.0) + 1e-6;
-            if self.max_m(level, ci, cj) - h0 - rise * s as f32 > best {
+            if self.highest(level, ci, cj) - h0 - rise * s as f32 > best {
                 if level > 0 {
                     level -= 1;
                     continue;
@@ -346,7 +383,7 @@ impl Scene {
                     let z = (a * (1.0 - u) + b * u) * (1.0 - v) + (c * (1.0 - u) + d * u) * v;
                     best = best.max(z - h0 - rise * at as f32);
                 }
-            } else if level + 1 < self.levels.len() && level < 6 {
+            } else if level < self.pyramid.top.min(6) {
                 level += 1;
                 // The larger square may reach back; the way on from here is what counts.
                 let (ci, cj) = (x as usize >> level, y as usize >> level);
@@ -362,36 +399,92 @@ impl Scene {
     }
 }
 
-fn pyramid(heights: &[f32], cols: usize, rows: usize) -> Vec<Level> {
-    let n = cols + 1;
-    let mut max = vec![f32::NEG_INFINITY; cols * rows];
-    max.par_chunks_mut(cols).enumerate().for_each(|(j, row)| {
-        let (south, north) = (
-            &heights[j * n..(j + 1) * n],
-            &heights[(j + 1) * n..(j + 2) * n],
-        );
-        for (i, out) in row.iter_mut().enumerate() {
-            let corners = [south[i], south[i + 1], north[i], north[i + 1]];
-            // A cell with a corner that is not a number holds no ground.
-            if !corners.iter().any(|h| h.is_nan()) {
-                *out = corners.into_iter().fold(f32::NEG_INFINITY, f32::max);
-            }
+/// The way to the sun over the ground.
+struct Line {
+    dx: f64,
+    dy: f64,
+    /// Rise per cell of way, metres.
+    rise: f32,
+    /// Horizontal part of the direction.
+    flat: f64,
+}
+
+impl Line {
+    fn to(sun: Sun, res_m: f64) -> Self {
+        let [sx, sy, sz] = sun.direction();
+        let flat = sx.hypot(sy);
+        Self {
+            dx: sx / flat,
+            dy: sy / flat,
+            rise: (sz / flat * res_m) as f32,
+            flat,
         }
-    });
-    let mut levels = vec![Level { cols, rows, max }];
-    while let Some(last) = levels.last().filter(|l| l.cols > 1 || l.rows > 1) {
-        let (cols, rows) = (last.cols.div_ceil(2), last.rows.div_ceil(2));
-        let mut max = vec![f32::NEG_INFINITY; cols * rows];
-        max.par_chunks_mut(cols).enumerate().for_each(|(j, row)| {
-            for (i, out) in row.iter_mut().enumerate() {
-                for y in 2 * j..(2 * j + 2).min(last.rows) {
-                    for x in 2 * i..(2 * i + 2).min(last.cols) {
-                        *out = out.max(last.max[y * last.cols + x]);
-                    }
-                }
-            }
-        });
-        levels.push(Level { cols, rows, max });
     }
-    levels
+}
+
+/// The greatest of a cell's corners; −∞ when one of them is not a number, because such a cell holds no ground.
+#[inline]
+pub(super) fn highest([a, b, c, d]: [f32; 4]) -> f32 {
+    if (a + b + c + d).is_nan() {
+        return f32::NEG_INFINITY;
+    }
+    let greater = |a: f32, b: f32| if a > b { a } else { b };
+    greater(greater(a, b), greater(c, d))
+}
+
+impl Pyramid {
+    fn new(heights: &[f32], cols: usize, rows: usize) -> Self {
+        let mut levels = [Level::default(); LEVELS];
+        let (mut top, mut size) = (0, 0);
+        let mut last = [cols, rows];
+        while top == 0 || last != [1, 1] {
+            top += 1;
+            last = last.map(|n| n.div_ceil(2));
+            levels[top] = Level {
+                begin: size,
+                cols: last[0],
+                rows: last[1],
+            };
+            size += last[0] * last[1];
+        }
+        let mut max = vec![f32::NEG_INFINITY; size];
+        let n = cols + 1;
+        let below = |k: usize| {
+            if k == 0 {
+                [cols, rows]
+            } else {
+                [levels[k].cols, levels[k].rows]
+            }
+        };
+        for level in 1..=top {
+            let l = levels[level];
+            let [fine_cols, fine_rows] = below(level - 1);
+            let (done, here) = max.split_at_mut(l.begin);
+            let fine = &done[levels[level - 1].begin..];
+            here[..l.cols * l.rows]
+                .par_chunks_mut(l.cols)
+                .enumerate()
+                .for_each(|(j, row)| {
+                    for (i, out) in row.iter_mut().enumerate() {
+                        for y in 2 * j..(2 * j + 2).min(fine_rows) {
+                            for x in 2 * i..(2 * i + 2).min(fine_cols) {
+                                let h = if level == 1 {
+                                    let k = y * n + x;
+                                    highest([
+                                        heights[k],
+                                        heights[k + 1],
+                                        heights[k + n],
+                                        heights[k + n + 1],
+                                    ])
+                                } else {
+                                    fine[y * fine_cols + x]
+                                };
+                                *out = out.max(h);
+                            }
+                        }
+                    }
+                });
+        }
+        Self { max, levels, top }
+    }
 }

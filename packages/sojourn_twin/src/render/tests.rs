@@ -285,7 +285,7 @@ fn shadows_are_as_long_as_the_sun_is_low() {
                 x / 0.05 - scene.first[0] as f64,
                 0.013 / 0.05 - scene.first[1] as f64,
             );
-            scene.shadow_m(i, j, u, v) > 0.0
+            scene.spot(i, j, u, v).shadow_m > 0.0
         };
         let end = 4.9 - 0.5 / elevation.tan();
         assert!(in_shadow(end + 0.1) && in_shadow(4.8), "{elevation}");

@@ -66,6 +66,7 @@ impl Texture {
 
     /// What lies at a place, metres in `map`, for a pixel that covers `footprint_m`.
     #[must_use]
+    #[inline]
     pub fn at(&self, x_m: f64, y_m: f64, footprint_m: f32) -> Grain {
         let (x, y) = (x_m / f64::from(TEXEL_M), y_m / f64::from(TEXEL_M));
         let mut grain = self.laid(x, y, footprint_m / TEXEL_M);
@@ -82,6 +83,7 @@ impl Texture {
         grain
     }
 
+    #[inline]
     fn laid(&self, x: f64, y: f64, texels: f32) -> Grain {
         // Half a level sooner than a pixel covers a texel: bilinear reading smooths as well.
         let level = (u32::BITS - ((texels * 0.707) as u32).leading_zeros()) as usize;

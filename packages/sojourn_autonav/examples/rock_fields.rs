@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test tool may end on bad data
 
-#[path = "../tests/double/mod.rs"]
+#[path = "../tests/suite/double/mod.rs"]
 mod double;
 
 use double::{Senses, World, drive, rover};

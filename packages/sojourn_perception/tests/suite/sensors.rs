@@ -1,9 +1,6 @@
 //! Further sensors: hazard cameras, depth cameras and scanners see into one grid, each with its own health.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{cast, params, rover};
+use crate::common::{cast, params, rover};
 use nalgebra::{Isometry3, Vector3};
 use sojourn_core::{
     Stamp,

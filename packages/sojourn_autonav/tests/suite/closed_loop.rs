@@ -1,10 +1,6 @@
 //! AutoNav in a closed loop with a double of rover and world.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test tool may end on bad data
-
-mod double;
-
-use double::{Senses, World, drive, rover};
+use crate::double::{Senses, World, drive, rover};
 use sojourn_core::plan::Mode;
 
 #[test]

@@ -1,5 +1,4 @@
 //! Short drives through the whole loop.
-#![allow(clippy::unwrap_used)] // a test may end on bad data
 
 use sojourn_core::{
     body::Body,

@@ -1,9 +1,6 @@
 //! The grid against ground that is known exactly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{Look, coarse, look, node, rover, stand};
+use crate::common::{Look, coarse, look, node, rover, stand};
 use sojourn_core::{Stamp, rover::Rover};
 use sojourn_perception::{Input, Perception, TerrainGrid};
 
@@ -240,7 +237,7 @@ fn flat_ground_without_noise_is_flat_up_to_the_edge() {
     let mut node = node(&rover);
     let camera = rover.navcam_pinhole();
     let pose = rover.base_link_from_navcam();
-    let depth_m = common::cast(&camera, &pose.iso, &|_, _| 0.0, 0.0, 1);
+    let depth_m = crate::common::cast(&camera, &pose.iso, &|_, _| 0.0, 0.0, 1);
     let stamp = Stamp::from_secs(1.0);
     for input in [
         Input::CameraInfo(camera),

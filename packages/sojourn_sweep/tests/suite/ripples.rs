@@ -1,5 +1,4 @@
 //! Ripples that perception finds on the true ground of worlds whose ripples are known.
-#![allow(clippy::unwrap_used)] // a test may end on bad data
 
 use sojourn_core::{
     Stamp,

@@ -1,5 +1,4 @@
 //! A sweep from its file to its table: shards, resuming, faults.
-#![allow(clippy::unwrap_used)] // a test may end on bad data
 
 use sojourn_sweep::{
     closed_loop::Outcome,

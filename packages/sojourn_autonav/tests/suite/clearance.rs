@@ -1,10 +1,6 @@
 //! The clearance check against exact settling on ground twice as fine as the map.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test tool may end on bad data
-
-mod double;
-
-use double::{World, params, rover};
+use crate::double::{World, params, rover};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

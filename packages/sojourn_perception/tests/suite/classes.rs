@@ -6,7 +6,7 @@ use sojourn_perception::classes::weights::WeightsError;
 use sojourn_perception::classes::{Classifier, GreyImage, ImageError};
 use std::time::Instant;
 
-const WEIGHTS: &[u8] = include_bytes!("../models/terrain.safetensors");
+const WEIGHTS: &[u8] = include_bytes!("../../models/terrain.safetensors");
 /// A made-up picture and what `tools/train_terrain/export.py` says of it with the same weights.
 const REFERENCE: &[u8] = include_bytes!("data/terrain_reference.safetensors");
 

@@ -1,9 +1,6 @@
 //! Bad inputs are refused with a count and a reason, and nothing panics.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{node, rover};
+use crate::common::{node, rover};
 use proptest::prelude::*;
 use sojourn_core::{
     Stamp,
@@ -197,7 +194,7 @@ fn a_jump_of_odometry_clears_the_grid() {
 #[test]
 fn parameters_out_of_range_name_their_key() {
     let rover = rover("perseverance");
-    let mut p = common::params();
+    let mut p = crate::common::params();
     p.hole_slope = f64::NAN;
     assert!(
         Config::new(p, &rover)
@@ -205,7 +202,7 @@ fn parameters_out_of_range_name_their_key() {
             .to_string()
             .contains("hole_slope")
     );
-    let mut p = common::params();
+    let mut p = crate::common::params();
     p.grids.clear();
     assert!(
         Config::new(p, &rover)
@@ -213,7 +210,7 @@ fn parameters_out_of_range_name_their_key() {
             .to_string()
             .contains("perseverance")
     );
-    let mut p = common::params();
+    let mut p = crate::common::params();
     p.grids.get_mut("testbed").unwrap().size_m = 10.01;
     assert!(
         Config::new(p, &rover)

@@ -1,9 +1,6 @@
 //! What the grid makes of several views: sees through what is gone, keeps what is there, forgets with the way driven.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{Look, coarse, look, node, params, rover, stand};
+use crate::common::{Look, coarse, look, node, params, rover, stand};
 use proptest::prelude::*;
 use sojourn_core::{Stamp, frames::Transform};
 use sojourn_perception::{Input, Perception, TerrainGrid};

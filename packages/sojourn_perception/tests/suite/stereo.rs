@@ -1,10 +1,6 @@
 //! Stereo against pairs whose disparity is known, and what it says to pairs that are none.
-#![cfg(feature = "opencv")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{params, rover};
+use crate::common::{params, rover};
 use sojourn_core::Stamp;
 use sojourn_perception::stereo::{
     Disparity, Eye, GreyImage, Matcher, PairFault, RectifiedPair, Stage,

@@ -1,10 +1,6 @@
 //! Keep-outs: no candidate comes to one, and a drive goes round them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test tool may end on bad data
-
-mod double;
-
-use double::{params, rover};
+use crate::double::{params, rover};
 use proptest::prelude::*;
 use sojourn_autonav::{AutoNav, Config, Decision, DriveState, Goal, Input};
 use sojourn_core::{

@@ -1,9 +1,6 @@
 //! Classes of an image on the cells of the grid.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test may end on bad data
-mod common;
-
-use common::{Look, coarse, look, params, rover, stand};
+use crate::common::{Look, coarse, look, params, rover, stand};
 use proptest::prelude::*;
 use sojourn_core::{
     Stamp,
@@ -194,7 +191,7 @@ fn newer_views_count_more_and_ground_that_changed_is_forgotten() {
 #[test]
 fn without_a_network_there_are_no_classes() {
     let rover = small();
-    let mut node = common::node(&rover);
+    let mut node = crate::common::node(&rover);
     let out = see(&mut node, &rover, (1.0, 0.0), &flat, None);
     assert!(out.grid.is_some() && out.classes.is_none() && out.views.is_empty());
 }
@@ -322,7 +319,7 @@ fn an_answer_from_its_own_thread_is_the_answer_and_black_says_nothing() {
 
 /// The shipped network, to which nothing is unlike what it learnt from.
 fn undaunted() -> Classifier {
-    let mut bytes = include_bytes!("../models/terrain.safetensors").to_vec();
+    let mut bytes = include_bytes!("../../models/terrain.safetensors").to_vec();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let farthest = tensors.tensor("pooled.farthest").unwrap();
     let at = farthest.data().as_ptr() as usize - bytes.as_ptr() as usize;

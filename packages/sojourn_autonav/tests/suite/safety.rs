@@ -1,10 +1,6 @@
 //! Whatever comes in whatever order: AutoNav never moves without a fresh goal, grid and pose, and never too fast.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test tool may end on bad data
-
-mod double;
-
-use double::{params, rover};
+use crate::double::{params, rover};
 use proptest::prelude::*;
 use sojourn_autonav::{
     AutoNav, Config, Decision, DriveState, Goal, Input, drift::Certainty, fusion::TerrainLayers,

@@ -77,6 +77,33 @@ impl Footprint {
     }
 }
 
+/// Bounds of what the cells of a map have ever held since it was empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    /// Lowest and highest height, metres.
+    pub height_m: [f64; 2],
+    /// Greatest variance of a point of a cell's ground, when it was written, m².
+    pub variance_m2: f64,
+    /// How far the rover had driven when the first and the last cell was seen, metres.
+    pub travel_m: [f64; 2],
+}
+
+impl Held {
+    const NOTHING: Self = Self {
+        height_m: [f64::INFINITY, f64::NEG_INFINITY],
+        variance_m2: 0.0,
+        travel_m: [f64::INFINITY, f64::NEG_INFINITY],
+    };
+
+    #[inline]
+    fn widen(&mut self, cell: &Cell) {
+        let wider = |[low, high]: [f64; 2], v: f64| [low.min(v), high.max(v)];
+        self.height_m = wider(self.height_m, cell.height_m);
+        self.travel_m = wider(self.travel_m, cell.travel_m);
+        self.variance_m2 = self.variance_m2.max(cell.variance_m2 + cell.spread_m2);
+    }
+}
+
 /// The rolling grid.
 #[derive(Clone, Debug)]
 pub struct RollingMap {
@@ -87,6 +114,7 @@ pub struct RollingMap {
     row0: i64,
     ring: [usize; 2],
     pub(crate) cells: Vec<Cell>,
+    pub(crate) held: Held,
     // How far the rover has driven.
     travel_m: f64,
 }
@@ -103,6 +131,7 @@ impl RollingMap {
             row0: -n / 2,
             ring: [(-n / 2).rem_euclid(n) as usize; 2],
             cells: vec![UNKNOWN; grid.cells * grid.cells],
+            held: Held::NOTHING,
             travel_m: 0.0,
         }
     }
@@ -128,6 +157,7 @@ impl RollingMap {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.cells.fill(UNKNOWN);
+        self.held = Held::NOTHING;
         self.travel_m = 0.0;
     }
 
@@ -209,6 +239,7 @@ impl RollingMap {
                 continue;
             };
             cell.update(&o, seen, travel_m, &fusing);
+            self.held.widen(cell);
         }
     }
 
@@ -255,6 +286,7 @@ impl RollingMap {
                         travel_m,
                         ..UNKNOWN
                     };
+                    self.held.widen(cell);
                 }
             }
         }

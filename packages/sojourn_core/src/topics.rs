@@ -104,7 +104,7 @@ topics! {
         ["perception", "localization"], "Where the left camera stood in base_link (the mast pans); one per image event, before its images.";
     IMU = "imu/data_raw", "sensor_msgs/msg/Imu", Sensor, "base_link", ["simulator"], ["localization", "guard"],
         "Angular rate and specific force; no orientation (orientation_covariance[0] = -1).";
-    SUN_SENSOR = "sun_sensor", "geometry_msgs/msg/Vector3Stamped", Sensor, "base_link", ["simulator"], [],
+    SUN_SENSOR = "sun_sensor", "geometry_msgs/msg/Vector3Stamped", Sensor, "base_link", ["simulator"], ["localization"],
         "Unit vector to the sun; once a second while the sun is up.";
     WHEELS = "wheel_states", "sensor_msgs/msg/JointState", Sensor, "", ["simulator"], ["localization", "guard"],
         "Six drives (velocity rad/s, position rad), six steers (position rad) and the suspension (differential, bogie_left, bogie_right: position rad), named drive_lf …, steer_lf …; effort of the drives (N m) where it is known; one per control period.";

@@ -1,6 +1,8 @@
 //! Parameters of the node, as `config/localization.param.yaml` gives them, and their checked form.
 
-use crate::{finding::FindParams, visual::FusionParams, vo::VoParams};
+use crate::{
+    finding::FindParams, footing::FootingParams, sun::SunParams, visual::FusionParams, vo::VoParams,
+};
 use serde::Deserialize;
 use sojourn_core::{CoreError, body::Body, error::in_range, rover::Rover};
 
@@ -27,6 +29,11 @@ pub struct Params {
     /// A pose in `map` whose squared Mahalanobis distance (three degrees of freedom) from the estimate lies beyond this is
     /// refused.
     pub map_pose_gate: f64,
+    /// What of a pose that comes as `map_pose` every pose from the same map has wrong alike, standard deviation of x and of y,
+    /// metres: no number of them makes the rover surer than that. Fixes of `map_fix` take `map_sigma_m` of their own file.
+    pub map_error_sigma_m: f64,
+    /// Way over which that stays alike, metres.
+    pub map_error_correlation_m: f64,
     /// IMU samples at rest that make the first level.
     pub init_samples: usize,
     /// Time in which gravity corrects the gyro's level, seconds.
@@ -65,6 +72,10 @@ pub struct Params {
     pub visual: FusionParams,
     /// How motion is seen in them.
     pub visual_odometry: VoParams,
+    /// Wheels that sink in.
+    pub footing: FootingParams,
+    /// The sun as a compass.
+    pub sun: SunParams,
     /// Fixes against the orbital map.
     pub map_fix: FindParams,
 }
@@ -98,6 +109,13 @@ impl Config {
                 1e4,
             ),
             ("map_pose_gate", p.map_pose_gate, 1.0, 1e6),
+            ("map_error_sigma_m", p.map_error_sigma_m, 0.0, 1e3),
+            (
+                "map_error_correlation_m",
+                p.map_error_correlation_m,
+                0.1,
+                1e7,
+            ),
             ("init_samples", p.init_samples as f64, 1.0, 10_000.0),
             ("level_time_constant_s", p.level_time_constant_s, 0.01, 1e4),
             ("accel_gate_share", p.accel_gate_share, 0.001, 1.0),
@@ -119,6 +137,8 @@ impl Config {
         }
         p.visual.check()?;
         p.visual_odometry.check()?;
+        p.footing.check()?;
+        p.sun.check()?;
         p.map_fix.check()?;
         body.check("body")?;
         Ok(Self {

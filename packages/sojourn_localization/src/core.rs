@@ -2,14 +2,18 @@
 
 mod fixing;
 mod health;
+mod sunlight;
 
 use crate::{
     attitude::{Attitude, Levelling},
     config::{Config, Params},
     dead_reckoning::{DeadReckoning, Way},
     finding::Finder,
+    footing::{self, Footing},
     map_frame::{MapFrame, Passed},
-    messages::{Counts, Estimate, ImuSample, Input, Output, Refusal, WheelSample},
+    messages::{
+        Counts, Estimate, ImuSample, Input, Output, Refusal, SuspensionAngles, WheelSample,
+    },
     pairs::PairMaker,
     visual::{Reckoned, Sighting, Visual},
     vo::{Seen, StereoPair},
@@ -21,6 +25,7 @@ use sojourn_core::{
     kinematics::{Velocity, velocity_from},
     rover::Rover,
 };
+use sunlight::SunWatch;
 
 /// A rate beyond this is no measurement, rad/s.
 const MAX_RATE_RADPS: f64 = 100.0;
@@ -30,6 +35,8 @@ const MAX_FORCE_MPS2: f64 = 1000.0;
 const MAX_RIM_MPS: f64 = 100.0;
 /// Encoders that have counted more than this count something else, metres.
 const MAX_TRAVEL_M: f64 = 1e9;
+/// No suspension turns further, radians.
+const MAX_SUSPENSION_RAD: f64 = 1.6;
 /// Between two samples no rim is believed to be faster than this multiple of the rover's limit.
 const MAX_RIM_SHARE: f64 = 3.0;
 /// Standard deviation of the wheels' turn as a share of it, for the heading over a gap of the gyro.
@@ -67,6 +74,9 @@ pub struct Localization {
     counts: Counts,
     maker: PairMaker,
     visual: Visual,
+    suspension: SuspensionAngles,
+    footing: Footing,
+    sun: SunWatch,
     map: MapFrame,
     finder: Finder,
 }
@@ -79,9 +89,13 @@ impl Localization {
         Self {
             maker: PairMaker::default(),
             visual: Visual::new(p.visual, p.visual_odometry.clone()),
+            suspension: SuspensionAngles::default(),
+            footing: Footing::new(p.footing, rover),
+            sun: SunWatch::default(),
             map: MapFrame::new(
                 [p.initial_x_m, p.initial_y_m, p.initial_z_m],
                 start_covariance(p),
+                p.map_error_correlation_m,
             ),
             finder: Finder::new(p.map_fix.clone(), p.visual_odometry.clone()),
             config,
@@ -119,6 +133,7 @@ impl Localization {
         let result = match input {
             Input::Imu(stamp, sample) => self.on_imu(now, stamp, &sample),
             Input::Wheels(stamp, wheels) => self.on_wheels(now, stamp, &wheels),
+            Input::Sun(stamp, direction) => self.on_sun(now, stamp, direction),
             Input::Pair(stamp, pair) => self.on_pair(now, stamp, pair),
             Input::Part(part) => match self.maker.add(part) {
                 Some((stamp, pair)) => self.on_pair(now, stamp, pair),
@@ -134,11 +149,15 @@ impl Localization {
             Input::Tick => return self.on_tick(now),
         };
         if let Err(why) = result {
-            *self.counts.refused.entry(why).or_default() += 1;
-            let n = self.refused_since_tick.map_or(0, |(n, _)| n);
-            self.refused_since_tick = Some((n + 1, why));
+            self.refuse(why);
         }
         Output::default()
+    }
+
+    fn refuse(&mut self, why: Refusal) {
+        *self.counts.refused.entry(why).or_default() += 1;
+        let n = self.refused_since_tick.map_or(0, |(n, _)| n);
+        self.refused_since_tick = Some((n + 1, why));
     }
 
     fn check_stamp(&self, now: Stamp, stamp: Stamp, last: Option<Stamp>) -> Result<(), Refusal> {
@@ -243,12 +262,21 @@ impl Localization {
         let wheels = &sample.motion;
         let plausible = wheels.rim_mps.iter().all(|v| v.abs() <= MAX_RIM_MPS)
             && sample.travel_m.iter().all(|v| v.abs() <= MAX_TRAVEL_M)
-            && wheels.steer_rad.iter().all(|v| v.abs() <= 10.0);
+            && wheels.steer_rad.iter().all(|v| v.abs() <= 10.0)
+            && sample.suspension.is_none_or(|s| {
+                let [left, right] = s.bogie_rad;
+                [s.differential_rad, left, right]
+                    .iter()
+                    .all(|v| v.abs() <= MAX_SUSPENSION_RAD)
+            });
         if !plausible {
             return Err(Refusal::NotFinite);
         }
         self.check_stamp(now, stamp, self.wheels_at.map(|w| w.0))?;
         self.counts.wheels += 1;
+        if let Some(angles) = sample.suspension {
+            self.suspension = angles;
+        }
         let velocity = velocity_from(&self.rover, wheels);
         let p = &self.config.params;
         let still = wheels.rim_mps.iter().all(|v| v.abs() <= p.still_rim_mps);
@@ -396,13 +424,30 @@ impl Localization {
                 self.counts.motions += 1;
                 let before = state.reckoning.position_m();
                 let covariance = self.visual.covariance_of(motion);
-                let verdict = state.reckoning.see(
-                    &there,
-                    &motion.key_from_now,
-                    &covariance,
-                    p.level_sigma_rad,
-                    p.visual.gate,
-                );
+                let see = |reckoning: &mut DeadReckoning| {
+                    reckoning.see(
+                        &there,
+                        &motion.key_from_now,
+                        &covariance,
+                        p.level_sigma_rad,
+                        p.visual.gate,
+                    )
+                };
+                let mut verdict = see(&mut state.reckoning);
+                if verdict.is_err() {
+                    // Wheels that run into other ground slip otherwise from one moment to the next.
+                    let mut anew = state.reckoning.clone();
+                    anew.doubt_ground(
+                        there.rotation,
+                        self.visual.rolled_since_key_m(&looked.at),
+                        self.config.slip_sigma(0.0),
+                        self.config.creep_sigma(),
+                    );
+                    if let Ok(taken) = see(&mut anew) {
+                        state.reckoning = anew;
+                        verdict = Ok(taken);
+                    }
+                }
                 fused = Some(verdict.map(|c| {
                     state
                         .attitude
@@ -422,8 +467,15 @@ impl Localization {
             if self.visual.becomes_key(&looked.seen) {
                 state.reckoning.take_key(there);
             }
+            if !matches!(looked.seen, Seen::Failed { .. }) && !matches!(fused, Some(Err(_))) {
+                let hubs_m = footing::hubs_m(&self.rover, &self.suspension);
+                self.footing.stood(&there, &hubs_m, looked.at.way_m);
+            } else {
+                self.footing.lost();
+            }
             stood.push((looked.at.stamp, there, pair));
-            out.push(self.visual.conclude(looked, fused));
+            let sinks = self.footing.sunk().is_some();
+            out.push(self.visual.conclude(looked, fused, sinks));
         }
         self.keep(stood);
         out
@@ -432,6 +484,9 @@ impl Localization {
     fn on_tick(&mut self, now: Stamp) -> Output {
         self.first_tick.get_or_insert(now);
         let sightings = self.look();
+        if let Err(why) = self.look_at_sun() {
+            self.refuse(why);
+        }
         if let Some(passed) = self.passed() {
             self.map.pass(passed);
         }

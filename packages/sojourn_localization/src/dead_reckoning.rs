@@ -46,7 +46,7 @@ pub struct Correction {
     pub yaw_rad: f64,
     /// To be added to the gyro's yaw bias, rad/s.
     pub bias_radps: f64,
-    /// Squared Mahalanobis distance of the measurement, four degrees of freedom.
+    /// Squared Mahalanobis distance of the measurement: four degrees of freedom of a motion, one of a heading.
     pub distance2: f64,
 }
 
@@ -208,6 +208,50 @@ impl DeadReckoning {
         let gain = self.covariance * h.transpose() * inverse;
         let change = gain * residual;
         self.covariance -= gain * s * gain.transpose();
+        Ok(self.apply(&change, distance2))
+    }
+
+    /// Something that has a heading of its own to go by (the sun) shows the heading off by `off_rad`, with noise of its own;
+    /// `floor_rad` is the standard deviation of what all such measurements have wrong alike: the heading does not become
+    /// surer than that by any number of them. A measurement whose squared Mahalanobis distance (one degree of freedom) lies
+    /// beyond `gate` changes nothing: then the distance comes back as the error.
+    ///
+    /// # Errors
+    /// The squared distance of a measurement beyond the gate; infinite for numbers that are none.
+    pub fn heading(
+        &mut self,
+        off_rad: f64,
+        noise_var: f64,
+        floor_rad: f64,
+        gate: f64,
+    ) -> Result<Correction, f64> {
+        let var = self.covariance[(YAW, YAW)];
+        let floor_var = floor_rad * floor_rad;
+        let distance2 = off_rad * off_rad / (var + noise_var + floor_var);
+        if !(distance2 <= gate) {
+            let none = if distance2.is_nan() {
+                f64::INFINITY
+            } else {
+                distance2
+            };
+            return Err(none);
+        }
+        if var <= floor_var {
+            return Ok(Correction {
+                distance2,
+                ..Correction::default()
+            });
+        }
+        // Noise with which the heading's variance comes down to the floor and no further.
+        let noise_var = noise_var.max(var * floor_var / (var - floor_var));
+        let s = var + noise_var;
+        let gain = self.covariance.column(YAW) / s;
+        self.covariance -= gain * gain.transpose() * s;
+        Ok(self.apply(&(gain * off_rad), distance2))
+    }
+
+    /// Brings what a measurement has shown into what is held here.
+    fn apply(&mut self, change: &SVector<f64, N>, distance2: f64) -> Correction {
         self.bounded();
         self.position_m += Vector3::new(change[X], change[Y], change[Z]);
         self.excess[0] += change[SLIP];
@@ -217,11 +261,11 @@ impl DeadReckoning {
             let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), change[KEY + 3]);
             key.rotation = turn * key.rotation;
         }
-        Ok(Correction {
+        Correction {
             yaw_rad: change[YAW],
             bias_radps: change[BIAS],
             distance2,
-        })
+        }
     }
 
     /// The covariance.
@@ -275,6 +319,28 @@ impl DeadReckoning {
         c[(YAW, BIAS)] -= var * ago_s;
         c[(BIAS, YAW)] -= var * ago_s;
         c[(YAW, YAW)] += var * ago_s * ago_s;
+        self.bounded();
+    }
+
+    /// The ground may have become another one `wheels_m` of the wheels' way ago: slip and creep of since then are as uncertain
+    /// as those of ground that was never driven on.
+    pub fn doubt_ground(
+        &mut self,
+        odom_from_base: UnitQuaternion<f64>,
+        wheels_m: f64,
+        slip_sigma: f64,
+        creep_sigma: f64,
+    ) {
+        let ahead = odom_from_base * Vector3::x() * (-slip_sigma * wheels_m);
+        let left = odom_from_base * Vector3::y() * (creep_sigma * wheels_m);
+        for (state, by_m) in [(SLIP, ahead), (CREEP, left)] {
+            let mut g = SVector::<f64, N>::zeros();
+            for axis in [X, Y, Z] {
+                g[axis] = by_m[axis];
+            }
+            g[state] = 1.0;
+            self.covariance += g * g.transpose();
+        }
         self.bounded();
     }
 
@@ -416,6 +482,52 @@ mod tests {
         assert!((d.covariance()[(X, X)].sqrt() - 0.02).abs() < 1e-9);
         assert!((d.covariance()[(Z, Z)].sqrt() - 0.02).abs() < 1e-9);
         assert!(d.position_m().norm() < 1e-12);
+    }
+
+    #[test]
+    fn headings_are_averaged_down_to_what_they_have_wrong_alike_and_no_further() {
+        let mut d = DeadReckoning::new(0.05f64.powi(2), 0.0, 0.0);
+        let first = d.heading(0.03, 0.02f64.powi(2), 0.004, 10.8).unwrap();
+        assert!((0.02..0.03).contains(&first.yaw_rad), "{first:?}");
+        for _ in 0..10_000 {
+            d.heading(0.0, 0.02f64.powi(2), 0.004, 10.8).unwrap();
+        }
+        let sigma = d.covariance()[(YAW, YAW)].sqrt();
+        assert!((0.004..0.0041).contains(&sigma), "{sigma}");
+        let before = *d.covariance();
+        let far = d.heading(0.2, 0.02f64.powi(2), 0.004, 10.8);
+        assert!(matches!(far, Err(d2) if d2 > 50.0), "{far:?}");
+        assert_eq!(d.heading(f64::NAN, 1e-4, 0.004, 10.8), Err(f64::INFINITY));
+        assert_eq!(*d.covariance(), before);
+    }
+
+    #[test]
+    fn a_heading_puts_the_way_and_the_bias_right_too() {
+        let (bias, dt_s) = (1e-3, 0.1);
+        let mut d = DeadReckoning::new(0.0, bias * bias, 0.0);
+        // A bias that is not known turns the believed heading while the rover goes straight on.
+        let mut yaw = 0.0;
+        for _ in 0..1000 {
+            d.turned(dt_s, 0.0);
+            yaw += bias * dt_s;
+            let q = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), yaw);
+            d.moved(
+                q,
+                &Way {
+                    slip_sigma: 0.0,
+                    creep_sigma: 0.0,
+                    ..way(0.05)
+                },
+            );
+        }
+        let before_m = d.position_m().y;
+        let c = d.heading(-yaw, 1e-8, 0.0, 1e9).unwrap();
+        assert!((c.bias_radps - bias).abs() < 1e-5, "{c:?}");
+        assert!(
+            before_m > 2.4 && d.position_m().y.abs() < 0.02,
+            "{before_m} {}",
+            d.position_m().y
+        );
     }
 
     #[test]

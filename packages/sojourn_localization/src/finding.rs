@@ -22,6 +22,9 @@ use sojourn_core::{
 };
 use std::{collections::VecDeque, fmt, path::Path, sync::Arc};
 
+/// From here on it is said that a map's relief lies beside its image, metres: the shift is found in whole metres.
+const LAYERS_APART_M: f64 = 1.5;
+
 /// `map_fix` of `config/localization.param.yaml`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,6 +155,9 @@ pub struct Answer {
     pub seen_m2: f64,
     /// Distance of what was found from what was believed, metres.
     pub off_m: f64,
+    /// Where the map's relief fits its own image, metres east and north to be added to a place of the image; when that is
+    /// clear. The fix follows the image.
+    pub layers_shift_m: Option<[f64; 2]>,
 }
 
 impl Search {
@@ -163,6 +169,7 @@ impl Search {
             found: Err(why),
             seen_m2,
             off_m: 0.0,
+            layers_shift_m: None,
         };
         let patch = match self.patch() {
             Ok(patch) => patch,
@@ -178,6 +185,7 @@ impl Search {
         match outcome.fix {
             Ok(f) => Answer {
                 stamp: self.stamp,
+                layers_shift_m: f.evidence.layers_shift_m,
                 off_m: (f.x_m - prior.x_m).hypot(f.y_m - prior.y_m),
                 found: Ok(MapPose {
                     pose: Pose2::new(
@@ -186,10 +194,14 @@ impl Search {
                         wrap_rad(self.believed.yaw_rad + f.yaw_correction_rad),
                     ),
                     covariance: f.covariance,
+                    shared_sigma_m: map.params.map_sigma_m,
                 }),
                 seen_m2,
             },
-            Err(n) => none(n.reason.text().to_string(), seen_m2),
+            Err(n) => Answer {
+                layers_shift_m: n.evidence.layers_shift_m,
+                ..none(n.reason.text().to_string(), seen_m2)
+            },
         }
     }
 
@@ -201,6 +213,7 @@ impl Search {
             found: Err(why.to_string()),
             seen_m2: 0.0,
             off_m: 0.0,
+            layers_shift_m: None,
         }
     }
 
@@ -339,13 +352,19 @@ impl Finder {
             answer.stamp.as_secs(),
             answer.seen_m2
         );
-        match &answer.found {
+        let found = match &answer.found {
             Ok(_) if *taken => format!("fix of {at}: {:.2} m from the estimate", answer.off_m),
             Ok(_) => format!(
                 "fix of {at} refused: {:.2} m from the estimate",
                 answer.off_m
             ),
             Err(why) => format!("no fix at {at}: {why}"),
+        };
+        match answer.layers_shift_m {
+            Some([east, north]) if east.hypot(north) >= LAYERS_APART_M => format!(
+                "{found}; the map's relief lies {east:.0} m east and {north:.0} m north of its image"
+            ),
+            _ => found,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! [`Localization`] is the whole node without ROS: it is told the time and an input and gives an estimate at each tick.
 //! [`attitude`] is the filter of roll, pitch and gyro bias, [`dead_reckoning`] the position and its covariance,
 //! [`config`] the parameter file. [`pairs`] makes stereo pairs of their parts, [`vo`] sees the motion in them, [`visual`]
-//! brings it into the estimate. [`map_frame`] says where `odom` lies in `map`; [`mapfix`] finds the rover on
+//! brings it into the estimate. [`footing`] sees wheels that sink, [`sun`] the heading by the sun. [`map_frame`] says where `odom` lies in `map`; [`mapfix`] finds the rover on
 //! the orbital map, [`finding`] says when it is looked for and in which pairs.
 
 pub mod attitude;
@@ -11,10 +11,12 @@ pub mod config;
 mod core;
 pub mod dead_reckoning;
 pub mod finding;
+pub mod footing;
 pub mod map_frame;
 pub mod mapfix;
 mod messages;
 pub mod pairs;
+pub mod sun;
 pub mod trajectory;
 pub mod visual;
 pub mod vo;
@@ -24,4 +26,6 @@ mod drive_tests;
 
 pub use config::{Config, Params};
 pub use core::Localization;
-pub use messages::{Counts, Estimate, ImuSample, Input, Output, Refusal, WheelSample};
+pub use messages::{
+    Counts, Estimate, ImuSample, Input, Output, Refusal, SuspensionAngles, WheelSample,
+};

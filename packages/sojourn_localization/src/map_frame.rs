@@ -3,8 +3,12 @@
 //! How far the odometry may have gone astray since the newest of them is what its covariance has grown by on the way. A
 //! pose is of a stamp; what has been driven since hangs on it unchanged. So it moves `map → odom` by what was wrong at its
 //! stamp, and `odom → base_link` not at all.
+//!
+//! Poses found on one map share what that map has wrong. It is a state that is considered and not estimated (Schmidt 1966):
+//! how far the rover's error hangs together with it is kept, so that any number of fixes at one place makes the rover no surer
+//! of where it is than the map is. From place to place the map's error changes (Gauss–Markov over the distance).
 
-use nalgebra::{Matrix3, Vector3};
+use nalgebra::{Matrix3, Matrix3x2, Vector3};
 use sojourn_core::{
     Stamp,
     frames::{Map, Odom, Pose2, Transform, wrap_rad},
@@ -25,6 +29,8 @@ pub struct MapPose {
     pub pose: Pose2,
     /// Covariance of x, y (metres) and yaw (radians), axes of `map`.
     pub covariance: Matrix3<f64>,
+    /// What of it every pose from the same map has wrong alike: standard deviation of x and of y, metres.
+    pub shared_sigma_m: f64,
 }
 
 /// What the odometry believed at a stamp.
@@ -91,18 +97,29 @@ pub struct MapFrame {
     base: Option<Passed>,
     /// How well the rover's pose in `map` was known then, axes of `map`.
     covariance: Matrix3<f64>,
+    /// Covariance of that error with the map's, the latter in units of its standard deviation.
+    shared: Matrix3x2<f64>,
+    /// Way over which the map's error stays alike, metres.
+    map_error_correlation_m: f64,
     passed: VecDeque<Passed>,
 }
 
 impl MapFrame {
     /// `odom` begins at a place in `map`, its axes parallel; `covariance` of x, y (metres) and yaw (radians) is the start's.
+    /// What the map has wrong stays alike over `map_error_correlation_m` metres.
     #[must_use]
-    pub fn new([x_m, y_m, z_m]: [f64; 3], covariance: Matrix3<f64>) -> Self {
+    pub fn new(
+        [x_m, y_m, z_m]: [f64; 3],
+        covariance: Matrix3<f64>,
+        map_error_correlation_m: f64,
+    ) -> Self {
         Self {
             odom: Pose2::new(x_m, y_m, 0.0),
             z_m,
             base: None,
             covariance,
+            shared: Matrix3x2::zeros(),
+            map_error_correlation_m,
             passed: VecDeque::new(),
         }
     }
@@ -141,6 +158,7 @@ impl MapFrame {
         self.put(here.map_or_else(Pose2::default, |h| h.pose), pose);
         self.base = here;
         self.covariance = covariance;
+        self.shared = Matrix3x2::zeros();
         self.passed.clear();
         self.passed.extend(here);
     }
@@ -151,12 +169,31 @@ impl MapFrame {
         let Some(base) = &self.base else {
             return self.covariance;
         };
-        let d = [now.pose.x_m - base.pose.x_m, now.pose.y_m - base.pose.y_m];
         let grown = now.grown_since(base);
         let turned = turn(self.odom.yaw_rad);
-        let in_map = turned * Vector3::new(d[0], d[1], 0.0);
-        let carried = lever([in_map.x, in_map.y]);
+        let carried = lever(self.way_in_map(base, now));
         carried * self.covariance * carried.transpose() + turned * grown * turned.transpose()
+    }
+
+    /// The straight way between two moments, axes of `map`, metres.
+    fn way_in_map(&self, from: &Passed, to: &Passed) -> [f64; 2] {
+        let d = Vector3::new(
+            to.pose.x_m - from.pose.x_m,
+            to.pose.y_m - from.pose.y_m,
+            0.0,
+        );
+        let in_map = turn(self.odom.yaw_rad) * d;
+        [in_map.x, in_map.y]
+    }
+
+    /// How the rover's error at a later moment hangs together with the map's there.
+    fn shared_at(&self, then: &Passed) -> Matrix3x2<f64> {
+        let Some(base) = &self.base else {
+            return self.shared;
+        };
+        let way = self.way_in_map(base, then);
+        let kept = (-way[0].hypot(way[1]) / self.map_error_correlation_m).exp();
+        lever(way) * self.shared * kept
     }
 
     /// Takes a pose of a stamp, when it is one that can be believed; gives its squared Mahalanobis distance.
@@ -165,7 +202,8 @@ impl MapFrame {
     /// [`NotTaken`]; then nothing changes.
     pub fn take(&mut self, stamp: Stamp, said: &MapPose, gate: f64) -> Result<f64, NotTaken> {
         let p = said.pose;
-        let finite = (p.x_m + p.y_m + p.yaw_rad).is_finite();
+        let finite =
+            (p.x_m + p.y_m + p.yaw_rad).is_finite() && (0.0..1e6).contains(&said.shared_sigma_m);
         let symmetric =
             (said.covariance - said.covariance.transpose()).amax() <= 1e-6 * said.covariance.amax();
         if !(finite && symmetric) || said.covariance.cholesky().is_none() {
@@ -179,7 +217,15 @@ impl MapFrame {
             p.y_m - before.y_m,
             wrap_rad(p.yaw_rad - before.yaw_rad),
         );
-        let weight = (prior + said.covariance)
+        // The map's error is a part of the pose's own: no more than all of it.
+        let place = said.covariance.fixed_view::<2, 2>(0, 0).into_owned();
+        let own_m = place.symmetric_eigenvalues().min().max(0.0).sqrt();
+        let shared_m = said.shared_sigma_m.min(own_m);
+        let map_error = Matrix3x2::new(1.0, 0.0, 0.0, 1.0, 0.0, 0.0) * shared_m;
+        let shared = self.shared_at(&then);
+        let with_said = prior + shared * map_error.transpose();
+        let both = map_error * shared.transpose();
+        let weight = (with_said + both + said.covariance)
             .cholesky()
             .ok_or(NotTaken::NotFinite)?
             .inverse();
@@ -187,12 +233,17 @@ impl MapFrame {
         if !(distance2 <= gate) {
             return Err(NotTaken::Disagrees { distance2 });
         }
-        let gain = prior * weight;
+        let gain = with_said * weight;
         let change = gain * innovation;
         let rest = Matrix3::identity() - gain;
-        // Joseph's form stays positive.
-        self.covariance =
-            rest * prior * rest.transpose() + gain * said.covariance * gain.transpose();
+        // Joseph's form stays positive; the last two terms are what pose and belief have wrong alike.
+        let alike = rest * shared * map_error.transpose() * gain.transpose();
+        self.covariance = rest * prior * rest.transpose()
+            + gain * said.covariance * gain.transpose()
+            - alike
+            - alike.transpose();
+        self.covariance = positive(self.covariance);
+        self.shared = rest * shared - gain * map_error;
         let after = Pose2::new(
             before.x_m + change.x,
             before.y_m + change.y,
@@ -274,7 +325,7 @@ mod tests {
 
     /// Ten metres east in a hundred seconds, two per cent of the way uncertain.
     fn driven() -> MapFrame {
-        let mut f = MapFrame::new([100.0, 50.0, 3.0], cov(0.5, 0.02));
+        let mut f = MapFrame::new([100.0, 50.0, 3.0], cov(0.5, 0.02), 1000.0);
         for k in 0..=100 {
             let t = f64::from(k);
             f.pass(passed(t, 0.1 * t, 0.0, 0.0, 0.002 * t));
@@ -286,6 +337,7 @@ mod tests {
         MapPose {
             pose: Pose2::new(x, y, yaw),
             covariance: cov(sigma_m, 0.01),
+            shared_sigma_m: 0.0,
         }
     }
 
@@ -316,6 +368,72 @@ mod tests {
         assert!(after[(0, 0)] < 0.04 && after[(1, 1)] < 0.04, "{after}");
         let later = f.covariance_at(&passed(200.0, 20.0, 0.0, 0.0, 0.6));
         assert!(later[(0, 0)] > after[(0, 0)] + 0.3, "{later}");
+    }
+
+    /// Sigma east of where the rover is after poses at one place, one after the other.
+    fn after_poses(f: &mut MapFrame, count: usize, shared_sigma_m: f64) -> f64 {
+        let end = passed(100.0, 10.0, 0.0, 0.0, 0.2);
+        for _ in 0..count {
+            let pose = MapPose {
+                shared_sigma_m,
+                ..said(110.0, 50.0, 0.0, 0.2)
+            };
+            f.take(end.stamp, &pose, 16.0).unwrap();
+        }
+        f.covariance_at(&end)[(0, 0)].sqrt()
+    }
+
+    #[test]
+    fn poses_from_one_map_make_the_rover_no_surer_than_the_map_is() {
+        let alone = after_poses(&mut driven(), 100, 0.0);
+        assert!(alone < 0.03, "{alone}");
+        let once = after_poses(&mut driven(), 1, 0.15);
+        let often = after_poses(&mut driven(), 100, 0.15);
+        assert!(
+            once > often && (0.13..0.16).contains(&often),
+            "{once} {often}"
+        );
+        // A pose that says itself surer than the map is taken at its word.
+        let sure = MapPose {
+            shared_sigma_m: 0.15,
+            ..said(110.0, 50.0, 0.0, 0.01)
+        };
+        let mut f = driven();
+        let end = passed(100.0, 10.0, 0.0, 0.0, 0.2);
+        for _ in 0..100 {
+            f.take(end.stamp, &sure, 16.0).unwrap();
+        }
+        let sigma = f.covariance_at(&end)[(0, 0)].sqrt();
+        assert!((0.009..0.0101).contains(&sigma), "{sigma}");
+        let none = MapPose {
+            shared_sigma_m: f64::NAN,
+            ..sure
+        };
+        assert_eq!(f.take(end.stamp, &none, 16.0), Err(NotTaken::NotFinite));
+    }
+
+    /// The map's error is another one far away: two fixes there are worth more than two here.
+    #[test]
+    fn far_apart_the_map_errs_anew() {
+        let sigma_after = |correlation_m: f64| {
+            let mut f = MapFrame::new([0.0; 3], cov(5.0, 0.0001), correlation_m);
+            let pose = |x: f64| MapPose {
+                shared_sigma_m: 0.15,
+                ..said(x, 0.0, 0.0, 0.16)
+            };
+            // An odometry that goes astray by nothing.
+            for k in 0..=100 {
+                f.pass(passed(f64::from(k), f64::from(k), 0.0, 0.0, 0.0));
+            }
+            f.take(Stamp::from_secs(0.0), &pose(0.0), 16.0).unwrap();
+            f.take(Stamp::from_secs(100.0), &pose(100.0), 16.0).unwrap();
+            f.covariance_at(&passed(100.0, 100.0, 0.0, 0.0, 0.0))[(0, 0)].sqrt()
+        };
+        let (same, other) = (sigma_after(1e6), sigma_after(10.0));
+        assert!(
+            same > 0.15 && (other - 0.16 / 2f64.sqrt()).abs() < 0.002,
+            "{same} {other}"
+        );
     }
 
     #[test]
@@ -358,6 +476,7 @@ mod tests {
             let sure = MapPose {
                 pose: Pose2::new(before.x_m + x, before.y_m + y, before.yaw_rad + yaw),
                 covariance: cov(1e-5, 1e-6),
+                shared_sigma_m: 0.15,
             };
             f.take(Stamp::from_secs(t), &sure, 100.0).unwrap();
             let after = f.in_map(then);

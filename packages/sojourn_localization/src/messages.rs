@@ -32,6 +32,17 @@ pub struct WheelSample {
     pub motion: WheelMotion,
     /// Way of each rim since any fixed moment, metres.
     pub travel_m: [f64; 6],
+    /// How the suspension stands; `None` when the rover does not measure it.
+    pub suspension: Option<SuspensionAngles>,
+}
+
+/// How the suspension stands, angles as in [`sojourn_core::settle::Settled`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SuspensionAngles {
+    /// Half the difference of the rockers' angles, left nose-up positive, radians.
+    pub differential_rad: f64,
+    /// Bogie against rocker, left and right, nose-up positive, radians.
+    pub bogie_rad: [f64; 2],
 }
 
 /// What the node is told.
@@ -41,6 +52,8 @@ pub enum Input {
     Imu(Stamp, ImuSample),
     /// What the wheels do.
     Wheels(Stamp, WheelSample),
+    /// The direction to the sun as a sensor sees it, in `base_link`, of any length.
+    Sun(Stamp, Vector3<f64>),
     /// A rectified stereo pair.
     Pair(Stamp, Box<StereoPair>),
     /// A part of one.
@@ -70,6 +83,8 @@ pub enum Refusal {
     TooOld,
     /// A pose in `map` that lies too far from where the rover is believed to be.
     Disagrees,
+    /// A sun that stands elsewhere than almanac, level and heading allow.
+    Sun,
 }
 
 impl Refusal {
@@ -84,6 +99,7 @@ impl Refusal {
             Self::Disagrees => {
                 "a pose in map that lies too far from where the rover is believed to be"
             }
+            Self::Sun => "a sun that stands elsewhere than almanac, level and heading allow",
         }
     }
 }
@@ -105,6 +121,8 @@ pub struct Counts {
     pub motions: u64,
     /// Motions that the filter refused.
     pub outliers: u64,
+    /// Readings of the sun that the heading agreed with.
+    pub suns: u64,
     /// Poses in `map` that were taken.
     pub map_poses: u64,
     /// Searches on the orbital map that were begun.

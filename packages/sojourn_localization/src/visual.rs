@@ -13,6 +13,8 @@ const MEMORY_S: f64 = 10.0;
 const WAITING: usize = 2;
 /// Standard deviation of the wheels' own measure of their way, share of it.
 const WHEEL_SIGMA_SHARE: f64 = 0.005;
+/// Slip over less way of the wheels than this is not told, metres.
+const LEAST_SLIP_STEP_M: f64 = 0.05;
 
 /// Parameters of the fusion, as `visual` of `config/localization.param.yaml` gives them.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -94,7 +96,7 @@ pub struct Sighting {
     pub fused: Option<Result<f64, f64>>,
     /// Pose by visual odometry alone, bridged by wheels and gyro where it failed.
     pub visual_pose: Isometry3<f64>,
-    /// Slip, when the way since the last one is long enough.
+    /// Slip, when the way since the last one is long enough, or a wheel sinks in.
     pub slip: Option<Slip>,
 }
 
@@ -229,6 +231,22 @@ impl Visual {
         true
     }
 
+    /// Way of the wheels since the key pair, forward positive, metres.
+    #[must_use]
+    pub fn rolled_since_key_m(&self, at: &Reckoned) -> f64 {
+        self.key
+            .as_ref()
+            .map_or(0.0, |(_, key)| at.rolled_m - key.rolled_m)
+    }
+
+    /// The heading was believed wrong by so much, radians: what is remembered turns with it.
+    pub fn turn(&mut self, yaw_rad: f64) {
+        let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), yaw_rad);
+        for m in &mut self.memory {
+            m.rotation = turn * m.rotation;
+        }
+    }
+
     /// Looks at the oldest pair that waits, if the wheels' state at its stamp is known, and hands it back.
     pub fn look(&mut self) -> Option<(Looked, Box<StereoPair>)> {
         let stamp = self.waiting.front()?.0;
@@ -244,8 +262,13 @@ impl Visual {
     }
 
     /// Draws the conclusions from what was seen: pose by visual odometry alone, slip, blindness. `fused` is the filter's
-    /// verdict.
-    pub fn conclude(&mut self, looked: Looked, fused: Option<Result<f64, f64>>) -> Sighting {
+    /// verdict; where a wheel `sinks`, slip is told at once, over however little way.
+    pub fn conclude(
+        &mut self,
+        looked: Looked,
+        fused: Option<Result<f64, f64>>,
+        sinks: bool,
+    ) -> Sighting {
         let Looked { seen, at } = looked;
         let pose = match (&seen, &self.key) {
             (Seen::Moved { motion, .. }, Some((key, _))) => key * motion.key_from_now,
@@ -260,7 +283,7 @@ impl Visual {
         match &seen {
             Seen::Moved { motion, .. } => {
                 (self.blind, self.why_blind) = (0, None);
-                slip = self.slip(&pose, &at, motion);
+                slip = self.slip(&pose, &at, motion, sinks);
             }
             Seen::First => self.slip_from = Some((pose, at.rolled_m, 0.0)),
             Seen::Failed { why, .. } => {
@@ -317,13 +340,24 @@ impl Visual {
         )
     }
 
-    fn slip(&mut self, pose: &Isometry3<f64>, at: &Reckoned, motion: &Motion) -> Option<Slip> {
+    fn slip(
+        &mut self,
+        pose: &Isometry3<f64>,
+        at: &Reckoned,
+        motion: &Motion,
+        sinks: bool,
+    ) -> Option<Slip> {
         let along_var = motion.covariance[(0, 0)];
         let (from, rolled_m, _) = *self
             .slip_from
             .get_or_insert((*pose, at.rolled_m, along_var));
         let wheels_m = at.rolled_m - rolled_m;
-        if wheels_m.abs() < self.params.slip_step_m {
+        let least_m = if sinks {
+            LEAST_SLIP_STEP_M
+        } else {
+            self.params.slip_step_m
+        };
+        if wheels_m.abs() < least_m {
             return None;
         }
         // The way along the middle heading: a chord is as long as its arc to a part in a thousand over such steps.

@@ -188,8 +188,9 @@ fn any_input() -> impl Strategy<Value = (f64, f64, Input)> {
         4 => (
             prop::array::uniform6(any_f64(0.2)), prop::array::uniform6(any_f64(1.0)), prop::array::uniform6(any_f64(0.1)),
         ).prop_map(|(rim_mps, steer_rad, travel_m)| Input::Wheels(
-            Stamp(0), WheelSample { motion: WheelMotion { rim_mps, steer_rad }, travel_m },
+            Stamp(0), WheelSample { motion: WheelMotion { rim_mps, steer_rad }, travel_m, suspension: None },
         )),
+        2 => any_vector(1.0).prop_map(|d| Input::Sun(Stamp(0), d)),
         3 => Just(Input::Tick),
     ];
     let late = prop_oneof![8 => Just(0.0), 1 => -1.0..1.0f64, 1 => prop::num::f64::ANY];
@@ -197,7 +198,10 @@ fn any_input() -> impl Strategy<Value = (f64, f64, Input)> {
 }
 
 fn run(inputs: &[(f64, f64, Input)]) -> Vec<Output> {
-    let mut node = node(params(), &rover("perseverance"));
+    let mut p = params();
+    p.sun.enabled = true;
+    p.sun.gate = 1e6;
+    let mut node = node(p, &rover("perseverance"));
     let mut now_s = 1.0;
     // so that most runs get past the first level
     for i in 0..10 {
@@ -215,6 +219,7 @@ fn run(inputs: &[(f64, f64, Input)]) -> Vec<Output> {
         let input = match input {
             Input::Imu(_, s) => Input::Imu(stamp, *s),
             Input::Wheels(_, w) => Input::Wheels(stamp, *w),
+            Input::Sun(_, d) => Input::Sun(stamp, *d),
             other => other.clone(),
         };
         outputs.push(node.step(at(now_s), input));

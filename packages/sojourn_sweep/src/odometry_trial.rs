@@ -19,7 +19,7 @@ use sojourn_core::{
     rover::Rover,
 };
 use sojourn_localization::{
-    Config, Estimate, ImuSample, Input, Localization, Params, WheelSample,
+    Config, Estimate, ImuSample, Input, Localization, Params, SuspensionAngles, WheelSample,
     visual::Sighting,
     vo::{GrayImage, Seen, StereoCamera, StereoPair},
 };
@@ -143,6 +143,7 @@ pub fn run(
     };
     let mut sim = Simulator::new(world, rover.clone(), body, config)?;
     let ground_m = sim.ground_m().unwrap_or(0.0);
+    let sun_rad = sim.world().sun_rad();
     let node = |visual: bool| -> Result<Localization, SweepError> {
         let mut p: Params = settings.localization.clone();
         (p.initial_x_m, p.initial_y_m) = (start.x_m, start.y_m);
@@ -151,6 +152,10 @@ pub fn run(
         p.initial_yaw_sigma_rad = 0.0;
         p.visual.enabled = visual;
         p.map_fix.enabled = visual && map.is_some();
+        p.sun.enabled &= visual;
+        p.sun.times_s = vec![0.0];
+        p.sun.azimuths_rad = vec![sun_rad[0]];
+        p.sun.elevations_rad = vec![sun_rad[1]];
         Ok(Localization::new(Config::new(p, body)?, rover))
     };
     let mut judge = Judge::default();
@@ -234,8 +239,15 @@ fn feed(node: &mut Localization, out: &SimOutput, rover: &Rover, now: Stamp) {
             steer_rad: out.wheels.steer_rad,
         },
         travel_m: out.wheels.position_rad.map(|a| a * r),
+        suspension: Some(SuspensionAngles {
+            differential_rad: out.truth.settled.differential_rad,
+            bogie_rad: out.truth.settled.bogie_rad,
+        }),
     };
     node.step(now, Input::Wheels(now, sample));
+    if let Some(sun) = &out.sun {
+        node.step(now, Input::Sun(sun.stamp, Vector3::from(sun.direction)));
+    }
 }
 
 /// The stereo pair of an image event of a rectified rig.

@@ -47,6 +47,9 @@ pub struct LocalizationArgs {
     /// map_searches, map_wrong_fixes, …}. Without OpenCV's loop.
     #[arg(long)]
     pub fixes: bool,
+    /// The node takes its heading from the sun sensor, too.
+    #[arg(long)]
+    pub sun: bool,
     /// Prints JSON: {vo_drift_median, vo_drift_worst, vo_convergence, heading_drift_deg_per_100m, baseline_drift_median,
     /// slip_rms, nees_in_band, vo_ms_median, …, trials: […]}.
     #[arg(long)]
@@ -137,7 +140,8 @@ pub fn localization(args: &LocalizationArgs) -> CliResult {
     let config = file
         .parent()
         .context("config/localization.param.yaml stands in no folder")?;
-    let settings = Settings::load(config).map_err(anyhow::Error::from)?;
+    let mut settings = Settings::load(config).map_err(anyhow::Error::from)?;
+    settings.localization.sun.enabled |= args.sun;
     let bench = Bench {
         settings: &settings,
         rover: &rover,

@@ -146,6 +146,7 @@ fn read_wheels(path: &Path, rover: &Rover) -> Result<Vec<(Stamp, Event)>, CoreEr
                 steer_rad: table.numbers(l, 13)?,
             },
             travel_m: turned.map(|a| a * r),
+            suspension: None,
         };
         Ok((Stamp::from_secs(t), Event::Wheels(Box::new(sample))))
     };

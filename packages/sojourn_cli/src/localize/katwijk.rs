@@ -183,6 +183,7 @@ fn wheels(path: &Path, rover: &Rover) -> Result<Vec<(Stamp, Event)>, CoreError> 
                 steer_rad: [lf, 0.0, lr, rf, 0.0, rr],
             },
             travel_m: drives.map(|d| d.0 * r),
+            suspension: None,
         };
         Ok((line_stamp(&table, l)?, Event::Wheels(Box::new(sample))))
     };

@@ -11,7 +11,7 @@ use sojourn_core::{
     topics,
 };
 use sojourn_localization::{
-    ImuSample, WheelSample,
+    ImuSample, SuspensionAngles, WheelSample,
     vo::{GrayImage, StereoCamera},
 };
 
@@ -89,12 +89,25 @@ pub fn wheels(bytes: &[u8], rover: &Rover) -> Read<(Stamp, WheelSample)> {
     } else {
         [0.0; 6]
     };
+    // Rovers that do not measure their suspension name no such joints.
+    let angle = |name: &str| {
+        let at = names.iter().position(|n| n == name)?;
+        position.get(at).copied()
+    };
+    let suspension = match topics::SUSPENSION_JOINTS.map(angle) {
+        [Some(differential_rad), Some(left), Some(right)] => Some(SuspensionAngles {
+            differential_rad,
+            bogie_rad: [left, right],
+        }),
+        _ => None,
+    };
     let sample = WheelSample {
         motion: WheelMotion {
             rim_mps: drives.map(|d| d.1 * radius_m),
             steer_rad,
         },
         travel_m: drives.map(|d| d.0 * radius_m),
+        suspension,
     };
     Ok((at, sample))
 }

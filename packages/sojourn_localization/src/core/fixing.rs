@@ -45,6 +45,7 @@ impl Localization {
         let believed = MapPose {
             pose: self.map.in_map(there.pose),
             covariance: self.map.covariance_at(&there),
+            shared_sigma_m: 0.0,
         };
         let yaw_rad = self.map.odom_yaw_rad();
         let search = self.finder.begin(now, way_m, yaw_rad, &believed);
@@ -78,7 +79,12 @@ impl Localization {
         {
             return Err(Refusal::NotFinite);
         }
-        let covariance = start_covariance(&self.config.params);
+        let p = &self.config.params;
+        let covariance = start_covariance(p);
+        if let Some(state) = self.state.as_mut().filter(|_| p.sun.enabled) {
+            // How the heading lies in `map` is as uncertain as what was said: the sun may put it right.
+            state.reckoning.yaw_lost(p.initial_yaw_sigma_rad.powi(2));
+        }
         self.map.stand(pose, self.passed(), covariance);
         Ok(())
     }

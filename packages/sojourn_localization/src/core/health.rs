@@ -62,6 +62,9 @@ impl Localization {
             );
             return Health::warn(NodeState::Active, reason);
         }
+        if let Some(sunk) = self.footing.sunk() {
+            return Health::warn(NodeState::Active, sunk.describe());
+        }
         if let Some(reason) = self.visual.warning() {
             return Health::warn(NodeState::Active, reason);
         }

@@ -81,6 +81,17 @@ fn wheels_that_dig_in_are_told_after_two_measurements() {
 }
 
 #[test]
+fn ground_that_changes_at_once_is_taken_as_it_is() {
+    let mut d = driven(&[Fate::Fine, Fate::Fine]);
+    for slip in [0.95, 0.95, 0.0, 0.0] {
+        d.slip = slip;
+        d.leg(Fate::Fine);
+    }
+    assert_eq!(d.verdicts(), (6, 0));
+    assert!(d.error_m() < 0.04, "{} m after {} m", d.error_m(), d.way_m);
+}
+
+#[test]
 fn an_encoder_that_jumps_is_put_right_by_the_next_pair() {
     let mut d = driven(&[Fate::Fine, Fate::Fine]);
     // One of six wheels claims half a metre at once: more than any rim can do.
@@ -207,6 +218,7 @@ fn not_a_number_is_refused_in_every_input() {
             steer_rad: [0.0, 0.0, steer_rad, 0.0, 0.0, 0.0],
         },
         travel_m: [travel_m; 6],
+        suspension: None,
     };
     let mut pair = Box::new(SAND.pair(&crate::vo::tests::at(0.0, 0.0, 0.0), 7));
     pair.camera.baseline_m = nan;
@@ -228,6 +240,16 @@ fn not_a_number_is_refused_in_every_input() {
         Input::Wheels(now, rim(nan, 0.0, 0.0)),
         Input::Wheels(now, rim(0.0, nan, 0.0)),
         Input::Wheels(now, rim(0.0, 0.0, nan)),
+        Input::Wheels(
+            now,
+            WheelSample {
+                suspension: Some(SuspensionAngles {
+                    bogie_rad: [0.0, nan],
+                    ..SuspensionAngles::default()
+                }),
+                ..rim(0.0, 0.0, 0.0)
+            },
+        ),
         Input::Pair(now, pair),
         Input::InitialPose(Pose2::new(nan, 0.0, 0.0)),
         Input::MapPose(now, in_map([nan, 0.0], 0.1)),
@@ -303,6 +325,7 @@ fn in_map([x_m, y_m]: [f64; 2], sigma: f64) -> MapPose {
     MapPose {
         pose: Pose2::new(x_m, y_m, 0.0),
         covariance: Matrix3::from_diagonal(&Vector3::new(var, var, 0.01 * var)),
+        shared_sigma_m: 0.0,
     }
 }
 

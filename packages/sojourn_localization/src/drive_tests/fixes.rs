@@ -124,6 +124,25 @@ fn a_map_of_another_place_moves_nothing() {
 }
 
 #[test]
+fn a_map_whose_relief_lies_beside_its_image_is_told() {
+    let mut d = drive();
+    let found = |layers_shift_m: Option<[f64; 2]>| Answer {
+        layers_shift_m,
+        ..Search::unanswered(Stamp::from_secs(1.0), "nothing to go by")
+    };
+    answered(&mut d, found(Some([-3.0, 2.0])));
+    let told = d.node.map_fix_told();
+    assert!(
+        told.ends_with("the map's relief lies -3 m east and 2 m north of its image"),
+        "{told}"
+    );
+    for near in [None, Some([1.0, -1.0])] {
+        answered(&mut d, found(near));
+        assert!(d.node.map_fix_told().ends_with("nothing to go by"));
+    }
+}
+
+#[test]
 fn one_search_at_a_time_and_one_every_so_much_way() {
     let mut d = drive();
     for _ in 0..3 {

@@ -2,9 +2,11 @@
 
 mod faults;
 mod fixes;
+mod sinking;
+mod sunlit;
 
 use crate::{
-    Config, ImuSample, Input, Localization, Output, Params, Refusal, WheelSample,
+    Config, ImuSample, Input, Localization, Output, Params, Refusal, SuspensionAngles, WheelSample,
     map_frame::MapPose,
     vo::{GrayImage, Seen, tests::Ground},
 };
@@ -46,6 +48,9 @@ struct Drive {
     turned_m: [f64; 6],
     gyro_bias_radps: f64,
     stuck: Option<usize>,
+    suspension: Option<SuspensionAngles>,
+    /// How much deeper the body stands than at the start, metres.
+    sunk_m: f64,
     slip: f64,
     /// What lies over the ground: brightness by place and the ground's own brightness.
     paint: fn([f64; 2], f64) -> f64,
@@ -92,6 +97,8 @@ impl Drive {
             turned_m: [0.0; 6],
             gyro_bias_radps: 0.0,
             stuck: None,
+            suspension: None,
+            sunk_m: 0.0,
             slip: SLIP,
             paint: |_, level| level,
             pairs: 0,
@@ -124,6 +131,7 @@ impl Drive {
                 steer_rad: [0.0; 6],
             },
             travel_m,
+            suspension: self.suspension,
         };
         self.node.step(now, Input::Wheels(now, wheels));
     }
@@ -150,8 +158,12 @@ impl Drive {
             *turned_m += rim_mps * PERIOD_S;
         }
         let travel_m = self.turned_m.map(|m| m + self.wheels_m);
-        self.node
-            .step(now, Input::Wheels(now, WheelSample { motion, travel_m }));
+        let wheels = WheelSample {
+            motion,
+            travel_m,
+            suspension: self.suspension,
+        };
+        self.node.step(now, Input::Wheels(now, wheels));
     }
 
     fn tick(&mut self) {
@@ -185,11 +197,9 @@ impl Drive {
         } else {
             SAND
         };
-        let mut pair = Box::new(ground.painted(
-            &crate::vo::tests::at(self.way_m, self.aside_m, self.yaw_rad),
-            self.pairs,
-            &self.paint,
-        ));
+        let mut pose = crate::vo::tests::at(self.way_m, self.aside_m, self.yaw_rad);
+        pose.translation.z -= self.sunk_m;
+        let mut pair = Box::new(ground.painted(&pose, self.pairs, &self.paint));
         self.pairs += 1;
         let before = self.node.counts().refused.values().sum::<u64>();
         match fate {
@@ -217,7 +227,7 @@ impl Drive {
 
     fn error_m(&self) -> f64 {
         let e = self.node.estimate().unwrap();
-        let truth = Vector3::new(self.way_m, self.aside_m, 0.0);
+        let truth = Vector3::new(self.way_m, self.aside_m, -self.sunk_m);
         (e.odom_from_base_link.iso.translation.vector - truth).norm()
     }
 

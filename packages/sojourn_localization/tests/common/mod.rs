@@ -144,6 +144,7 @@ impl World {
         let sample = WheelSample {
             motion,
             travel_m: self.travel_m,
+            suspension: None,
         };
         node.step(now, Input::Wheels(now, sample));
         node.step(now, Input::Tick)

@@ -23,7 +23,9 @@ use sojourn_localization::map_frame::MapPose;
 use sojourn_localization::pairs::Part;
 use sojourn_localization::visual::{Sighting, Slip};
 use sojourn_localization::vo::{GrayImage, Seen, StereoCamera};
-use sojourn_localization::{Config, Estimate, ImuSample, Input, Localization, Params, WheelSample};
+use sojourn_localization::{
+    Config, Estimate, ImuSample, Input, Localization, Params, SuspensionAngles, WheelSample,
+};
 use sojourn_ros::ros::msgs;
 use sojourn_ros::{Event, NodeKit, Refused, TickMode, answer, header, run_node};
 use std::path::Path;
@@ -49,6 +51,7 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         TickMode::Sim => Duration::try_from_secs_f64(params.map_fix.wait_s).unwrap_or_default(),
         _ => Duration::ZERO,
     };
+    let (sun, shared_sigma_m) = (params.sun.enabled, params.map_error_sigma_m);
     let mut worker = map.map(|map| Worker::new(map, patience));
     let mut core = Localization::new(Config::new(params, &body)?, &rover);
 
@@ -78,7 +81,7 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         let planar = Transform::<Map, BaseLink>::new(pose).planar();
         Ok(Some(Input::InitialPose(planar)))
     })?;
-    kit.subscribe(&topics::MAP_POSE, |m: PoseWithCovarianceStamped| {
+    kit.subscribe(&topics::MAP_POSE, move |m: PoseWithCovarianceStamped| {
         let of = [0, 1, 5];
         let c = &m.pose.covariance;
         let covariance = Matrix3::from_fn(|i, j| {
@@ -91,8 +94,22 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         };
         let (stamp, pose) = msgs::pose_stamped(&pose, topics::MAP_POSE.frame)?;
         let pose = Transform::<Map, BaseLink>::new(pose).planar();
-        Ok(Some(Input::MapPose(stamp, MapPose { pose, covariance })))
+        Ok(Some(Input::MapPose(
+            stamp,
+            MapPose {
+                pose,
+                covariance,
+                shared_sigma_m,
+            },
+        )))
     })?;
+    if sun {
+        kit.subscribe(&topics::SUN_SENSOR, |m: Vector3Stamped| {
+            let stamp = msgs::in_frame(&m.header, topics::SUN_SENSOR.frame)?;
+            let Vector3 { x, y, z } = m.vector;
+            Ok(Some(Input::Sun(stamp, nalgebra::Vector3::new(x, y, z))))
+        })?;
+    }
     if visual {
         see(&mut kit)?;
     }
@@ -175,6 +192,9 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                 let counts = core.counts();
                 node.diagnostic("refused", counts.refused.values().sum::<u64>());
                 node.diagnostic("gaps", counts.gaps);
+                if sun {
+                    node.diagnostic("suns", counts.suns);
+                }
                 if visual {
                     node.diagnostic("pairs", counts.pairs);
                     node.diagnostic("motions_seen", counts.motions);
@@ -320,10 +340,22 @@ fn wheels(m: &JointState, radius_m: f64, steers: bool) -> Result<Input, Refused>
     } else {
         [0.0; 6]
     };
+    // A rover that does not measure its suspension names no such joints.
+    let named = |joint: &&str| m.name.iter().any(|n| n == joint);
+    let suspension = topics::SUSPENSION_JOINTS
+        .iter()
+        .all(named)
+        .then(|| msgs::joints(m, &topics::SUSPENSION_JOINTS))
+        .transpose()?
+        .map(|(_, [differential_rad, left, right], _)| SuspensionAngles {
+            differential_rad,
+            bogie_rad: [left, right],
+        });
     let rim_mps = turn_radps.map(|w| w * radius_m);
     let sample = WheelSample {
         motion: WheelMotion { rim_mps, steer_rad },
         travel_m: turned_rad.map(|a| a * radius_m),
+        suspension,
     };
     Ok(Input::Wheels(stamp, sample))
 }

@@ -81,6 +81,10 @@ pub(super) fn wheels(out: &SimOutput, radius_m: f64) -> sojourn_localization::Wh
             steer_rad: w.steer_rad,
         },
         travel_m: w.position_rad.map(|a| a * radius_m),
+        suspension: Some(sojourn_localization::SuspensionAngles {
+            differential_rad: out.truth.settled.differential_rad,
+            bogie_rad: out.truth.settled.bogie_rad,
+        }),
     }
 }
 

@@ -228,12 +228,14 @@ impl<'a> Caster<'a> {
         }
         let (ahead_x, ahead_y) = (i64::from(dx > 0.0), i64::from(dy > 0.0));
         let top = scene.top().min(8);
-        let mut level = 1;
+        let mut level = 0;
         // Rounded towards zero, which only differs outside. The cell at the finest level; stepping is done on integers, so
         // a ray cannot get stuck between two cells. They are far from what an integer holds: the sums wrap, which costs
         // nothing, in place of being watched.
         let mut i = ((ox + t * dx) as i64).clamp(0, cols - 1);
         let mut j = ((oy + t * dy) as i64).clamp(0, rows - 1);
+        // Lower than the last cell's highest corner: the next cell is likely to be met.
+        let mut close = false;
         loop {
             let (ci, cj) = (i >> level, j >> level);
             let (edge_x, edge_y) = (
@@ -251,7 +253,8 @@ impl<'a> Caster<'a> {
                 }
             } else {
                 let z = scene.corners(i as usize, j as usize);
-                if lowest <= f64::from(highest(z)) {
+                close = lowest <= f64::from(highest(z));
+                if close {
                     let place = [ox - i as f64, oy - j as f64, oz];
                     if let Some(hit) = patch(z.map(f64::from), place, [dx, dy, dz], t, t_out) {
                         return Some(hit);
@@ -279,7 +282,7 @@ impl<'a> Caster<'a> {
                 return None;
             }
             // Over a new larger square the larger view is worth a try again.
-            if crossed && level < top {
+            if crossed && !close && level < top {
                 level += 1;
             }
         }

@@ -6,6 +6,7 @@
 //! ([`rig`]). [`plain`] is the same caster ray by ray, the oracle that tests compare with.
 
 pub mod caster;
+mod lanes;
 pub mod plain;
 pub mod rig;
 pub mod scene;
@@ -15,8 +16,9 @@ pub mod texture;
 #[cfg(test)]
 mod tests;
 
-use crate::{noise, world::ALBEDO_SCALE, world::World};
+use crate::{noise, world::World};
 use caster::{BLOCK, Caster, RayIn};
+use lanes::{Lanes, Lighting};
 use nalgebra::{Isometry3, Vector3};
 use rayon::prelude::*;
 use rig::Rays;
@@ -88,10 +90,6 @@ pub struct Renderer {
 const STEP_M: f64 = 8.0;
 /// Brightness of the sky at the horizon, in units of white ground under the sun.
 const SKY: f32 = 0.30;
-/// Share of McEwen's lunar part in the ground's reflection; the rest is Lambert's.
-const LUNAR: f32 = 0.5;
-/// Half the width of a shadow's edge, metres of height.
-const EDGE_M: f32 = 0.008;
 
 impl Renderer {
     /// A pair of cameras that see ground up to the depth `range_m`. `seed` chooses the grain of the ground.
@@ -274,6 +272,11 @@ impl Renderer {
         let caster = self.caster(scene, rays, pose);
         let turned = Turned::new(rays, pose, scene.res_m);
         let sun = scene.sun().direction().map(|v| v as f32);
+        let light_of = Lighting {
+            texture: &self.texture,
+            sun,
+            skylight: self.sensor.skylight as f32,
+        };
         let width = rays.width;
         let mut light = vec![f32::NAN; depth.len()];
         let mut class = vec![TerrainClass::ShadowOrNoData.code(); depth.len()];
@@ -282,6 +285,7 @@ impl Renderer {
             .zip(class.par_chunks_mut(width))
             .enumerate()
             .for_each(|(v, (light, class))| {
+                let mut lanes = Lanes::default();
                 for u in 0..width {
                     let k = v * width + u;
                     let ray = turned.ray(k);
@@ -293,58 +297,17 @@ impl Renderer {
                     if depth[k].is_finite() {
                         let place = caster.at(&ray, f64::from(depth[k]));
                         let pixel_m = depth[k] * rays.pixel_rad as f32;
-                        let seen = self.ground(scene, place, direction, pixel_m, sun);
-                        (light[u], class[u]) = seen;
+                        class[u] = lanes.add(scene, u, place, direction, pixel_m);
+                        if lanes.full() {
+                            lanes.shine(&light_of, light);
+                        }
                     } else {
                         light[u] = sky(direction, sun);
                     }
                 }
+                lanes.shine(&light_of, light);
             });
         (light, class)
-    }
-
-    /// Light that a place on the ground sends against `direction`, and its class.
-    fn ground(
-        &self,
-        scene: &Scene,
-        [x, y, z]: [f64; 3],
-        direction: [f32; 3],
-        pixel_m: f32,
-        sun: [f32; 3],
-    ) -> (f32, u8) {
-        let (i, j, u, v) = cell_of(scene, x, y);
-        let spot = scene.spot(i, j, u, v);
-        let (code, [sx, sy]) = (spot.code, spot.slopes);
-        let length = norm(direction);
-        let smooth = unit([-sx, -sy, 1.0]);
-        // A pixel covers more ground the flatter it looks.
-        let facing = (-dot(smooth, direction) / length).max(0.05);
-        let footprint_m = pixel_m * length / facing.sqrt();
-        let map_m = |v: f64, first: i64| (v + first as f64) * scene.res_m;
-        // Moved with the height, so that the flanks of rocks are not streaked.
-        let up_m = z + scene.z0_m;
-        let grain = self.texture.at(
-            map_m(x, scene.first[0]) + 0.8 * up_m,
-            map_m(y, scene.first[1]) - 0.6 * up_m,
-            footprint_m,
-        );
-        let rough = if code & ROCK == 0 { 1.0 } else { 1.5 };
-        let normal = unit([
-            -sx - rough * grain.slope_x,
-            -sy - rough * grain.slope_y,
-            1.0,
-        ]);
-        let mu0 = dot(normal, sun).max(0.0);
-        let mu = (-dot(normal, direction) / length).max(0.02);
-        // A slope that looks away from the sun lies in its own shadow.
-        let open = (dot(smooth, sun) * 12.0).clamp(0.0, 1.0);
-        let lit = (0.5 - spot.shadow_m / (2.0 * EDGE_M)).clamp(0.0, 1.0) * open;
-        let albedo = spot.albedo / ALBEDO_SCALE as f32 * (1.0 + rough * grain.tone);
-        let reflect = LUNAR * 2.0 * mu0 / (mu0 + mu) + (1.0 - LUNAR) * mu0;
-        let skylight = self.sensor.skylight as f32;
-        let ambient = skylight * (0.3 + 0.7 * normal[2]);
-        let light = albedo * (ambient + (1.0 - skylight) * lit * reflect);
-        (light, code)
     }
 }
 

@@ -303,6 +303,7 @@ impl Scene {
         let [cols, rows] = self.cells;
         let stride = cols + 1;
         let line = Line::to(self.sun, self.res_m);
+        let over = self.highest_sunwards([bi, bj], &line);
         (0..LIGHT_NODES * LIGHT_NODES)
             .map(|n| {
                 let (i, j) = (bi + n % LIGHT_NODES, bj + n / LIGHT_NODES);
@@ -322,7 +323,7 @@ impl Scene {
                         node.rise_m[1] = h[k + stride] - h[k - stride];
                     }
                     (node.albedo, node.code) = (self.albedo[k], self.codes[k]);
-                    node.shadow_m = self.shadow_at_node(&line, i, j);
+                    node.shadow_m = self.shadow_at_node(&line, over, i, j);
                 }
                 node
             })
@@ -338,17 +339,32 @@ impl Scene {
         }
     }
 
-    /// The most that any ground towards the sun rises over the line from a node to the sun, metres; not below
+    /// Height over which no ground lies that may shade a block of light, metres.
+    fn highest_sunwards(&self, [bi, bj]: [usize; 2], line: &Line) -> f32 {
+        let reach = SHADOW_M / self.res_m;
+        let span = |from: usize, d: f64| {
+            let (a, b) = (from as f64, (from + LIGHT_CELLS) as f64);
+            [a + reach * d.min(0.0) - 1.0, b + reach * d.max(0.0) + 1.0]
+        };
+        let ([x0, x1], [y0, y1]) = (span(bi, line.dx), span(bj, line.dy));
+        self.max_over([x0, y0, x1, y1])
+    }
+
+    /// The most that any ground towards the sun, which is nowhere higher than `over`, rises over the line from a node to the sun, metres; not below
     /// [`LIT_M`]. Cells are skipped by the pyramid; in a cell the ground is looked at where the line enters and in the
     /// middle.
-    fn shadow_at_node(&self, line: &Line, i: usize, j: usize) -> f32 {
+    fn shadow_at_node(&self, line: &Line, over: f32, i: usize, j: usize) -> f32 {
         let n = self.cells[0] + 1;
         let h0 = self.heights[j * n + i];
         let Line { dx, dy, rise, flat } = *line;
         if flat < 1e-6 || !h0.is_finite() {
             return LIT_M;
         }
-        let end = SHADOW_M / self.res_m;
+        let mut end = SHADOW_M / self.res_m;
+        if rise > 0.0 {
+            // Where the line is higher than all ground, nothing can shade any more.
+            end = end.min(f64::from((over - h0 - LIT_M) / rise) + 1.0);
+        }
         let (cols, rows) = (self.cells[0] as f64, self.cells[1] as f64);
         let mut best = LIT_M;
         // Half a cell away, so that ground does not shade itself.

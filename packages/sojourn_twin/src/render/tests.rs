@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     testing::{perseverance, small_site},
-    world::WorldParams,
+    world::{Unlabelled, WorldParams},
 };
 use proptest::prelude::*;
 use sojourn_core::{
@@ -259,6 +259,36 @@ fn lenses_look_where_their_models_say() {
             }
         }
         assert!(seen > 1000, "{seen}");
+    }
+}
+
+/// Between nodes lie slopes, albedo and class of the ground as the world has them.
+#[test]
+fn a_spot_is_what_the_world_says() {
+    let flat = WorldParams {
+        rock_cfa: 0.0,
+        unlabelled: Unlabelled::Class(TerrainClass::SmoothRegolith),
+        resolution_m: 0.05,
+        ..WorldParams::demo(1, [-20.0, -20.0, 20.0, 20.0], [0.0, 0.0])
+    };
+    let world = World::from_fn(&flat, |x, y| 0.2 * x - 0.1 * y).unwrap();
+    let scene = Scene::new(&world, [-10.0, -10.0, 10.0, 10.0], 0.0, SUN);
+    let last = [scene.cells[0] - 1, scene.cells[1] - 1];
+    for (i, j) in [
+        (0, 0),
+        (31, 32),
+        (200, 0),
+        (last[0], 77),
+        (last[0], last[1]),
+    ] {
+        let spot = scene.spot(i, j, 0.3, 0.8);
+        let [sx, sy] = spot.slopes;
+        assert!(
+            (sx - 0.2).abs() < 1e-4 && (sy + 0.1).abs() < 1e-4,
+            "{i} {j}: {sx} {sy}"
+        );
+        assert_eq!(spot.code, TerrainClass::SmoothRegolith.code());
+        assert!(spot.albedo > 20.0 && spot.shadow_m < 0.0);
     }
 }
 

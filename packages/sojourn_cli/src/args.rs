@@ -165,6 +165,13 @@ pub struct SiteArgs {
     /// Orbital image of the same ground.
     #[arg(long, value_name = "FILE")]
     pub ortho: Option<PathBuf>,
+    /// A coarser elevation model for the ground around; what it does not show of a rover's ground is measured where both look, and
+    /// its ground counts as so much steeper and rougher.
+    #[arg(long, value_name = "FILE")]
+    pub around: Option<PathBuf>,
+    /// Ground of that on every side, metres.
+    #[arg(long, value_name = "M", default_value_t = 500.0, requires = "around")]
+    pub margin: f64,
     /// The planet: mars, moon, earth or a file. Without it the raster's reference sphere decides.
     #[arg(long, value_name = "NAME|FILE")]
     pub body: Option<String>,

@@ -195,7 +195,7 @@ pub fn add_slope(site: &mut Site, rover: &Rover) -> anyhow::Result<()> {
         return Ok(());
     }
     let radius_m = rover.footprint_radius_m();
-    let (slope, roughness) = sojourn_core::terrain::slope_roughness(site.elevation()?, radius_m);
+    let (slope, roughness) = sojourn_core::terrain::ground_of(site, radius_m)?;
     let derived = format!("derived from elevation over a disc of radius {radius_m:.2} m");
     site.put(SLOPE, slope, "deg", &derived);
     site.put(ROUGHNESS, roughness, "m", &derived);

@@ -26,6 +26,11 @@ pub const SLOPE: &str = "slope";
 /// Standard deviation of the ground about its plane over the footprint, metres.
 pub const ROUGHNESS: &str = "roughness";
 
+/// Where ground is known from a coarser map alone: by how much steeper it is taken to be than it looks there, degrees; 0 elsewhere.
+pub const SLOPE_MORE: &str = "slope_more";
+/// Where ground is known from a coarser map alone: how rough it is taken to be at least, metres; 0 elsewhere.
+pub const ROUGHNESS_LEAST: &str = "roughness_least";
+
 /// What the manifest says of one layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -118,7 +123,7 @@ impl Site {
         digest_of("site manifest", &self.manifest)
     }
 
-    /// Digest of what a plan stands on: body, georeference and elevation, hex SHA-256. It does not depend on the name of
+    /// Digest of what a plan stands on: body, georeference and elevation with what is not known of it, hex SHA-256. It does not depend on the name of
     /// the site, on the file the elevation came from or on any other layer, so that a plan made with an orbital image
     /// can be verified with the elevation model alone. This is the `site_digest` of plans and reports.
     ///
@@ -134,17 +139,21 @@ impl Site {
             fields.remove("source");
         }
         let m = &self.manifest;
-        digest_of(
-            "site terrain",
-            &serde_json::json!({
-                "body": m.body,
-                "crs": m.crs,
-                "map_origin_crs": m.map_origin_crs,
-                "metres_per_crs_unit": m.metres_per_crs_unit,
-                "z_datum_m": m.z_datum_m,
-                "elevation": layer,
-            }),
-        )
+        let mut terrain = serde_json::json!({
+            "body": m.body,
+            "crs": m.crs,
+            "map_origin_crs": m.map_origin_crs,
+            "metres_per_crs_unit": m.metres_per_crs_unit,
+            "z_datum_m": m.z_datum_m,
+            "elevation": layer,
+        });
+        // What is not known of the elevation belongs to it.
+        for name in [SLOPE_MORE, ROUGHNESS_LEAST] {
+            if let Some(info) = m.layers.get(name) {
+                terrain[name] = info.sha256.as_str().into();
+            }
+        }
+        digest_of("site terrain", &terrain)
     }
 
     /// Adds or replaces a layer together with its entry in the manifest.

@@ -49,6 +49,61 @@ pub fn slope_roughness(elevation: &Raster, radius_m: f64) -> (Raster, Raster) {
     (slope, rough)
 }
 
+/// Makes slope and roughness worse by what is not known of the ground: the slope by so many degrees more, the roughness at least
+/// so many metres, both rasters in the cells of the elevation ([`crate::site::SLOPE_MORE`], [`crate::site::ROUGHNESS_LEAST`]).
+/// Nothing becomes easier: what is no number above 0 changes nothing.
+pub fn doubt(slope: &mut Raster, roughness: &mut Raster, more_deg: &Raster, least_m: &Raster) {
+    for (v, more) in slope.data_mut().iter_mut().zip(more_deg.data()) {
+        // Not-a-number stays what it is.
+        *v += more.max(0.0);
+    }
+    for (v, least) in roughness.data_mut().iter_mut().zip(least_m.data()) {
+        if !v.is_nan() {
+            *v = v.max(*least);
+        }
+    }
+}
+
+/// Slope and roughness of a site's ground over a footprint, with what is not known of it where a coarser map stands in.
+///
+/// # Errors
+/// [`crate::CoreError`] when the site has no elevation, or layers of doubt that are not in its cells.
+pub fn ground_of(
+    site: &crate::site::Site,
+    radius_m: f64,
+) -> Result<(Raster, Raster), crate::CoreError> {
+    use crate::site::{ROUGHNESS_LEAST, SLOPE_MORE};
+    let elevation = site.elevation()?;
+    let (mut slope, mut roughness) = slope_roughness(elevation, radius_m);
+    let layer = |name: &str| site.layers.get(name);
+    if layer(SLOPE_MORE).is_some() || layer(ROUGHNESS_LEAST).is_some() {
+        let nothing = elevation.like(|_, _| 0.0);
+        let of = |name: &str| {
+            let found = layer(name).unwrap_or(&nothing);
+            let fits = (found.cols(), found.rows()) == (elevation.cols(), elevation.rows());
+            fits.then_some(found).ok_or_else(|| {
+                crate::CoreError::value(
+                    format!("site {}", site.manifest.name),
+                    name,
+                    format!("{} x {} cells", found.cols(), found.rows()),
+                    format!(
+                        "those of the elevation, {} x {}",
+                        elevation.cols(),
+                        elevation.rows()
+                    ),
+                )
+            })
+        };
+        doubt(
+            &mut slope,
+            &mut roughness,
+            of(SLOPE_MORE)?,
+            of(ROUGHNESS_LEAST)?,
+        );
+    }
+    Ok((slope, roughness))
+}
+
 /// Cell offsets within `radius` cells of the centre, at least the eight neighbours.
 fn window(radius: f64) -> Vec<(i64, i64)> {
     // 1.5 holds the diagonal neighbours; a footprint of more than 200 cells across is cut there.

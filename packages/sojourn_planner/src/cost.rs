@@ -10,7 +10,7 @@ use sojourn_core::plan::Feature;
 use sojourn_core::raster::Raster;
 use sojourn_core::rover::Rover;
 use sojourn_core::site::Site;
-use sojourn_core::terrain::slope_roughness;
+use sojourn_core::terrain::ground_of;
 
 /// Cells finer than this are pooled for the search, metres; a rover does not steer more finely.
 const LEAST_CELL_M: f64 = 0.5;
@@ -116,7 +116,7 @@ impl CostMap {
         features: &[Feature],
     ) -> Result<Self, CoreError> {
         // Always measured here: the site's own layers may be those of another rover.
-        let (slope, roughness) = slope_roughness(site.elevation()?, rover.footprint_radius_m());
+        let (slope, roughness) = ground_of(site, rover.footprint_radius_m())?;
         let stale = Stale::of(site, constraints)?;
         Self::of_layers(&slope, &roughness, rover, constraints, features, stale)
     }

@@ -5,6 +5,7 @@
 //! or forbid it, never the other way round. The planner moves nothing: it publishes a proposal.
 
 mod candidates;
+mod coarse;
 mod cost;
 mod disagreement;
 mod distance;

@@ -1,6 +1,7 @@
 //! Where plans are made: one request over one ground, whatever route is proposed.
 
 use crate::candidates::{Preset, measured, near, on_map};
+use crate::coarse::Coarse;
 use crate::cost::{Block, CostMap};
 use crate::error::PlanError;
 use crate::freshness::ages;
@@ -174,13 +175,16 @@ impl<'a> Workshop<'a> {
         stage: ModelStage,
     ) -> Result<Plan, PlanError> {
         let request = self.request;
-        let waypoints = Maker {
+        let mut waypoints = Maker {
             map,
             rover: self.rover,
             constraints: self.mission,
             features,
         }
         .make(request.start_m, chain);
+        if let Some(coarse) = Coarse::of(self.site) {
+            coarse.tell(request.start_m, &mut waypoints);
+        }
         let [x_m, y_m] = request.start_m;
         let first = chain.first().copied().unwrap_or(request.goal_m);
         let mut plan = Plan {

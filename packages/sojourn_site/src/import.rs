@@ -87,6 +87,7 @@ pub fn import(request: &ImportRequest) -> Result<Site, SiteError> {
                 origin_crs: map_origin_crs,
                 metres_per_unit: metres_per_crs_unit,
                 size_m,
+                what: "an image",
             },
         )?;
         site.put(ORTHO, layer, "1", &file_name(image));
@@ -120,6 +121,14 @@ fn elevation_band<'a>(file: &'a Path, dataset: &'a gdal::Dataset) -> Result<Band
             format!("has heights in \"{other}\", expected metres"),
         )),
     }
+}
+
+/// Refuses a file that holds no heights in metres.
+pub(crate) fn check_heights(file: &Path) -> Result<(), SiteError> {
+    let dataset = read::open(file)?;
+    let band = elevation_band(file, &dataset)?;
+    let (cols, rows) = dataset.raster_size();
+    datum(file, &band, [0, 0, cols, rows]).map(|_| ())
 }
 
 /// The part of the file to read, `[col, row, cols, rows]`, rows as in the file.

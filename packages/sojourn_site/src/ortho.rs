@@ -23,6 +23,8 @@ pub(crate) struct Target<'a> {
     pub metres_per_unit: [f64; 2],
     /// Size of the map, metres.
     pub size_m: [f64; 2],
+    /// What the raster is, for people.
+    pub what: &'static str,
 }
 
 impl Target<'_> {
@@ -36,6 +38,17 @@ impl Target<'_> {
 
 /// Reads an image into brightness 0 to 1 on the map; not-a-number where it does not reach.
 pub(crate) fn import(file: &Path, target: &Target<'_>) -> Result<Raster, SiteError> {
+    let (mut layer, image) = onto(file, target, None)?;
+    image.normalise(&mut layer);
+    Ok(layer)
+}
+
+/// Reads a raster's values onto the map, in cells of this size or of about its own; not-a-number where it does not reach.
+pub(crate) fn onto(
+    file: &Path,
+    target: &Target<'_>,
+    cell_m: Option<f64>,
+) -> Result<(Raster, Image), SiteError> {
     let dataset = read::open(file)?;
     let georef = georef::read(file, &dataset, None)?;
     let transform = transform(file, target.crs, &georef)?;
@@ -46,7 +59,7 @@ pub(crate) fn import(file: &Path, target: &Target<'_>) -> Result<Raster, SiteErr
     let wanted_m = sx.min(sy) * image.step;
     let longest_m = target.size_m[0].max(target.size_m[1]);
     let cells = (longest_m / wanted_m).ceil().clamp(1.0, MAX_SIDE as f64);
-    let res = longest_m / cells;
+    let res = cell_m.unwrap_or(longest_m / cells);
     let cols = (target.size_m[0] / res).round().max(1.0) as usize;
     let rows = (target.size_m[1] / res).round().max(1.0) as usize;
     let mut layer = Raster::filled(cols, rows, res, [0.0, 0.0], f32::NAN)?;
@@ -73,11 +86,13 @@ pub(crate) fn import(file: &Path, target: &Target<'_>) -> Result<Raster, SiteErr
     if layer.data().iter().all(|v| v.is_nan()) {
         return Err(SiteError::refused(
             file,
-            "has no data on the elevation model's ground, expected an image of the same place",
+            format!(
+                "has no data on the elevation model's ground, expected {} of the same place",
+                target.what
+            ),
         ));
     }
-    image.normalise(&mut layer);
-    Ok(layer)
+    Ok((layer, image))
 }
 
 /// From the elevation model's system to the image's; `None` when they are the same.
@@ -133,7 +148,10 @@ fn overlap(
     let apart = || {
         SiteError::refused(
             file,
-            "does not overlap the elevation model, expected an image of the same place",
+            format!(
+                "does not overlap the elevation model, expected {} of the same place",
+                target.what
+            ),
         )
     };
     if let Some(t) = transform {
@@ -169,7 +187,7 @@ fn overlap(
 }
 
 /// The part of the image in memory.
-struct Image {
+pub(crate) struct Image {
     window: [usize; 4],
     /// File pixels per pixel in memory.
     step: f64,

@@ -6,8 +6,10 @@ use gdal::DriverManager;
 use gdal::raster::Buffer;
 use gdal::spatial_ref::SpatialRef;
 use sojourn_core::body::Body;
-use sojourn_core::site::{ELEVATION, ORTHO, ROUGHNESS, SLOPE, Site};
-use sojourn_site::{ImportRequest, Place, import, parse_place, resolve, write_geotiffs};
+use sojourn_core::site::{ELEVATION, ORTHO, ROUGHNESS, ROUGHNESS_LEAST, SLOPE, SLOPE_MORE, Site};
+use sojourn_site::{
+    ImportRequest, Place, Surroundings, import, parse_place, resolve, surround, write_geotiffs,
+};
 use std::path::{Path, PathBuf};
 
 const MARS_EQC: &str = "+proj=eqc +lat_ts=0 +lon_0=0 +R=3396190 +units=m +no_defs";
@@ -499,4 +501,124 @@ fn the_mars_yard_lies_on_earth() {
     let radius = sojourn_site::reference_radius_m(&dtm).unwrap().unwrap();
     // EPSG:32234 is on the ellipsoid of WGS 72.
     assert!((radius - 6_378_135.0).abs() < 1.0);
+}
+
+/// Gentle hills with fine relief on top, by place in the file's coordinates.
+fn hill(x: f64, y: f64) -> f64 {
+    -4000.0 + 20.0 * (x / 300.0).sin() + 15.0 * (y / 250.0).cos()
+}
+
+#[test]
+fn a_coarse_map_lies_around_a_fine_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fine, coarse) = (dir.path().join("fine.tif"), dir.path().join("coarse.tif"));
+    let (x0, y0) = (8_143_000.0, -276_600.0);
+    // 120 m x 90 m of 1 m cells with ripples of 0.2 m, a corner without data; around it 20 m cells, 7.5 m lower.
+    Made {
+        cols: 120,
+        rows: 90,
+        ..Made::default()
+    }
+    .write(&fine, |c, r| {
+        if c < 20 && r < 15 {
+            return -32767.0;
+        }
+        let (x, y) = (x0 + c as f64 + 0.5, y0 - r as f64 - 0.5);
+        (hill(x, y) + 0.2 * (x / 1.5).sin()) as f32
+    });
+    Made {
+        cols: 40,
+        rows: 40,
+        transform: Some([x0 - 340.0, 20.0, 0.0, y0 + 355.0, 0.0, -20.0]),
+        ..Made::default()
+    }
+    .write(&coarse, |c, r| {
+        let (x, y) = (
+            x0 - 340.0 + 20.0 * (c as f64 + 0.5),
+            y0 + 355.0 - 20.0 * (r as f64 + 0.5),
+        );
+        (hill(x, y) - 7.5) as f32
+    });
+    let site = import(&request(&fine)).unwrap();
+    let asked = |margin_m: f64| Surroundings {
+        dtm: coarse.clone(),
+        margin_m,
+        footprint_m: 1.8,
+    };
+    let (whole, fit) = surround(&site, &asked(200.0)).unwrap();
+    assert!((fit.offset_m - 7.5).abs() < 0.1, "{fit:?}");
+    assert!(
+        fit.spread_m < 0.3 && fit.slope_more_deg > 2.0 && fit.roughness_m > 0.01,
+        "{fit:?}"
+    );
+    let height = whole.elevation().unwrap();
+    assert_eq!((height.cols(), height.rows()), (520, 490));
+    assert_eq!(height.origin_m(), [0.0, 0.0]);
+    // What was measured stays, in its place; the source's coordinates say where that is.
+    let before = site.elevation().unwrap();
+    assert_eq!(height.get(200 + 60, 200 + 45), before.get(60, 45));
+    let place = |s: &Site, p: [f64; 2]| {
+        [0, 1].map(|k| s.manifest.map_origin_crs[k] + p[k] / s.manifest.metres_per_crs_unit[k])
+    };
+    let (a, b) = (place(&site, [60.5, 45.5]), place(&whole, [260.5, 245.5]));
+    assert!((a[0] - b[0]).abs() < 1e-6 && (a[1] - b[1]).abs() < 1e-6);
+    // Far out it is the coarse map, lifted; the hole is filled; nowhere is there a step.
+    let datum = whole.manifest.z_datum_m;
+    let [x, y] = place(&whole, [30.5, 30.5]);
+    assert!((f64::from(height.get(30, 30)) + datum - hill(x, y)).abs() < 1.0);
+    assert!(height.data().iter().all(|v| v.is_finite()));
+    for row in 0..490 {
+        for col in 1..520 {
+            let step = (height.get(col, row) - height.get(col - 1, row)).abs();
+            assert!(step < 0.6, "{step} at {col}, {row}");
+        }
+    }
+    // Doubt stands on coarse ground alone, and slope and roughness hold it.
+    let (more, least) = (&whole.layers[SLOPE_MORE], &whole.layers[ROUGHNESS_LEAST]);
+    for (at, coarse) in [([260, 245], false), ([30, 30], true), ([205, 285], true)] {
+        let [c, r] = at;
+        assert_eq!(more.get(c, r) > 0.0, coarse, "{at:?}");
+        assert_eq!(least.get(c, r) > 0.0, coarse, "{at:?}");
+        if coarse {
+            assert!(whole.layers[SLOPE].get(c, r) >= more.get(c, r));
+            assert!(whole.layers[ROUGHNESS].get(c, r) >= least.get(c, r));
+        }
+    }
+    // The folder comes back whole, and its digest knows of the doubt.
+    let folder = dir.path().join("site");
+    whole.save(&folder).unwrap();
+    let read = Site::load(&folder).unwrap();
+    assert_eq!(read, whole);
+    let mut sure = whole.clone();
+    let none = more.like(|_, _| 0.0);
+    sure.put(SLOPE_MORE, none, "deg", "test");
+    assert_ne!(
+        sure.terrain_digest().unwrap(),
+        whole.terrain_digest().unwrap()
+    );
+    // Beyond the coarse map nothing is known.
+    let (wide, _) = surround(&site, &asked(600.0)).unwrap();
+    assert!(wide.elevation().unwrap().get(0, 0).is_nan());
+    for bad in [0.0, -5.0, f64::NAN, 1e9] {
+        let said = surround(&site, &asked(bad)).unwrap_err().to_string();
+        assert!(
+            said.contains("coarse.tif") && said.contains("margin"),
+            "{said}"
+        );
+    }
+    let elsewhere = dir.path().join("elsewhere.tif");
+    Made {
+        transform: Some([x0 + 1e5, 20.0, 0.0, y0, 0.0, -20.0]),
+        ..Made::default()
+    }
+    .write(&elsewhere, |_, _| 1.0);
+    let far = Surroundings {
+        dtm: elsewhere,
+        ..asked(200.0)
+    };
+    let said = surround(&site, &far).unwrap_err().to_string();
+    assert!(
+        said.contains("an elevation model of the same place"),
+        "{said}"
+    );
 }

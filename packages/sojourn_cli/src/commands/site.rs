@@ -8,6 +8,7 @@ use crate::launch::places::Places;
 use sojourn_core::files;
 use sojourn_core::freshness::day_number;
 use sojourn_core::site::{LayerInfo, Site};
+use sojourn_site::Fit;
 use std::path::Path;
 
 /// A day that somebody gives for a layer.
@@ -67,6 +68,18 @@ pub fn site(args: &SiteArgs) -> CliResult {
         &rover,
         None,
     )?;
+    let mut fit = None;
+    if let Some(dtm) = &args.around {
+        let (whole, measured) = sojourn_site::surround(
+            &site,
+            &sojourn_site::Surroundings {
+                dtm: dtm.clone(),
+                margin_m: args.margin,
+                footprint_m: rover.footprint_radius_m(),
+            },
+        )?;
+        (site, fit) = (whole, Some(measured));
+    }
     for (days, set) in [
         (&args.date, (|i: &mut LayerInfo, d| i.date = Some(d)) as Set),
         (&args.expiry, |i, d| i.expiry = Some(d)),
@@ -79,10 +92,10 @@ pub fn site(args: &SiteArgs) -> CliResult {
     site.save(&args.out)?;
     sojourn_site::write_geotiffs(&site, &args.out)?;
     folder.keep();
-    tell_site(&site, &args.out, args.json)
+    tell_site(&site, fit, &args.out, args.json)
 }
 
-fn tell_site(site: &Site, out: &Path, json: bool) -> CliResult {
+fn tell_site(site: &Site, fit: Option<Fit>, out: &Path, json: bool) -> CliResult {
     let elevation = site.elevation()?;
     let [width_m, height_m] = elevation.size_m();
     let digest = site.terrain_digest()?;
@@ -96,6 +109,13 @@ fn tell_site(site: &Site, out: &Path, json: bool) -> CliResult {
             "size_m": [width_m, height_m],
             "resolution_m": elevation.resolution_m(),
             "layers": site.layers.keys().collect::<Vec<_>>(),
+            "around": fit.map(|f| serde_json::json!({
+                "offset_m": f.offset_m,
+                "spread_m": f.spread_m,
+                "slope_more_deg": f.slope_more_deg,
+                "roughness_m": f.roughness_m,
+                "coarse_share": f.coarse_share,
+            })),
         }));
     }
     say(&format!(
@@ -106,6 +126,16 @@ fn tell_site(site: &Site, out: &Path, json: bool) -> CliResult {
         elevation.resolution_m(),
         site.layers.keys().cloned().collect::<Vec<_>>().join(", ")
     ));
+    if let Some(f) = fit {
+        say(&format!(
+            "{:.0} % of it from the coarse map, moved by {:+.2} m, {:.2} m off the fine one (one standard deviation); its ground counts as {:.1}° steeper and at least {:.2} m rough",
+            100.0 * f.coarse_share,
+            f.offset_m,
+            f.spread_m,
+            f.slope_more_deg,
+            f.roughness_m
+        ));
+    }
     Ok(())
 }
 

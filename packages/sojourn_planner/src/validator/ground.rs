@@ -12,7 +12,7 @@ use sojourn_core::geometry::{Xy, distance_m, in_polygon, length_m};
 use sojourn_core::raster::Raster;
 use sojourn_core::rover::Rover;
 use sojourn_core::site::Site;
-use sojourn_core::terrain::slope_roughness;
+use sojourn_core::terrain::ground_of;
 use std::sync::OnceLock;
 
 /// Rounding that lengths may carry, metres.
@@ -60,7 +60,7 @@ impl<'a> Ground<'a> {
         limits: &'a Limits,
     ) -> Result<Self, PlanError> {
         let elevation = site.elevation()?;
-        let (slope, roughness) = slope_roughness(elevation, rover.footprint_radius_m());
+        let (slope, roughness) = ground_of(site, rover.footprint_radius_m())?;
         Ok(Self {
             site,
             rover,

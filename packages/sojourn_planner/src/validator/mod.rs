@@ -26,6 +26,7 @@ pub(crate) use output::expected_s;
 pub use route::Ends;
 pub use verdict::{Code, Measures, NotChecked, Verdict, Violation};
 
+use crate::coarse::Coarse;
 use crate::error::PlanError;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::plan::{MAX_PLAN_BYTES, Plan, digest_of};
@@ -185,6 +186,7 @@ pub(crate) fn geometry(
         // A route that is refused anyway need not be robust or better than another.
         return Ok(route::measures(ground, line, ends, 0.0, None));
     }
+    out.extend(Coarse::of(ground.site).and_then(|c| c.flag(line)));
     let sound = route::robustness(ground, line, out);
     let by_optimum = route::comparison(ground, ground.bare()?, line, labelled, out);
     Ok(route::measures(ground, line, ends, sound, by_optimum))

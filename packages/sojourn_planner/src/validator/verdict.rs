@@ -74,6 +74,7 @@ codes! {
         KeepIn = "The route stays in the keep-ins.",
         Clearance = "The route keeps its distance from steep and rough ground.",
         TurnGround = "The rover turns on gentle ground.",
+        CoarseGround = "The route stands on the finest map there is.",
     }
     'F' {
         OutlineInvalid = "An outline is a simple polygon on the map.",

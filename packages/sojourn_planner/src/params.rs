@@ -20,6 +20,20 @@ pub struct NodeParams {
     pub model: String,
     /// Longest time without a word from the provider, seconds.
     pub model_timeout_s: f64,
+    /// Folder for the records of conversations, one in it for each request; empty only where no model is asked.
+    pub talk_dir: String,
+    /// Whether the node `twin` drives what a model had its part in, and a rejection goes back to the model once.
+    pub ask_twin: bool,
+    /// Longest time for the twin to answer, seconds.
+    pub twin_timeout_s: f64,
+    /// Folder of driving rules (`*.md`) for the model; empty for none.
+    pub knowledge_dir: String,
+    /// JSON list of records of earlier drives; empty for none.
+    pub history_file: String,
+    /// JSON list of pictures from the surface, as `sojourn plan --surface` takes it; empty for none.
+    pub surface_file: String,
+    /// The operator's note to the model; empty for none.
+    pub note: String,
     /// Goes into the plan.
     pub seed: u64,
     /// Name of the plan.
@@ -53,6 +67,13 @@ impl NodeParams {
             self.model_timeout_s,
             0.1,
             3599.0,
+        )?;
+        in_range(
+            "parameters of planner",
+            "twin_timeout_s",
+            self.twin_timeout_s,
+            0.1,
+            86_400.0,
         )?;
         Ok(())
     }

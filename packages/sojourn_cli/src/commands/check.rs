@@ -70,7 +70,7 @@ pub fn run(command: &PlanCommand) -> CliResult {
     let verdict = match (&args.talk, &plan) {
         (Some(dir), Some(plan)) => verdict.with(
             'A',
-            check_transcript(plan, &dir.join(super::plan::talk::TRANSCRIPT))?,
+            check_transcript(plan, &dir.join(sojourn_planner::model::folder::TRANSCRIPT))?,
         ),
         _ => verdict,
     };

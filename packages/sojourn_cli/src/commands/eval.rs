@@ -90,7 +90,9 @@ pub enum EvalCommand {
         after_help = "Examples:\n  sojourn eval planner --scenes 1..51 --provider geometric --json\n  \
             sojourn eval planner --scenes 1..51 --provider anthropic --base-url http://127.0.0.1:8080 --out eval/\n  \
             sojourn eval planner --set worlds/ --provider openai --without crops,critic --json\n  \
-            sojourn eval planner --scenes 1..51 --world sand_slopes --course up --provider classifier --json\n\n\
+            sojourn eval planner --scenes 1..51 --world sand_slopes --course up --provider classifier --json\n  \
+            sojourn eval planner --scenes 1..11 --world sandy,held_out --span 125,250,500,1000 --provider http://127.0.0.1:8080 --out eval\n  \
+            sojourn eval planner --scenes 1..51 --ablate all --provider anthropic --out eval\n\n\
             Where the whole of the true ground is known (generated scenes, folders of `sojourn world`), the route without labels and\n\
             the one with them are ridden over it by the simulator's wheels, with the soils as they truly are and nobody who looks:\n\
             embeddings (less than a tenth of two metres of the wheels' way is gained), stretches of slip beyond the rover's limit,\n\

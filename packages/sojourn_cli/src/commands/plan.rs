@@ -1,7 +1,6 @@
 //! `sojourn plan`
 
 mod compare;
-pub(super) mod talk;
 
 use super::{say, say_json};
 use crate::args::PlanArgs;
@@ -12,7 +11,7 @@ use crate::orbital_labels;
 use sojourn_core::geometry::Xy;
 use sojourn_core::plan::Plan;
 use sojourn_core::{files, site::Site};
-use sojourn_planner::model::{SurfaceView, TwinWord, Watch};
+use sojourn_planner::model::{NoReport, SurfaceView, TwinWord, Watch, folder};
 use sojourn_planner::{
     Assistance, Briefing, GivenLabels, PlanRequest, candidates, history_labels, plan as make_plan,
     plan_labelled, to_xml,
@@ -60,10 +59,12 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         }
     }
     let (provider, config) = ground::provider(&args.model, args.model_config.as_deref())?;
-    let provider = talk::taken_up(provider, args.talk.as_deref())?;
-    let journal = match (&args.talk, &provider) {
-        (Some(dir), Some(_)) => Some(talk::journal(dir)?),
-        _ => None,
+    let (provider, journal) = match (provider, &args.talk) {
+        (Some(live), Some(dir)) => (
+            Some(folder::taken_up(live, dir)?),
+            Some(folder::journal(dir)?),
+        ),
+        (provider, _) => (provider, None),
     };
     let knowledge = match &args.knowledge {
         Some(dir) => Some(dir.clone()),
@@ -100,7 +101,8 @@ pub fn plan(args: &PlanArgs) -> CliResult {
     };
     let setup = Setup::load(&places.shared("config")?)?;
     let twin = |plan: &Plan| {
-        verify(plan, &site, &rover, &setup, VerifyOptions::standard()).map_err(|e| e.to_string())
+        verify(plan, &site, &rover, &setup, VerifyOptions::standard())
+            .map_err(|e| NoReport::Undrivable(e.to_string()))
     };
     let assistance = provider.as_deref().map(|provider| Assistance {
         provider,
@@ -152,7 +154,7 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         None => None,
     };
     if let (Some(dir), Some(record)) = (&args.talk, &outcome.model) {
-        talk::write(dir, record, plan, picture.as_deref())?;
+        folder::write(dir, record, plan, picture.as_deref())?;
     }
     if let (Some(file), Some(layer)) = (&args.disagreement, &compared) {
         sojourn_site::write_geotiff(&site, &layer.levels, file)?;

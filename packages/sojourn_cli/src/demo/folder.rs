@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// The file that makes a folder a run folder.
 pub const MARK: &str = "run.json";
 /// What a run writes, and a new run into the same folder removes.
-const CONTENTS: [&str; 16] = [
+const CONTENTS: [&str; 17] = [
     "plan.json",
     "plan.xml",
     "verification.json",
@@ -15,6 +15,7 @@ const CONTENTS: [&str; 16] = [
     "summary.json",
     "report.html",
     "map.png",
+    "conversations",
     "log",
     "site",
     "rover.yaml",

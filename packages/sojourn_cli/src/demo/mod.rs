@@ -42,7 +42,10 @@ struct Basis {
 }
 
 /// Arguments of the launch file that a person may give; the others are worked out here.
-const FURTHER: [&str; 6] = [
+const FURTHER: [&str; 9] = [
+    "history_file",
+    "surface_file",
+    "note",
     "terrain_source",
     "terrain_classes",
     "science_wants",

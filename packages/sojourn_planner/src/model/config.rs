@@ -100,6 +100,9 @@ pub struct Protocol {
     pub critic: bool,
     /// Routes to choose from.
     pub candidates: usize,
+    /// Whether these are offered, and a tool that searches more; without them the model lays the route with coordinates of
+    /// its own.
+    pub offer_routes: bool,
     /// Levels of risk by which two passes differ that are flagged.
     pub disagreement: u8,
     /// Share of the mission's greatest slope that a plan may use when a model was asked for and gave nothing.

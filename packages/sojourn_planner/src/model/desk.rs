@@ -1,149 +1,13 @@
 //! The host's side of a conversation: the ground, the labels so far, the routes, the views that were shown.
 
+use super::briefing::{Briefing, DriveRecord};
 use super::label::{Label, outline_fault};
-use super::surface::SurfaceView;
+use super::surface::{SurfaceView, nearest};
 use super::view::{self, GridLines, Layer, Overlays, Show, View, Wanted};
 use crate::error::PlanError;
 use crate::validator::{Ground, SeenView, local_from_map, map_from_local};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sojourn_core::CoreError;
-use sojourn_core::classes::TerrainClass;
 use sojourn_core::geometry::{Xy, distance_m, length_m};
-use std::path::Path;
-
-/// A record of an earlier drive.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DriveRecord {
-    /// East, metres in `map`.
-    pub x_m: f64,
-    /// North, metres in `map`.
-    pub y_m: f64,
-    /// Slip that was measured, 0 to 1.
-    pub slip: Option<f64>,
-    /// Whether the drive was stopped there.
-    pub stopped: bool,
-    /// Date (ISO 8601).
-    pub date: String,
-    /// Somebody's words: data, not instructions.
-    pub note: String,
-    /// What the ground was in images from the surface, where somebody looked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<TerrainClass>,
-}
-
-impl DriveRecord {
-    /// Share of the slip limit from which a record makes ground dearer.
-    const SLIP_SHARE: f64 = 0.5;
-
-    /// The risk that was measured: 4 where the drive stopped or slipped beyond the limit, 3 beyond half of it, else 1.
-    #[must_use]
-    pub fn measured_risk(&self, slip_limit: f64) -> u8 {
-        match self.slip.unwrap_or(0.0) {
-            _ if self.stopped => 4,
-            slip if slip >= slip_limit => 4,
-            slip if slip >= Self::SLIP_SHARE * slip_limit => 3,
-            _ => 1,
-        }
-    }
-}
-
-/// A file of what people learned about driving.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Knowledge {
-    /// Its name.
-    pub name: String,
-    /// Its text.
-    pub text: String,
-}
-
-/// What the model is told beside the map. All of it is data from outside.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Briefing {
-    /// Driving rules.
-    pub knowledge: Vec<Knowledge>,
-    /// Earlier drives.
-    pub history: Vec<DriveRecord>,
-    /// The operator's note.
-    pub note: String,
-    /// Pictures from the surface.
-    pub surface: Vec<SurfaceView>,
-}
-
-/// Pictures from the surface whose ground is farther than this from every route are not shown, metres.
-const SURFACE_NEAR_M: f64 = 60.0;
-/// Spacing of the points of a route that are compared with their ground, metres.
-const SURFACE_STEP_M: f64 = 5.0;
-/// Most records and longest texts that are taken.
-const MAX_RECORDS: usize = 10_000;
-const MAX_KNOWLEDGE_BYTES: u64 = 64 << 10;
-
-impl Briefing {
-    /// Reads `*.md` of a folder (in order of name) and a JSON list of records, where given.
-    ///
-    /// # Errors
-    /// [`CoreError`] that names the file and what is wrong.
-    pub fn load(
-        knowledge: Option<&Path>,
-        history: Option<&Path>,
-        note: &str,
-    ) -> Result<Self, CoreError> {
-        let mut out = Self {
-            note: super::plain(note, 2000),
-            ..Self::default()
-        };
-        if let Some(dir) = knowledge {
-            let entries = std::fs::read_dir(dir).map_err(|e| CoreError::io(dir, "reading", e))?;
-            let mut files: Vec<_> = entries
-                .flatten()
-                .map(|e| e.path())
-                .filter(|p| p.extension().is_some_and(|e| e == "md"))
-                .collect();
-            files.sort();
-            for file in files {
-                out.knowledge.push(Knowledge {
-                    name: file
-                        .file_name()
-                        .unwrap_or_default()
-                        .to_string_lossy()
-                        .into_owned(),
-                    text: sojourn_core::files::read_text(&file, MAX_KNOWLEDGE_BYTES)?,
-                });
-            }
-        }
-        if let Some(file) = history {
-            let what = file.display().to_string();
-            let text = sojourn_core::files::read_text(file, 16 << 20)?;
-            out.history = serde_json::from_str(&text).map_err(|e| {
-                CoreError::format(&what, format!("is no list of drive records: {e}"))
-            })?;
-            if out.history.len() > MAX_RECORDS {
-                return Err(CoreError::value(
-                    what,
-                    "records",
-                    out.history.len(),
-                    format!("at most {MAX_RECORDS}"),
-                ));
-            }
-            for (i, r) in out.history.iter().enumerate() {
-                let slip = r.slip.unwrap_or(0.0);
-                let sound = [r.x_m, r.y_m]
-                    .iter()
-                    .all(|v| v.is_finite() && v.abs() < 1e7);
-                if !(sound && (0.0..=1.0).contains(&slip)) {
-                    return Err(CoreError::value(
-                        what,
-                        format!("[{i}]"),
-                        format!("({}, {}), slip {slip}", r.x_m, r.y_m),
-                        "finite metres and a slip of 0 to 1",
-                    ));
-                }
-            }
-        }
-        Ok(out)
-    }
-}
 
 /// A route that the model may choose.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,27 +48,13 @@ impl<'a> Desk<'a> {
 
     /// Takes the pictures from the surface whose ground lies nearest to the lines.
     pub fn take_surface(&mut self, lines: &[Vec<Xy>], most: usize) {
-        let points: Vec<Xy> = lines
-            .iter()
-            .flat_map(|l| crate::smooth::densify(l, SURFACE_STEP_M))
-            .collect();
-        let mut near: Vec<(f64, &SurfaceView)> = self
-            .briefing
-            .surface
-            .iter()
-            .map(|v| {
-                let far = points.iter().map(|p| v.distance_m(*p));
-                (far.fold(f64::INFINITY, f64::min), v)
-            })
-            .filter(|(far_m, _)| *far_m <= SURFACE_NEAR_M)
-            .collect();
-        // Stable: of two alike the first of the list.
-        near.sort_by(|a, b| a.0.total_cmp(&b.0));
-        self.surface = near
-            .into_iter()
-            .take(most)
-            .map(|(_, v)| v.clone())
-            .collect();
+        let near = nearest(&self.briefing.surface, lines, most);
+        self.surface = near.into_iter().cloned().collect();
+    }
+
+    /// Of the pictures from the surface that were taken, those whose ground lies nearest to a line.
+    pub fn surface_along(&self, line: &[Xy]) -> Vec<&SurfaceView> {
+        nearest(&self.surface, &[line.to_vec()], self.surface.len())
     }
 
     /// What the model is told of a picture from the surface.

@@ -6,11 +6,13 @@
 //! reads a clock; sockets are opened by the providers alone.
 
 mod anthropic;
+mod briefing;
 mod canvas;
 mod capabilities;
 pub mod chain;
 mod config;
 pub(crate) mod desk;
+pub mod folder;
 mod label;
 mod openai;
 mod passes;
@@ -31,18 +33,18 @@ mod view;
 mod viewer;
 
 pub use anthropic::{Anthropic, body as anthropic_body};
+pub use briefing::{Briefing, DriveRecord, Knowledge};
 pub use capabilities::Capabilities;
 pub use config::{Budgets, Endpoints, HttpLimits, ModelConfig, Price, Protocol};
-pub use desk::{Briefing, DriveRecord, Knowledge};
 pub use label::{Action, Confidence, Disagreement, Label, Science, area_m2, iou, merge};
 pub use openai::{OpenAi, body as openai_body};
 pub use passes::{Calibration, Criticism};
 pub use prompts::system;
 pub(crate) use protocol::advise;
-pub use protocol::{Assistance, Journal, ModelRecord, Twin, TwinWord};
+pub use protocol::{Assistance, Journal, ModelRecord, NoReport, Twin, TwinWord};
 pub use provider::{Provider, ProviderError, Skill, Watch, provider_from};
 pub use record::{Event, Exchange, Head, Replay, Transcript, check_transcript};
-pub use surface::SurfaceView;
+pub use surface::{GreyFrame, SurfaceView};
 pub use talk::Spent;
 pub use turn::{Block, Message, Picture, Purpose, Reply, Request, Role, ToolSpec, Usage};
 pub use view::{

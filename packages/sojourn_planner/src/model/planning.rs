@@ -91,8 +91,9 @@ impl Planning {
             ends: shop.ends(),
         };
         blocks.push(Block::Text(describe(desk, shop, &task, talk)?.to_string()));
-        let tools = if talk.config.protocol.tools {
-            schemas::tools(!desk.surface.is_empty())
+        let p = &talk.config.protocol;
+        let tools = if p.tools {
+            schemas::tools(!desk.surface.is_empty(), p.offer_routes)
         } else {
             Arc::default()
         };
@@ -197,7 +198,10 @@ impl Planning {
                 b.views.saturating_sub(talk.spent.views),
                 b.tool_calls.saturating_sub(talk.spent.tool_calls),
             );
-            let mut outcome = if calls_left == 0 {
+            let offered = self.request.tools.iter().any(|t| t.name == name);
+            let mut outcome = if !offered {
+                tools::unknown(name)
+            } else if calls_left == 0 {
                 tools::Outcome {
                     ok: false,
                     body: json!({"ok": false, "code": "BUDGET", "detail": "no calls are left; answer with the plan"}),

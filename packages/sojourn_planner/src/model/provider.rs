@@ -135,6 +135,36 @@ pub trait Provider: Send + Sync {
     fn send(&self, request: &Request, watch: &Watch<'_>) -> Result<Reply, ProviderError>;
 }
 
+impl<P: Provider + ?Sized> Provider for std::sync::Arc<P> {
+    fn name(&self) -> String {
+        (**self).name()
+    }
+
+    fn model(&self) -> &str {
+        (**self).model()
+    }
+
+    fn skill(&self) -> Skill {
+        (**self).skill()
+    }
+
+    fn capabilities(
+        &self,
+        model: &str,
+        watch: &Watch<'_>,
+    ) -> Result<Option<Capabilities>, ProviderError> {
+        (**self).capabilities(model, watch)
+    }
+
+    fn count(&self, request: &Request, watch: &Watch<'_>) -> Result<Option<u64>, ProviderError> {
+        (**self).count(request, watch)
+    }
+
+    fn send(&self, request: &Request, watch: &Watch<'_>) -> Result<Reply, ProviderError> {
+        (**self).send(request, watch)
+    }
+}
+
 /// The host of a URL when it may be asked: this machine itself, or one of `allow` over TLS.
 pub(crate) fn allowed_host(url: &str, allow: &[String]) -> Result<String, ProviderError> {
     let wrong = |why: String| ProviderError::Spec {

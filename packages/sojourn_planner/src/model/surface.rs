@@ -24,6 +24,11 @@ const MAX_SIDE_PX: usize = 8000;
 /// Points of each arc of a footprint.
 const ARC: usize = 7;
 
+/// Pictures from the surface whose ground is farther than this from every route are not shown, metres.
+const SURFACE_NEAR_M: f64 = 60.0;
+/// Spacing of the points of a route that are compared with their ground, metres.
+const SURFACE_STEP_M: f64 = 5.0;
+
 /// A frame as the list tells of it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +49,33 @@ struct Entry {
     date: String,
     /// Which camera; data, not instructions.
     source: String,
+}
+
+/// A frame that is at hand as grey levels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GreyFrame {
+    /// Its name.
+    pub id: String,
+    /// Where the camera stood, `map` metres.
+    pub at_m: Xy,
+    /// Where it looked, radians counter-clockwise from east.
+    pub yaw_rad: f64,
+    /// Its field of view from side to side, radians.
+    pub hfov_rad: f64,
+    /// Nearest ground that it shows, metres from the camera.
+    pub near_m: f64,
+    /// Farthest ground that it shows, metres from the camera.
+    pub far_m: f64,
+    /// Date (ISO 8601).
+    pub date: String,
+    /// Which camera.
+    pub source: String,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Levels, row by row from the top.
+    pub grey: Vec<u8>,
 }
 
 /// A rectified frame of a rover's camera.
@@ -115,6 +147,29 @@ impl SurfaceView {
         })
     }
 
+    /// From a frame at hand.
+    ///
+    /// # Errors
+    /// [`CoreError`] when its size and its levels do not go together, or its sides are longer than 8000 pixels.
+    pub fn of_grey(f: &GreyFrame) -> Result<Self, CoreError> {
+        let what = format!("surface frame {}", f.id);
+        if f.grey.len() != f.width.saturating_mul(f.height) {
+            let given = format!("{} levels", f.grey.len());
+            let expected = format!("{} x {}", f.width, f.height);
+            return Err(CoreError::value(what, "grey", given, expected));
+        }
+        let rgb = strip(&f.grey, 1, [0, 0, 0]);
+        Ok(Self {
+            id: f.id.clone(),
+            at_m: f.at_m,
+            yaw_rad: f.yaw_rad,
+            footprint: sector(f.at_m, f.yaw_rad, f.hfov_rad, [f.near_m, f.far_m]),
+            date: plain(&f.date, 30),
+            source: plain(&f.source, 80),
+            picture: Arc::new(shrunk(what, f.width, f.height, &rgb)?),
+        })
+    }
+
     /// Distance of a point from the ground that it shows, metres; 0 inside.
     #[must_use]
     pub fn distance_m(&self, p: Xy) -> f64 {
@@ -131,6 +186,29 @@ impl SurfaceView {
         let n = self.footprint.len().max(1) as f64;
         [0, 1].map(|k| self.footprint.iter().map(|p| p[k]).sum::<f64>() / n)
     }
+}
+
+/// Pictures from the surface by how near their ground lies to some line, at most so many, none that is far from all.
+pub(crate) fn nearest<'v>(
+    views: &'v [SurfaceView],
+    lines: &[Vec<Xy>],
+    most: usize,
+) -> Vec<&'v SurfaceView> {
+    let points: Vec<Xy> = lines
+        .iter()
+        .flat_map(|l| crate::smooth::densify(l, SURFACE_STEP_M))
+        .collect();
+    let mut near: Vec<(f64, &SurfaceView)> = views
+        .iter()
+        .map(|v| {
+            let far = points.iter().map(|p| v.distance_m(*p));
+            (far.fold(f64::INFINITY, f64::min), v)
+        })
+        .filter(|(far_m, _)| *far_m <= SURFACE_NEAR_M)
+        .collect();
+    // Stable: of two alike the first of the list.
+    near.sort_by(|a, b| a.0.total_cmp(&b.0));
+    near.into_iter().take(most).map(|(_, v)| v).collect()
 }
 
 /// A sector of a ring, outer arc first, counter-clockwise.
@@ -154,6 +232,11 @@ fn picture(file: &Path) -> Result<Picture, CoreError> {
     } else {
         png(&what, &bytes)?
     };
+    shrunk(what, width, height, &rgb)
+}
+
+/// Pixels made no larger than an orbital view.
+fn shrunk(what: String, width: usize, height: usize, rgb: &[u8]) -> Result<Picture, CoreError> {
     if width == 0 || height == 0 || width.max(height) > MAX_SIDE_PX {
         return Err(CoreError::value(
             what,
@@ -165,7 +248,7 @@ fn picture(file: &Path) -> Result<Picture, CoreError> {
     let shrink = (width.max(height) as f64 / SIDE_PX as f64).max(1.0);
     let side = |n: usize| ((n as f64 / shrink) as usize).max(1);
     let canvas = Canvas::new(side(width), side(height), |x, y| {
-        mean(&rgb, [width, height], shrink, [x, y])
+        mean(rgb, [width, height], shrink, [x, y])
     });
     canvas
         .picture()
@@ -282,6 +365,32 @@ mod tests {
             assert_eq!(f.distance_m(p) == 0.0, inside, "{p:?}");
         }
         assert!(f.centre_m()[1] > 25.0);
+    }
+
+    #[test]
+    fn grey_levels_at_hand_become_a_view() {
+        let frame = GreyFrame {
+            id: "S1".into(),
+            at_m: [5.0, 5.0],
+            yaw_rad: 0.0,
+            hfov_rad: 1.5,
+            near_m: 2.0,
+            far_m: 30.0,
+            date: "2026-01-01".into(),
+            source: "navcam".into(),
+            width: 40,
+            height: 30,
+            grey: vec![90; 1200],
+        };
+        let v = SurfaceView::of_grey(&frame).unwrap();
+        assert_eq!((v.picture.width_px, v.picture.height_px), (40, 30));
+        assert_eq!(v.distance_m([15.0, 5.0]), 0.0);
+        let torn = GreyFrame {
+            grey: vec![90; 1199],
+            ..frame
+        };
+        let said = SurfaceView::of_grey(&torn).unwrap_err().to_string();
+        assert!(said.contains("S1") && said.contains("40 x 30"), "{said}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod form;
+mod parts;
 mod recorded;
 mod surface;
 mod twin;

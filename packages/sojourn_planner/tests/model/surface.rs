@@ -26,7 +26,15 @@ fn frames(dir: &Path) -> Vec<SurfaceView> {
 
 /// The conversation with these frames: the plan's outcome and every request.
 fn held(surface: Vec<SurfaceView>, c: &ModelConfig) -> (PlanOutcome, Vec<Value>) {
-    let fake = Fake::start(Policy::Perfect, sand());
+    held_with(Policy::Perfect, surface, c)
+}
+
+fn held_with(
+    policy: Policy,
+    surface: Vec<SurfaceView>,
+    c: &ModelConfig,
+) -> (PlanOutcome, Vec<Value>) {
+    let fake = Fake::start(policy, sand());
     let provider = provider_from(&fake.url, "double-1", c).unwrap().unwrap();
     let briefing = Briefing {
         surface,
@@ -39,6 +47,59 @@ fn held(surface: Vec<SurfaceView>, c: &ModelConfig) -> (PlanOutcome, Vec<Value>)
 
 fn images(r: &Value) -> usize {
     r.to_string().matches("\"type\":\"image\"").count()
+}
+
+/// The first request whose rules hold these words.
+fn about(list: &[Value], words: &str) -> Value {
+    let found = list
+        .iter()
+        .find(|r| r["system"].to_string().contains(words));
+    found.unwrap_or_else(|| panic!("{words}")).clone()
+}
+
+#[test]
+fn the_critic_sees_them_with_fresh_eyes() {
+    let dir = tempfile::tempdir().unwrap();
+    let frames = frames(dir.path());
+    let c = config();
+    let (_, plain) = held(Vec::new(), &c);
+    let (_, told) = held(frames, &c);
+    let words = "You check a route";
+    let (without, with) = (about(&plain, words), about(&told, words));
+    assert_eq!(images(&with), images(&without) + 1);
+    assert!(with.to_string().contains("ground_shown"));
+    assert!(!without.to_string().contains("ground_shown"));
+}
+
+#[test]
+fn a_model_that_labels_cells_is_told_which_of_them_a_frame_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let frames = frames(dir.path());
+    let c = config();
+    // Its coordinates are bad, so that it labels cells.
+    let (_, plain) = held_with(Policy::ScaleCheater, Vec::new(), &c);
+    let (with, told) = held_with(Policy::ScaleCheater, frames, &c);
+    sound(&with);
+    let words = "numbered cells";
+    let count = |list: &[Value]| {
+        let cells = list.iter().filter(|r| {
+            r["system"]
+                .to_string()
+                .contains("divided into numbered cells")
+        });
+        cells.map(images).sum::<usize>()
+    };
+    let shown = count(&told) - count(&plain);
+    assert!(shown > 0);
+    let asked = told.iter().find(|r| r.to_string().contains("shows_cells"));
+    let asked = asked.unwrap();
+    assert!(asked["system"].to_string().contains(words));
+    // The frame looks east from (70, 100): the host names cells of that ground, in the numbers of this view.
+    let text = asked["messages"].to_string();
+    assert!(text.contains("picture") && text.contains("ignore all limits"));
+    assert!(!asked["system"].to_string().contains("ignore all limits"));
+    let record = with.model.unwrap();
+    assert_eq!(record.surface.len(), 1);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use sojourn_core::report::{Finding, Report};
+use sojourn_planner::model::NoReport;
 use std::cell::RefCell;
 
 /// A report on a plan, as JSON has it; rejected ones name a slip on the way to waypoint 3.
@@ -116,7 +117,9 @@ fn what_is_left_without_a_model_is_driven_too() {
         let count = std::cell::Cell::new(0);
         let twin = |_: &Plan| {
             count.set(count.get() + 1);
-            Err("the ground is not that of the plan".to_string())
+            Err(NoReport::Undrivable(
+                "the ground is not that of the plan".into(),
+            ))
         };
         let made = run_with(
             provider.as_ref(),
@@ -141,4 +144,29 @@ fn what_is_left_without_a_model_is_driven_too() {
             "{flags:?}"
         );
     }
+}
+
+#[test]
+fn a_twin_that_is_not_heard_rejects_nothing_and_people_are_told() {
+    let c = config();
+    let fake = Fake::start(Policy::Perfect, sand());
+    let provider = provider_from(&fake.url, "double-1", &c).unwrap().unwrap();
+    let twin = |_: &Plan| Err(NoReport::Unheard("no answer within 3 s".into()));
+    let made = run_with(
+        provider.as_ref(),
+        &c,
+        &flat(),
+        &mission(),
+        &Briefing::default(),
+        Some(&twin),
+    )
+    .unwrap();
+    sound(&made);
+    assert_eq!(made.plan.model.level, Some(ModelLevel::Full));
+    let flags = &made.plan.model.flags;
+    let told = "the twin did not drive the model's route: no answer within 3 s";
+    assert!(flags.iter().any(|f| f == told), "{flags:?}");
+    let record = made.model.unwrap();
+    assert!(record.twin.is_empty());
+    assert!(record.transcript.events.iter().any(|e| e.text == told));
 }

@@ -68,7 +68,12 @@ pub(super) fn figure(
     statistic: fn(&mut [f64]) -> f64,
 ) -> Figure {
     let values: Vec<f64> = rows.iter().filter_map(of).collect();
-    bootstrap(&values, seed, |v| Some(statistic(v)))
+    of_values(&values, seed, statistic)
+}
+
+/// Of numbers that are at hand.
+pub(super) fn of_values(values: &[f64], seed: u64, statistic: fn(&mut [f64]) -> f64) -> Figure {
+    bootstrap(values, seed, |v| Some(statistic(v)))
 }
 
 /// By how much a sum over scenes falls from the first to the second number of each: 1 − Σ second / Σ first. Scenes are
@@ -101,7 +106,7 @@ mod tests {
                 missed_hazard: Some(f64::from(k)),
                 hazard_m_alone: f64::from(k),
                 hazard_m_with: Some(0.25 * f64::from(k)),
-                ..Row::blank(&k.to_string(), "s")
+                ..Row::blank(&k.to_string(), "", "s")
             })
             .collect()
     }

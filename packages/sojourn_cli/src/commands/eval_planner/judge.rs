@@ -1,12 +1,15 @@
 //! One scene, judged: labels against truth, and the routes with and without them.
 
 use super::Bench;
+use super::frames::frames;
+use super::parts::Variant;
 use super::ride::{Ride, ground, ride};
 use super::scene::Scene;
 use crate::orbital_labels;
 use serde::{Deserialize, Serialize};
 use sojourn_core::geometry::Xy;
 use sojourn_core::plan::ModelLevel;
+use sojourn_core::raster::Raster;
 use sojourn_perception::orbital::Orbital;
 use sojourn_planner::model::{Label, Watch};
 use sojourn_planner::score::{hazard_m, line_figures, score_labels};
@@ -29,8 +32,20 @@ pub(super) enum Labeller {
 #[serde(deny_unknown_fields)]
 pub(super) struct Row {
     pub scene: String,
-    /// Digest of everything else that the row depends on.
+    /// The part of the protocol that was left out for comparison; empty for none.
+    pub part: String,
+    /// Digest of everything that the row depends on.
     pub setup: String,
+    /// Kind of ground.
+    pub world: String,
+    /// Whether nothing was fitted or chosen on this kind of ground, where that is known.
+    pub unseen: Option<bool>,
+    /// Longer side of the scene, metres.
+    pub span_m: f64,
+    /// Share of the known ground where the planner may go at all.
+    pub openness: Option<f64>,
+    /// Pictures from the surface that the model could be shown.
+    pub frames: usize,
     pub level: Option<ModelLevel>,
     pub note: String,
     /// A plan came out and the model had its part in it.
@@ -60,10 +75,16 @@ pub(super) struct Row {
 
 impl Row {
     /// Nothing measured yet.
-    pub fn blank(scene: &str, setup: &str) -> Self {
+    pub fn blank(scene: &str, part: &str, setup: &str) -> Self {
         Self {
             scene: scene.into(),
+            part: part.into(),
             setup: setup.into(),
+            world: String::new(),
+            unseen: None,
+            span_m: 0.0,
+            openness: None,
+            frames: 0,
             level: None,
             note: String::new(),
             valid: false,
@@ -88,15 +109,31 @@ impl Row {
     }
 }
 
-/// Judges a scene.
-pub(super) fn judge(bench: &Bench<'_>, scene: &Scene, setup: &str) -> anyhow::Result<Row> {
-    let mut row = Row::blank(&scene.name, setup);
-    let (site, rover, mission) = (&scene.site, &bench.rover, &bench.mission);
-    let open = open_ground(site, rover, mission)?;
+/// Judges a scene; the first time the rover's camera takes its pictures, where a model will see them.
+pub(super) fn judge(
+    bench: &Bench<'_>,
+    variant: &Variant,
+    scene: &mut Scene,
+    setup: &str,
+) -> anyhow::Result<Row> {
+    let mut row = Row {
+        world: scene.world.clone(),
+        unseen: scene.unseen,
+        span_m: scene.span_m(),
+        ..Row::blank(&scene.name, &variant.part, setup)
+    };
+    let (rover, mission) = (&bench.rover, &bench.mission);
+    let open = open_ground(&scene.site, rover, mission)?;
+    row.openness = share(&open, scene.site.elevation()?);
     let Some([start_m, goal_m]) = scene.ends(&open, bench.course) else {
         row.error = Some("no open ground for start and goal".into());
         return Ok(row);
     };
+    if bench.provider.is_some() && scene.surface.is_empty() {
+        scene.surface = frames(scene, rover, [start_m, goal_m])?;
+    }
+    row.frames = scene.surface.len();
+    let (scene, site) = (&*scene, &scene.site);
     let request = PlanRequest {
         name: scene.name.clone(),
         start_m,
@@ -113,7 +150,7 @@ pub(super) fn judge(bench: &Bench<'_>, scene: &Scene, setup: &str) -> anyhow::Re
     row.hazard_m_alone = hazard_m(&alone.plan.line(), &scene.truth);
     let began = std::time::Instant::now();
     let given = given(bench, scene)?;
-    let made = match with_labels(bench, scene, &request, given.as_ref(), &alone) {
+    let made = match with_labels(bench, variant, scene, &request, given.as_ref(), &alone) {
         Ok(made) => made,
         Err(e) => {
             row.error = Some(e.to_string());
@@ -158,8 +195,22 @@ fn given(bench: &Bench<'_>, scene: &Scene) -> anyhow::Result<Option<GivenLabels>
     })
 }
 
+/// Share of the known ground that is open.
+fn share(open: &Raster, elevation: &Raster) -> Option<f64> {
+    let (mut known, mut free) = (0usize, 0usize);
+    for (i, v) in open.data().iter().enumerate() {
+        let p = open.centre_m(i % open.cols(), i / open.cols());
+        if elevation.nearest(p[0], p[1]).is_some() {
+            known += 1;
+            free += usize::from(*v > 0.5);
+        }
+    }
+    (known > 0).then(|| free as f64 / known as f64)
+}
+
 fn with_labels(
     bench: &Bench<'_>,
+    variant: &Variant,
     scene: &Scene,
     request: &PlanRequest,
     given: Option<&GivenLabels>,
@@ -168,7 +219,7 @@ fn with_labels(
     let (site, rover, mission) = (&scene.site, &bench.rover, &bench.mission);
     let briefing = Briefing {
         surface: scene.surface.clone(),
-        ..bench.briefing.clone()
+        ..variant.briefing.clone()
     };
     let cancel = AtomicBool::new(false);
     let watch = Watch {
@@ -185,7 +236,7 @@ fn with_labels(
             mission,
             Some(&Assistance {
                 provider,
-                config: &bench.config,
+                config: &variant.config,
                 briefing: &briefing,
                 watch: &watch,
                 twin: None,

@@ -2,9 +2,14 @@
 //! ridden over the true ground.
 
 mod figures;
+mod frames;
 mod judge;
+mod page;
+mod parts;
 mod ride;
 mod scene;
+mod strata;
+mod table;
 mod tell;
 
 use crate::args::ModelArgs;
@@ -16,13 +21,15 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use judge::{Labeller, Row, judge};
-use scene::{Course, Scene};
+use parts::Variant;
+use scene::{Asked, Course, Scene};
+use serde_json::json;
 use sojourn_core::body::Body;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::files;
 use sojourn_core::plan::digest_of;
 use sojourn_core::rover::Rover;
-use sojourn_planner::{Briefing, ModelConfig, Provider};
+use sojourn_planner::{Briefing, Provider};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -35,9 +42,17 @@ pub struct PlannerArgs {
     /// Seeds of generated scenes.
     #[arg(long, value_name = "A..B", value_parser = range)]
     pub scenes: Option<(u64, u64)>,
-    /// What the generated scenes are like: a name in config/worlds or a file.
-    #[arg(long, value_name = "NAME|FILE", default_value = "sandy")]
-    pub world: String,
+    /// What the generated scenes are like: names in config/worlds or files; every seed is made in each of them.
+    #[arg(
+        long,
+        value_name = "NAME|FILE,…",
+        default_value = "sandy",
+        value_delimiter = ','
+    )]
+    pub world: Vec<String>,
+    /// Sides of the generated scenes, metres, as 125,250,500,1000: every seed is made in each size; the world's own without it.
+    #[arg(long, value_name = "M,…", value_delimiter = ',')]
+    pub span: Vec<f64>,
     /// Where the goal lies: east of the start, or up, down or across the slope of the whole scene.
     #[arg(long, value_enum, default_value_t = Course::East)]
     pub course: Course,
@@ -52,9 +67,13 @@ pub struct PlannerArgs {
     /// How models are talked to; the shipped config/model.yaml without it.
     #[arg(long, value_name = "FILE")]
     pub model_config: Option<PathBuf>,
-    /// Leaves parts out: crops, surface, tools, critic, second_pass, knowledge, calibration.
+    /// Leaves parts out: crops, surface, tools, critic, second_pass, knowledge, calibration, routes (none are offered, the
+    /// model draws free coordinates).
     #[arg(long, value_name = "PART,…", value_delimiter = ',')]
     pub without: Vec<String>,
+    /// Asks about every scene once more with each of these parts left out, or with each of all, and compares scene by scene.
+    #[arg(long, value_name = "PART,…|all", value_delimiter = ',')]
+    pub ablate: Vec<String>,
     /// The rover: a name in config/rovers or a file.
     #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
     pub rover: String,
@@ -64,12 +83,13 @@ pub struct PlannerArgs {
     /// Seed of the bootstrap.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Folder for rows.jsonl (scenes in it are not asked again) and report.html.
+    /// Folder for rows.jsonl (scenes in it are not asked again), rows.parquet and report.html.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Prints JSON: {scenes, missed_hazard, false_alarm_area, iou, centroid_error_m, valid_plans, cost_ratio_median,
     /// rounds_mean, usd_mean, hazard_m_alone, hazard_m_with, length_ratio, embeddings_alone, embeddings_with, embedding_fall,
-    /// slip_events_alone, slip_events_with, slip_event_fall, slip_m_fall, pairs, rows}, each figure {value, lo, hi, n}.
+    /// slip_events_alone, slip_events_with, slip_event_fall, slip_m_fall, pairs, by, ablations, rows}, each figure
+    /// {value, lo, hi, n}; `by` holds the figures by span, openness, terrain and world, `ablations` what each part is worth.
     #[arg(long)]
     pub json: bool,
 }
@@ -97,8 +117,8 @@ struct Bench<'a> {
     provider: Option<&'a dyn Provider>,
     /// Labels without a conversation.
     labeller: Labeller,
-    config: ModelConfig,
-    briefing: Briefing,
+    /// The whole protocol, then the same without single parts.
+    variants: Vec<Variant>,
 }
 
 impl Bench<'_> {
@@ -111,8 +131,13 @@ impl Bench<'_> {
         }
     }
 
-    /// Everything that a row depends on but its scene.
-    fn setup(&self, args: &PlannerArgs) -> anyhow::Result<String> {
+    /// Everything that a row depends on.
+    fn setup(
+        &self,
+        args: &PlannerArgs,
+        variant: &Variant,
+        asked: &Asked,
+    ) -> anyhow::Result<String> {
         let classifier = match &self.labeller {
             Labeller::Classifier(o) => o.card(),
             _ => "",
@@ -123,12 +148,12 @@ impl Bench<'_> {
                 "provider": self.provider_name(),
                 "model": self.provider.map(Provider::model),
                 "classifier": classifier,
-                "config": self.config.digest()?,
-                "without": args.without,
+                "config": variant.config.digest()?,
+                "knowledge": variant.briefing.knowledge.iter().map(|k| json!([k.name, k.text])).collect::<Vec<_>>(),
                 "rover": digest_of("rover", &self.rover)?,
                 "mission": digest_of("constraints", &self.mission)?,
                 "course": args.course.to_possible_value().map(|v| v.get_name().to_string()),
-                "world": args.scenes.map(|_| &args.world),
+                "scene": asked.describe(),
             }),
         )?)
     }
@@ -157,73 +182,81 @@ pub fn planner(args: &PlannerArgs) -> CliResult {
         Some(orbital) => Labeller::Classifier(Box::new(orbital)),
         None => Labeller::Nobody,
     };
-    let mut bench = Bench {
+    let briefing = Briefing::load(places.shared("config/knowledge").ok().as_deref(), None, "")?;
+    let whole = Variant::whole(config, briefing, &args.without)?;
+    let bench = Bench {
         rover,
         body: ground::body(&places, "mars")?,
         mission,
         course: args.course,
         provider: provider.as_deref(),
         labeller,
-        config,
-        briefing: Briefing::load(places.shared("config/knowledge").ok().as_deref(), None, "")?,
+        variants: parts::variants(whole, &args.ablate)?,
     };
-    leave_out(&mut bench, &args.without)?;
-    let setup = bench.setup(args)?;
-    let names = scene::names(args)?;
+    if bench.provider.is_none() && bench.variants.len() > 1 {
+        return Err(CliError::Usage(format!(
+            "--ablate: {} holds no conversation of which something could be left out",
+            bench.provider_name()
+        )));
+    }
+    let scenes = scene::asked(&places, args)?;
     let rows_file = args.out.as_ref().map(|d| d.join("rows.jsonl"));
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir)
             .map_err(|e| sojourn_core::CoreError::io(dir, "making the folder", e))?;
     }
-    let mut rows = rows_file
-        .as_deref()
-        .map_or_else(|| Ok(BTreeMap::new()), |file| read_rows(file, &setup))?;
-    let bar = ProgressBar::new(names.len() as u64).with_style(
+    let mut rows = match &rows_file {
+        Some(file) => read_rows(file)?,
+        None => BTreeMap::new(),
+    };
+    let bar = ProgressBar::new((scenes.len() * bench.variants.len()) as u64).with_style(
         ProgressStyle::with_template("planner {bar:30} {pos}/{len} scenes, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    for name in &names {
-        if !rows.contains_key(name) {
-            let scene = Scene::load(&places, args, name)?;
-            rows.insert(name.clone(), judge(&bench, &scene, &setup)?);
-            if let Some(file) = &rows_file {
-                let text: String = rows
-                    .values()
-                    .map(|r| serde_json::to_string(r).map(|t| t + "\n"))
-                    .collect::<Result<_, _>>()?;
-                files::write_atomic(file, text.as_bytes())?;
-            }
+    let mut told = Vec::new();
+    for asked in &scenes {
+        let mut scene = None;
+        for variant in &bench.variants {
+            let key = (asked.name.clone(), variant.part.clone());
+            let setup = bench.setup(args, variant, asked)?;
+            let row = match rows.get(&key) {
+                Some(row) => {
+                    same_setup(row, &setup, rows_file.as_deref())?;
+                    row.clone()
+                }
+                None => {
+                    let scene = match &mut scene {
+                        Some(scene) => scene,
+                        none => none.insert(Scene::load(&places, asked)?),
+                    };
+                    let row = judge(&bench, variant, scene, &setup)?;
+                    rows.insert(key, row.clone());
+                    if let Some(file) = &rows_file {
+                        write_rows(file, &rows)?;
+                    }
+                    row
+                }
+            };
+            told.push(row);
+            bar.inc(1);
         }
-        bar.inc(1);
     }
     bar.finish_and_clear();
-    let rows: Vec<Row> = names.iter().filter_map(|n| rows.get(n).cloned()).collect();
-    tell::tell(args, &bench, &rows)
+    tell::tell(args, &bench, &told)
 }
 
-fn leave_out(bench: &mut Bench<'_>, parts: &[String]) -> Result<(), CliError> {
-    let p = &mut bench.config.protocol;
-    for part in parts {
-        match part.as_str() {
-            "crops" => p.crops = 0,
-            "surface" => p.surface_views = 0,
-            "tools" => p.tools = false,
-            "critic" => p.critic = false,
-            "second_pass" => p.second_pass = false,
-            "calibration" => p.calibrate = false,
-            "knowledge" => bench.briefing.knowledge.clear(),
-            other => {
-                return Err(CliError::Usage(format!(
-                    "--without: \"{other}\" is no part, expected crops, surface, tools, critic, second_pass, knowledge or calibration"
-                )));
-            }
-        }
-    }
-    Ok(())
+type Rows = BTreeMap<(String, String), Row>;
+
+fn write_rows(file: &Path, rows: &Rows) -> anyhow::Result<()> {
+    let text: String = rows
+        .values()
+        .map(|r| serde_json::to_string(r).map(|t| t + "\n"))
+        .collect::<Result<_, _>>()?;
+    Ok(files::write_atomic(file, text.as_bytes())?)
 }
 
-/// Rows of an earlier run of the same set-up.
-fn read_rows(file: &Path, setup: &str) -> anyhow::Result<BTreeMap<String, Row>> {
+/// Rows of an earlier run.
+fn read_rows(file: &Path) -> anyhow::Result<Rows> {
     if !file.is_file() {
         return Ok(BTreeMap::new());
     }
@@ -233,15 +266,20 @@ fn read_rows(file: &Path, setup: &str) -> anyhow::Result<BTreeMap<String, Row>> 
         .map(|(i, line)| {
             let row: Row = serde_json::from_str(line)
                 .with_context(|| format!("{}: line {} is no result", file.display(), i + 1))?;
-            ensure!(
-                row.setup == setup,
-                "{}: line {} comes from another provider, configuration, rover, mission or world; give another --out",
-                file.display(),
-                i + 1
-            );
-            Ok((row.scene.clone(), row))
+            Ok(((row.scene.clone(), row.part.clone()), row))
         })
         .collect()
+}
+
+/// Refuses a row of another run that has the same name.
+fn same_setup(row: &Row, setup: &str, file: Option<&Path>) -> anyhow::Result<()> {
+    ensure!(
+        row.setup == setup,
+        "{}: the result of scene {} comes from another provider, configuration, rover, mission or world; give another --out",
+        file.unwrap_or(Path::new("rows")).display(),
+        row.scene
+    );
+    Ok(())
 }
 
 #[cfg(test)]
@@ -260,13 +298,22 @@ mod tests {
     fn rows_of_another_set_up_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("rows.jsonl");
-        let row = Row::blank("a", "this one");
-        std::fs::write(&file, serde_json::to_string(&row).unwrap() + "\n").unwrap();
-        assert_eq!(read_rows(&file, "this one").unwrap()["a"], row);
-        let said = read_rows(&file, "another").unwrap_err().to_string();
-        assert!(said.contains("line 1 comes from another"), "{said}");
+        let row = Row::blank("a", "", "this one");
+        let part = Row::blank("a", "crops", "that one");
+        let both = [&row, &part].map(|r| serde_json::to_string(r).unwrap() + "\n");
+        std::fs::write(&file, both.concat()).unwrap();
+        let read = read_rows(&file).unwrap();
+        assert_eq!(read.len(), 2);
+        let whole = &read[&("a".to_string(), String::new())];
+        assert_eq!(whole, &row);
+        assert!(same_setup(whole, "this one", Some(&file)).is_ok());
+        let said = same_setup(whole, "another", Some(&file)).unwrap_err();
+        assert!(
+            said.to_string().contains("scene a comes from another"),
+            "{said}"
+        );
         std::fs::write(&file, "{}\n").unwrap();
-        let said = read_rows(&file, "this one").unwrap_err().to_string();
+        let said = read_rows(&file).unwrap_err().to_string();
         assert!(said.contains("line 1 is no result"), "{said}");
     }
 }

@@ -15,6 +15,8 @@ use sojourn_planner::model::{Action, Confidence, Label, Science, SurfaceView};
 use sojourn_planner::score::{HAZARD, true_risk};
 use sojourn_twin::folder::WorldFolder;
 use sojourn_twin::generate::{CLASSES, generate};
+use sojourn_twin::recipe::Recipe;
+use std::path::{Path, PathBuf};
 
 /// List of pictures from the surface in a scene's folder.
 const SURFACE_LIST: &str = "surface.json";
@@ -22,6 +24,10 @@ const SURFACE_LIST: &str = "surface.json";
 /// A scene.
 pub(super) struct Scene {
     pub name: String,
+    /// Which kind of ground it is.
+    pub world: String,
+    /// Whether nothing was fitted or chosen on this kind of ground, where that is known.
+    pub unseen: Option<bool>,
     pub site: Site,
     /// Codes of the classes that are really there.
     pub truth: Raster,
@@ -83,26 +89,94 @@ fn gradient(raster: &Raster) -> Xy {
     sums.map(|[zd, dd]| if dd > 0.0 { zd / dd } else { 0.0 })
 }
 
-/// Names of the scenes that were asked for, in order.
-pub(super) fn names(args: &PlannerArgs) -> Result<Vec<String>, CliError> {
+/// Worlds that something of the suite was fitted or chosen on: the orbital classifier (`sojourn train orbital`), the cost of
+/// labels, the demo. Scenes of any other world count as terrain that was not seen in tuning.
+const SEEN: [&str; 6] = ["mixed", "sandy", "hazard", "firm", "demo", "sand_slopes"];
+
+/// A scene that is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// Its name, which no other of this run has.
+    pub name: String,
+    from: From,
+}
+
+#[derive(Clone, Debug)]
+enum From {
+    /// A folder that the user gives.
+    Folder(PathBuf),
+    /// Made from a seed.
+    Seed {
+        seed: u64,
+        world: String,
+        recipe: Box<Recipe>,
+    },
+}
+
+/// The scenes that were asked for, in order.
+pub(super) fn asked(places: &Places, args: &PlannerArgs) -> Result<Vec<Asked>, CliError> {
     match (&args.scenes, &args.set) {
-        (Some((a, b)), None) => Ok((*a..*b).map(|s| format!("seed-{s:06}")).collect()),
+        (Some((a, b)), None) => {
+            let mut out = Vec::new();
+            for name in &args.world {
+                let world = Path::new(name).file_stem().unwrap_or_default();
+                let world = world.to_string_lossy().into_owned();
+                let recipe = world::recipe(places, name)?;
+                let own = recipe.size_m;
+                let sides: Vec<[f64; 2]> = match args.span.is_empty() {
+                    true => vec![own],
+                    false => args.span.iter().map(|m| [*m, *m]).collect(),
+                };
+                for size_m in sides {
+                    let recipe = Recipe {
+                        size_m,
+                        ..recipe.clone()
+                    };
+                    recipe.check(&format!("--world {name}, --span {}", size_m[0]))?;
+                    out.extend((*a..*b).map(|seed| Asked {
+                        name: format!("{world}-{:.0}m-seed-{seed:06}", size_m[0]),
+                        from: From::Seed {
+                            seed,
+                            world: world.clone(),
+                            recipe: Box::new(recipe.clone()),
+                        },
+                    }));
+                }
+            }
+            let mut names: Vec<&str> = out.iter().map(|a| a.name.as_str()).collect();
+            names.sort_unstable();
+            if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
+                return Err(CliError::Usage(format!(
+                    "--world, --span: the scene {} is asked for twice",
+                    twice[0]
+                )));
+            }
+            Ok(out)
+        }
         (None, Some(dir)) => {
             let entries = std::fs::read_dir(dir)
                 .map_err(|e| sojourn_core::CoreError::io(dir, "reading", e))?;
-            let mut names: Vec<String> = entries
+            let mut out: Vec<Asked> = entries
                 .flatten()
-                .filter(|e| e.path().join("manifest.json").is_file())
-                .map(|e| e.file_name().to_string_lossy().into_owned())
+                .map(|e| e.path())
+                .filter(|p| p.join("manifest.json").is_file())
+                .map(|p| Asked {
+                    name: p
+                        .file_name()
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned(),
+                    from: From::Folder(p),
+                })
                 .collect();
-            names.sort();
-            if names.is_empty() {
+            out.sort_by(|a, b| a.name.cmp(&b.name));
+            if out.is_empty() {
                 return Err(CliError::Failed(format!(
                     "{}: holds no scenes, expected folders with manifest.json and truth/manifest.json",
                     dir.display()
                 )));
             }
-            Ok(names)
+            Ok(out)
         }
         _ => Err(CliError::Usage(
             "--scenes A..B or --set DIR is needed".into(),
@@ -110,39 +184,71 @@ pub(super) fn names(args: &PlannerArgs) -> Result<Vec<String>, CliError> {
     }
 }
 
-impl Scene {
-    /// Makes or reads a scene.
-    pub fn load(places: &Places, args: &PlannerArgs, name: &str) -> anyhow::Result<Self> {
-        if let Some(set) = &args.set {
-            let dir = set.join(name);
-            let list = dir.join(SURFACE_LIST);
-            let surface = match list.is_file() {
-                true => SurfaceView::load(&list)?,
-                false => Vec::new(),
-            };
-            if WorldFolder::is_world(&dir) {
-                let scene = Self::of_world(name, WorldFolder::load(&dir)?)?;
-                return Ok(Self { surface, ..scene });
-            }
-            let truth = Site::load(&dir.join("truth"))?;
-            return Ok(Self {
-                name: name.into(),
-                site: Site::load(&dir)?,
-                truth: truth.layer(CLASSES)?.clone(),
-                folder: None,
-                surface,
-                seed: 0,
-            });
+impl Asked {
+    /// What its result depends on beside the provider's set-up.
+    pub fn describe(&self) -> serde_json::Value {
+        match &self.from {
+            From::Folder(_) => serde_json::Value::Null,
+            From::Seed { recipe, .. } => serde_json::json!(recipe),
         }
-        let seed: u64 = name.trim_start_matches("seed-").parse()?;
-        let body = ground::body(places, "mars")?;
-        let recipe = world::recipe(places, &args.world)?;
-        Self::of_world(name, generate(seed, &body, &recipe)?)
+    }
+}
+
+impl Scene {
+    /// Makes or reads a scene; a folder may bring pictures from the surface.
+    pub fn load(places: &Places, asked: &Asked) -> anyhow::Result<Self> {
+        let name = &asked.name;
+        match &asked.from {
+            From::Folder(dir) => {
+                let list = dir.join(SURFACE_LIST);
+                let surface = match list.is_file() {
+                    true => SurfaceView::load(&list)?,
+                    false => Vec::new(),
+                };
+                if WorldFolder::is_world(dir) {
+                    let scene = Self::of_world(name, WorldFolder::load(dir)?)?;
+                    return Ok(Self { surface, ..scene });
+                }
+                let truth = Site::load(&dir.join("truth"))?;
+                let site = Site::load(dir)?;
+                Ok(Self {
+                    name: name.clone(),
+                    world: site.manifest.name.clone(),
+                    unseen: None,
+                    site,
+                    truth: truth.layer(CLASSES)?.clone(),
+                    folder: None,
+                    surface,
+                    seed: 0,
+                })
+            }
+            From::Seed {
+                seed,
+                world,
+                recipe,
+            } => {
+                let body = ground::body(places, "mars")?;
+                let made = Self::of_world(name, generate(*seed, &body, recipe)?)?;
+                Ok(Self {
+                    world: world.clone(),
+                    unseen: Some(!SEEN.contains(&world.as_str())),
+                    ..made
+                })
+            }
+        }
+    }
+
+    /// Longer side of its ground, metres.
+    pub fn span_m(&self) -> f64 {
+        let size = self.site.elevation().map_or([0.0; 2], Raster::size_m);
+        size[0].max(size[1])
     }
 
     fn of_world(name: &str, folder: WorldFolder) -> anyhow::Result<Self> {
         Ok(Self {
             name: name.into(),
+            world: folder.site.manifest.name.clone(),
+            unseen: None,
             site: folder.site.clone(),
             truth: folder.truth.layer(CLASSES)?.clone(),
             surface: Vec::new(),

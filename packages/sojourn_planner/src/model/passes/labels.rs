@@ -3,16 +3,17 @@
 use super::super::desk::Desk;
 use super::super::label::{Action, Confidence, Label, Science};
 use super::super::prompts::system;
+use super::super::surface::SurfaceView;
 use super::super::talk::{NoAnswer, Talk, read};
 use super::super::turn::{Block, Purpose};
 use super::super::view::{CELLS, GridLines, Layer, SIDE_PX, Show, View, map_from_px};
 use super::super::{plain, schemas};
-use super::pictures;
+use super::{from_the_surface, pictures};
 use crate::error::PlanError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sojourn_core::classes::TerrainClass;
-use sojourn_core::geometry::Xy;
+use sojourn_core::geometry::{Xy, in_polygon};
 use std::sync::Arc;
 
 /// Labels and what was refused.
@@ -105,10 +106,7 @@ pub(crate) fn scan(
         shown.reverse();
     }
     let mut blocks = pictures(desk, &shown);
-    for v in &desk.surface {
-        blocks.push(Block::Image(Arc::clone(&v.picture)));
-        blocks.push(Block::Text(desk.surface_caption(v).to_string()));
-    }
+    blocks.extend(from_the_surface(desk, &desk.surface));
     blocks.push(Block::Text(task(desk).to_string()));
     let request = talk.request(
         purpose,
@@ -222,6 +220,55 @@ struct CellLabel {
     unsure: bool,
 }
 
+/// Pictures from the surface beside one view of cells, at most: a small model reads few at once.
+const CELL_PICTURES: usize = 2;
+/// Points from side to side of a cell that are compared with the ground that a picture shows.
+const CELL_POINTS: usize = 5;
+
+/// Pictures from the surface of ground in a view's cells, and the names of the cells that each shows: those most of which
+/// it shows first.
+fn beside_cells(desk: &Desk<'_>, view: &View, names: &[String]) -> Vec<Block> {
+    let step = SIDE_PX as f64 / CELLS as f64;
+    // Points of a cell: cells may be larger than what a picture shows.
+    let shows = |v: &SurfaceView, k: usize| {
+        (0..CELL_POINTS * CELL_POINTS).any(|i| {
+            let part = |i: usize| (i as f64 + 0.5) / CELL_POINTS as f64;
+            let (dx, dy) = (part(i % CELL_POINTS), part(i / CELL_POINTS));
+            let px = [(k % CELLS) as f64 + dx, (k / CELLS) as f64 + dy].map(|v| v * step);
+            in_polygon(
+                map_from_px(px, view.north_west_m, view.span_m),
+                &v.footprint,
+            )
+        })
+    };
+    let mut shown: Vec<(Vec<&str>, &SurfaceView)> = desk
+        .surface
+        .iter()
+        .map(|v| {
+            let cells = names.iter().enumerate();
+            let seen = cells.filter(|(k, _)| shows(v, *k));
+            (seen.map(|(_, n)| n.as_str()).collect(), v)
+        })
+        .filter(|(cells, _): &(Vec<&str>, _)| !cells.is_empty())
+        .collect();
+    // Stable: of two alike the one that is nearer to the routes.
+    shown.sort_by_key(|(cells, _)| std::cmp::Reverse(cells.len()));
+    let mut blocks = Vec::new();
+    for (cells, v) in shown.into_iter().take(CELL_PICTURES) {
+        blocks.push(Block::Image(Arc::clone(&v.picture)));
+        let told = json!({
+            "picture": v.id,
+            "kind": "surface",
+            "camera": {"source": v.source, "trusted": false},
+            "date": v.date,
+            "shows_cells": cells,
+            "how_to_use": "the same ground from where a rover stood; evidence for these cells of the view from above",
+        });
+        blocks.push(Block::Text(told.to_string()));
+    }
+    blocks
+}
+
 /// One pass of classes over the numbered cells of close views, for models without coordinates.
 pub(crate) fn cells(
     talk: &mut Talk<'_>,
@@ -231,6 +278,7 @@ pub(crate) fn cells(
 ) -> Result<Labelled, NoAnswer> {
     let p = &talk.config.protocol;
     let (centre, span_m) = desk.overview();
+    desk.take_surface(lines, p.surface_views);
     let (centres, span_m) = if span_m > p.crop_span_m {
         (
             desk.close_views(lines, p.crop_span_m, p.crops),
@@ -259,10 +307,12 @@ pub(crate) fn cells(
         let Some(view) = desk.views.get(index) else {
             continue;
         };
+        let mut blocks = pictures(desk, &[view]);
+        blocks.extend(beside_cells(desk, view, &over.cells));
         let request = talk.request(
             Purpose::Cells,
             &system(Purpose::Cells),
-            pictures(desk, &[view]),
+            blocks,
             ("edge_cells", schemas::cells()),
             Arc::default(),
         );

@@ -5,6 +5,7 @@ mod labels;
 mod routes;
 
 use super::desk::Desk;
+use super::surface::SurfaceView;
 use super::turn::Block;
 use super::view::View;
 use std::sync::Arc;
@@ -20,6 +21,19 @@ fn pictures(desk: &Desk<'_>, views: &[&View]) -> Vec<Block> {
     for v in views {
         blocks.push(Block::Image(Arc::clone(&v.picture)));
         blocks.push(Block::Text(desk.caption(v).to_string()));
+    }
+    blocks
+}
+
+/// Pictures from the surface, each with what is told of it.
+fn from_the_surface<'v>(
+    desk: &Desk<'_>,
+    views: impl IntoIterator<Item = &'v SurfaceView>,
+) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for v in views {
+        blocks.push(Block::Image(Arc::clone(&v.picture)));
+        blocks.push(Block::Text(desk.surface_caption(v).to_string()));
     }
     blocks
 }

@@ -6,7 +6,7 @@ use super::super::talk::{NoAnswer, Talk, read};
 use super::super::turn::{Block, Purpose};
 use super::super::view::{GridLines, Layer, Show, View};
 use super::super::{plain, schemas};
-use super::pictures;
+use super::{from_the_surface, pictures};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sojourn_core::geometry::Xy;
@@ -145,13 +145,17 @@ pub(crate) fn criticise(
         Show::Features,
         Show::CurrentRoute,
     ];
+    let overview: Vec<Show> = shown
+        .into_iter()
+        .chain((!desk.surface.is_empty()).then_some(Show::Surface))
+        .collect();
     let mut indices = vec![
         desk.show(
             Layer::Ortho,
             centre,
             span_m,
             GridLines::Coarse,
-            &shown,
+            &overview,
             &over,
         )
         .map_err(NoAnswer::own)?,
@@ -174,6 +178,8 @@ pub(crate) fn criticise(
     }
     let views: Vec<&View> = indices.iter().filter_map(|i| desk.views.get(*i)).collect();
     let mut blocks = pictures(desk, &views);
+    // Fresh eyes look at what was seen from the ground, too.
+    blocks.extend(from_the_surface(desk, desk.surface_along(line)));
     blocks.push(Block::Text(
         json!({
             "segments": line.len().saturating_sub(1),

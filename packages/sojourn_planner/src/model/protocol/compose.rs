@@ -42,6 +42,10 @@ pub(super) fn with_labels(
             return Ok((outcome, None));
         }
     }
+    if !talk.config.protocol.offer_routes {
+        // That there is a way is known now; which one, the model is to say.
+        desk.routes.clear();
+    }
     let mut planning = None;
     let mut composed = None;
     let mut note = String::new();
@@ -185,6 +189,9 @@ fn picked(
     found: &mut Found,
     why: &str,
 ) -> Result<PlanOutcome, PlanError> {
+    if desk.routes.is_empty() {
+        return by_search(talk, desk, shop, found, why);
+    }
     let (index, reasons) = match passes::pick(talk, desk) {
         Ok(picked) => picked,
         Err(e) if e.cancelled() => return Err(PlanError::Stopped),

@@ -5,10 +5,11 @@ mod compose;
 mod last;
 mod twin;
 
+use super::briefing::Briefing;
 use super::capabilities::Capabilities;
 use super::chain::{Chain, Record};
 use super::config::ModelConfig;
-use super::desk::{Briefing, Desk};
+use super::desk::Desk;
 use super::label::{Disagreement, Label, merge};
 use super::passes::{self, Calibration, Criticism, Labelled};
 use super::provider::{Provider, Skill, Watch};
@@ -27,7 +28,7 @@ use sojourn_core::geometry::Xy;
 use sojourn_core::plan::ModelStage;
 use std::collections::BTreeSet;
 use twin::driven;
-pub use twin::{Twin, TwinWord};
+pub use twin::{NoReport, Twin, TwinWord};
 
 /// Takes every line of a conversation's record as it comes, without the line's end.
 pub type Journal<'a> = dyn Fn(&str) -> Result<(), CoreError> + 'a;

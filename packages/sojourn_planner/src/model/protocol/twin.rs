@@ -16,8 +16,19 @@ use serde_json::json;
 use sojourn_core::plan::{ModelLevel, Plan};
 use sojourn_core::report::Report;
 
-/// Drives a plan in the digital twin: its report, or one sentence why it cannot be driven at all.
-pub type Twin<'a> = dyn Fn(&Plan) -> Result<Report, String> + 'a;
+/// Drives a plan in the digital twin: its report, or why there is none.
+pub type Twin<'a> = dyn Fn(&Plan) -> Result<Report, NoReport> + 'a;
+
+/// Why there is no report on a plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoReport {
+    /// The twin cannot drive this plan at all, which rejects it.
+    #[error("{0}")]
+    Undrivable(String),
+    /// The twin was not heard: nothing is known of the plan, for or against it.
+    #[error("{0}")]
+    Unheard(String),
+}
 
 /// Most violations of one rejection.
 const MOST: usize = 10;
@@ -40,7 +51,7 @@ pub struct TwinWord {
 impl TwinWord {
     /// From what the twin said of a plan; `of` is whose route it is.
     #[must_use]
-    pub fn of(of: &str, plan: &Plan, said: Result<Report, String>) -> Self {
+    pub fn of(of: &str, plan: &Plan, said: Result<Report, NoReport>) -> Self {
         let (passed, reason, violations) = match said {
             Ok(report) if report.passed => (true, report.reason, Vec::new()),
             Ok(report) => {
@@ -48,6 +59,7 @@ impl TwinWord {
                 (false, report.reason, violations)
             }
             Err(why) => {
+                let why = why.to_string();
                 let alone = vec![Violation::hard(Code::TwinRejects, plain(&why, 300))];
                 (false, why, alone)
             }
@@ -103,9 +115,17 @@ fn whose(plan: &Plan) -> &'static str {
     }
 }
 
-/// Drives a plan, keeps what is said of it, and tells whether it passed.
+/// Drives a plan, keeps what is said of it, and tells whether it may go on: it passed, or nobody was heard, which people
+/// are told.
 fn drive(talk: &mut Talk<'_>, found: &mut Found, twin: &Twin<'_>, plan: &Plan, of: &str) -> bool {
-    let word = TwinWord::of(of, plan, twin(plan));
+    let said = twin(plan);
+    if let Err(NoReport::Unheard(why)) = &said {
+        let told = format!("the twin did not drive {of}: {}", plain(why, 300));
+        talk.note("twin", told.clone());
+        found.flags.push(told);
+        return true;
+    }
+    let word = TwinWord::of(of, plan, said);
     let verdict = if word.passed { "passed" } else { "rejected" };
     talk.note("twin", format!("{of}: {verdict}: {}", word.reason));
     for v in &word.violations {

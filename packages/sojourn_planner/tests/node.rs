@@ -1,0 +1,187 @@
+//! The node `planner` as a process, with a test double of a model on loopback and one of the twin in rclpy.
+//!
+//! Needs rclpy: from a sourced ROS, or from the prefix `.ros/`. Without either the tests say so and pass.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::fake::{Fake, Policy};
+use common::site;
+use serde_json::Value;
+use sojourn_core::plan::{ModelLevel, Plan};
+use sojourn_planner::model::check_transcript;
+use sojourn_planner::model::folder::TRANSCRIPT;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Stands for a key; it may turn up nowhere.
+const SECRET: &str = "sk-double-0123456789abcdef";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A process that does not outlive the test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn domain() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    10 + (std::process::id() * 7 + NEXT.fetch_add(1, Ordering::SeqCst)) % 90
+}
+
+fn environment(mut command: Command, domain: u32) -> Command {
+    command
+        .current_dir(root())
+        .env("ROS_DOMAIN_ID", domain.to_string())
+        .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST");
+    command
+}
+
+fn python(domain: u32) -> Option<Command> {
+    let prefix = root().join(".ros/ros_env.sh");
+    let source = if prefix.exists() {
+        format!(". '{}' && ", prefix.display())
+    } else {
+        String::new()
+    };
+    let usable = Command::new("sh")
+        .args([
+            "-c",
+            &format!("{source}python3 -c 'import rclpy, sojourn_msgs.msg'"),
+        ])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success());
+    if !usable {
+        println!("skipped: no rclpy with sojourn_msgs here");
+        return None;
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{source}exec python3 \"$@\""), "twin"]);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/twin.py"));
+    Some(environment(command, domain))
+}
+
+/// A planner over flat ground with sand that only the model sees.
+fn planner(dir: &Path, url: &str, domain: u32) -> Process {
+    site(200, 1.0, |_, _| 0.0).save(&dir.join("site")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_planner"));
+    command.args(["--ros-args", "--params-file", "config/planner.param.yaml"]);
+    let talk = dir.join("conversations");
+    for (name, value) in [
+        ("site_dir", dir.join("site").display().to_string()),
+        ("rover_file", "config/rovers/perseverance.yaml".into()),
+        ("mission_file", "config/mission.yaml".into()),
+        ("provider", url.into()),
+        ("model", "double-1".into()),
+        ("talk_dir", talk.display().to_string()),
+        ("knowledge_dir", "config/knowledge".into()),
+    ] {
+        command.args(["-p", &format!("{name}:={value}")]);
+    }
+    let log = std::fs::File::create(dir.join("log")).unwrap();
+    command
+        .env("ANTHROPIC_API_KEY", SECRET)
+        .stdout(log.try_clone().unwrap())
+        .stderr(log);
+    Process(environment(command, domain).spawn().unwrap())
+}
+
+/// Everything that the double heard from the planner, one answer a line.
+fn asked(mut command: Command, rejects: &str, times: usize) -> Vec<Value> {
+    command.args([rejects, "40", "100", "160", "100", &times.to_string()]);
+    let out = command.output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let said: Vec<Value> = text
+        .lines()
+        .filter_map(|l| serde_json::from_str(l).ok())
+        .collect();
+    let why = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(said.len(), times, "{text}{why}");
+    for s in &said {
+        assert_eq!(s["success"], true, "{s}");
+    }
+    said
+}
+
+fn sand() -> common::fake::Truth {
+    let outline = vec![[90.0, 60.0], [110.0, 60.0], [110.0, 140.0], [90.0, 140.0]];
+    vec![("sand_ripples", outline, 5)]
+}
+
+/// The records, in the order of their folders' names.
+fn records(dir: &Path) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(dir.join("conversations"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    folders.sort();
+    folders
+}
+
+fn plan_of(said: &Value) -> Plan {
+    Plan::parse("the plan", said["document"].as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn a_rejection_goes_back_to_the_model_and_everything_is_on_record() {
+    let domain = domain();
+    let Some(double) = python(domain) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start(Policy::Perfect, sand());
+    let _planner = planner(dir.path(), &fake.url, domain);
+    let said = asked(double, "1", 2);
+    let plan = plan_of(&said[0]);
+    assert_eq!(plan.model.level, Some(ModelLevel::Full));
+    let flags = &plan.model.flags;
+    let rejected = "the twin rejected the first plan: slip of 0.7 at segment 3";
+    assert!(flags.iter().any(|f| f == rejected), "{flags:?}");
+    assert_eq!(said[0]["driven"], 2);
+    let folders = records(dir.path());
+    assert_eq!(folders.len(), 2, "{folders:?}");
+    let folder = &folders[0];
+    let file = folder.join(TRANSCRIPT);
+    let text = std::fs::read_to_string(&file).unwrap();
+    // Words, not pictures, and no key.
+    assert!(text.contains("TWIN_REJECTS") && text.contains("driving_rules.md"));
+    assert!(!text.contains("iVBORw0KGgo"));
+    for kept in [
+        file.clone(),
+        folder.join("report.html"),
+        dir.path().join("log"),
+    ] {
+        let kept_text = std::fs::read_to_string(&kept).unwrap();
+        assert!(!kept_text.contains(SECRET), "{}", kept.display());
+    }
+    assert!(folder.join("views/V1.png").is_file());
+    // The same question again is another conversation; the record of the first stays its plan's.
+    assert_eq!(said[1]["driven"], 3);
+    assert!(check_transcript(&plan, &file).unwrap().is_empty());
+    let again = check_transcript(&plan_of(&said[1]), &folders[1].join(TRANSCRIPT));
+    assert!(again.unwrap().is_empty());
+}
+
+#[test]
+fn without_a_twin_the_plan_says_so() {
+    let domain = domain();
+    let Some(double) = python(domain) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start(Policy::Perfect, sand());
+    let _planner = planner(dir.path(), &fake.url, domain);
+    let said = asked(double, "-", 1);
+    let plan = plan_of(&said[0]);
+    assert_eq!(plan.model.level, Some(ModelLevel::Full));
+    let told = "the twin did not drive the model's route: no node twin answered";
+    let flags = &plan.model.flags;
+    assert!(flags.iter().any(|f| f.starts_with(told)), "{flags:?}");
+    let file = records(dir.path())[0].join(TRANSCRIPT);
+    assert!(check_transcript(&plan, &file).unwrap().is_empty());
+}

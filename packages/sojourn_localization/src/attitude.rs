@@ -113,6 +113,11 @@ impl Attitude {
         self.measure_bias(gyro_radps, self.noise_var);
     }
 
+    /// The bias has walked for `dt_s`, by `walk_radps` per root of a second about each axis.
+    pub fn walked(&mut self, dt_s: f64, walk_radps: f64) {
+        self.bias_var += Vector3::repeat(walk_radps * walk_radps * dt_s);
+    }
+
     /// Turns by the gyro over `dt_s`.
     pub fn turn(&mut self, gyro_radps: Vector3<f64>, dt_s: f64) {
         let turn = (gyro_radps - self.bias_radps) * dt_s;

@@ -42,6 +42,8 @@ pub struct Params {
     pub accel_gate_share: f64,
     /// Standard deviation of roll and pitch that no averaging removes, radians.
     pub level_sigma_rad: f64,
+    /// Random walk of the gyro's bias, rad/s per square root of a second, as the gyro's data sheet has it.
+    pub gyro_walk_radps: f64,
     /// The rover stands still when no rim is faster than this, m/s.
     pub still_rim_mps: f64,
     /// And when the gyro, less its bias, shows at most this, rad/s.
@@ -120,6 +122,7 @@ impl Config {
             ("level_time_constant_s", p.level_time_constant_s, 0.01, 1e4),
             ("accel_gate_share", p.accel_gate_share, 0.001, 1.0),
             ("level_sigma_rad", p.level_sigma_rad, 0.0, 1.0),
+            ("gyro_walk_radps", p.gyro_walk_radps, 0.0, 1.0),
             ("still_rim_mps", p.still_rim_mps, 0.0, 1.0),
             ("still_gyro_radps", p.still_gyro_radps, 0.0, 1.0),
             ("still_after_s", p.still_after_s, 0.0, 60.0),

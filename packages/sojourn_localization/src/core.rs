@@ -2,6 +2,7 @@
 
 mod fixing;
 mod health;
+mod seeing;
 mod sunlight;
 
 use crate::{
@@ -9,14 +10,13 @@ use crate::{
     config::{Config, Params},
     dead_reckoning::{DeadReckoning, Way},
     finding::Finder,
-    footing::{self, Footing},
+    footing::{Footing, Sunk},
     map_frame::{MapFrame, Passed},
     messages::{
         Counts, Estimate, ImuSample, Input, Output, Refusal, SuspensionAngles, WheelSample,
     },
     pairs::PairMaker,
-    visual::{Reckoned, Sighting, Visual},
-    vo::{Seen, StereoPair},
+    visual::{Reckoned, Visual},
 };
 use nalgebra::{Isometry3, Matrix3, UnitQuaternion, Vector3};
 use sojourn_core::{
@@ -128,6 +128,12 @@ impl Localization {
             .map_or_else(Vector3::zeros, |s| s.attitude.bias_radps())
     }
 
+    /// The wheel that sinks in, as of the newest pair.
+    #[must_use]
+    pub fn sunk(&self) -> Option<&Sunk> {
+        self.footing.sunk()
+    }
+
     /// Takes one input at ROS time `now`.
     pub fn step(&mut self, now: Stamp, input: Input) -> Output {
         let result = match input {
@@ -189,6 +195,7 @@ impl Localization {
             return Ok(());
         };
         let p = &self.config.params;
+        state.attitude.walked(dt_s, p.gyro_walk_radps);
         if dt_s > p.imu_timeout_s {
             // The gyro has seen nothing of this time: the wheels say how far the rover may have turned.
             let turn_rad = self.wheels_at.map_or(0.0, |(_, v, _)| v.turn_radps) * dt_s;
@@ -198,6 +205,7 @@ impl Localization {
             }
             let lost_rad = WHEEL_TURN_SIGMA_SHARE * turn_rad;
             state.reckoning.yaw_lost(lost_rad * lost_rad);
+            state.reckoning.walked(dt_s, p.gyro_walk_radps);
             self.gap_at = Some((stamp, "IMU"));
             self.counts.gaps += 1;
         } else {
@@ -206,12 +214,13 @@ impl Localization {
             if wheels_still && rate.norm() <= gate_radps {
                 let noise_var = state.attitude.noise_var();
                 state.attitude.rest(sample.gyro_radps);
+                state.reckoning.walked(dt_s, p.gyro_walk_radps);
                 state.reckoning.bias_measured(noise_var);
                 state.rate_radps = Vector3::zeros();
             } else {
                 state.attitude.turn(sample.gyro_radps, dt_s);
                 let noise_var = state.attitude.noise_var();
-                state.reckoning.turned(dt_s, noise_var);
+                state.reckoning.turned(dt_s, noise_var, p.gyro_walk_radps);
                 state.rate_radps = rate;
             }
         }
@@ -372,22 +381,6 @@ impl Localization {
         Ok(())
     }
 
-    fn on_pair(&mut self, now: Stamp, stamp: Stamp, pair: Box<StereoPair>) -> Result<(), Refusal> {
-        if !self.config.params.visual.enabled || self.state.is_none() {
-            return Ok(());
-        }
-        self.check_stamp(now, stamp, self.visual.last_pair())?;
-        let mounted = pair.base_link_from_navcam.to_homogeneous();
-        if !(mounted.iter().all(|v| v.is_finite()) && pair.camera.baseline_m > 0.0) {
-            return Err(Refusal::NotFinite);
-        }
-        if self.visual.add(stamp, pair) {
-            Ok(())
-        } else {
-            Err(Refusal::TooOld)
-        }
-    }
-
     /// What the odometry believes now.
     fn passed(&self) -> Option<Passed> {
         let state = self.state.as_ref()?;
@@ -402,83 +395,6 @@ impl Localization {
             pose: pose.planar(),
             covariance: Matrix3::from_fn(|i, j| covariance[of[i] * 6 + of[j]]),
         })
-    }
-
-    /// Looks at the pairs whose stamp the wheels have reached.
-    fn look(&mut self) -> Vec<Sighting> {
-        let (mut out, mut stood) = (Vec::new(), Vec::new());
-        let Some(state) = &mut self.state else {
-            return out;
-        };
-        let p = &self.config.params;
-        while let Some((looked, pair)) = self.visual.look() {
-            self.counts.pairs += 1;
-            // Where the filter believes it was then: what has been driven since is what wheels and gyro say.
-            let since = state.reckoning.wheels_only_m() - looked.at.wheels_only_m;
-            let mut there = Isometry3::from_parts(
-                (state.reckoning.position_m() - since).into(),
-                looked.at.rotation,
-            );
-            let mut fused = None;
-            if let Seen::Moved { motion, .. } = &looked.seen {
-                self.counts.motions += 1;
-                let before = state.reckoning.position_m();
-                let covariance = self.visual.covariance_of(motion);
-                let see = |reckoning: &mut DeadReckoning| {
-                    reckoning.see(
-                        &there,
-                        &motion.key_from_now,
-                        &covariance,
-                        p.level_sigma_rad,
-                        p.visual.gate,
-                    )
-                };
-                let mut verdict = see(&mut state.reckoning);
-                if verdict.is_err() {
-                    // Wheels that run into other ground slip otherwise from one moment to the next.
-                    let mut anew = state.reckoning.clone();
-                    anew.doubt_ground(
-                        there.rotation,
-                        self.visual.rolled_since_key_m(&looked.at),
-                        self.config.slip_sigma(0.0),
-                        self.config.creep_sigma(),
-                    );
-                    if let Ok(taken) = see(&mut anew) {
-                        state.reckoning = anew;
-                        verdict = Ok(taken);
-                    }
-                }
-                fused = Some(verdict.map(|c| {
-                    state
-                        .attitude
-                        .correct(c.yaw_rad, c.bias_radps, state.reckoning.yaw_bias_var());
-                    state.at_wheels = state.attitude.odom_from_base();
-                    there.translation.vector += state.reckoning.position_m() - before;
-                    let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), c.yaw_rad);
-                    there.rotation = turn * there.rotation;
-                    c.distance2
-                }));
-                let taken = matches!(fused, Some(Ok(_)));
-                self.counts.outliers += u64::from(!taken);
-                if let Some(ago_s) = self.visual.judged(looked.at.stamp, taken) {
-                    state.reckoning.doubt(p.visual.doubt_bias_radps, ago_s);
-                }
-            }
-            if self.visual.becomes_key(&looked.seen) {
-                state.reckoning.take_key(there);
-            }
-            if !matches!(looked.seen, Seen::Failed { .. }) && !matches!(fused, Some(Err(_))) {
-                let hubs_m = footing::hubs_m(&self.rover, &self.suspension);
-                self.footing.stood(&there, &hubs_m, looked.at.way_m);
-            } else {
-                self.footing.lost();
-            }
-            stood.push((looked.at.stamp, there, pair));
-            let sinks = self.footing.sunk().is_some();
-            out.push(self.visual.conclude(looked, fused, sinks));
-        }
-        self.keep(stood);
-        out
     }
 
     fn on_tick(&mut self, now: Stamp) -> Output {

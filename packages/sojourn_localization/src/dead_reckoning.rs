@@ -288,13 +288,19 @@ impl DeadReckoning {
         out
     }
 
-    /// The gyro has turned the heading over `dt_s` with this noise.
-    pub fn turned(&mut self, dt_s: f64, gyro_noise_var: f64) {
+    /// The gyro has turned the heading over `dt_s` with this noise; its bias walks by `walk_radps` per root of a second.
+    pub fn turned(&mut self, dt_s: f64, gyro_noise_var: f64, walk_radps: f64) {
         let mut f = Covariance::identity();
         // The gyro shows rate plus bias; a bias believed too small turns the heading too far.
         f[(YAW, BIAS)] = -dt_s;
         self.propagate(&f);
         self.covariance[(YAW, YAW)] += gyro_noise_var * dt_s * dt_s;
+        self.walked(dt_s, walk_radps);
+    }
+
+    /// The gyro's bias has walked for `dt_s`, by `walk_radps` per root of a second.
+    pub fn walked(&mut self, dt_s: f64, walk_radps: f64) {
+        self.covariance[(BIAS, BIAS)] += walk_radps * walk_radps * dt_s;
         self.bounded();
     }
 
@@ -405,139 +411,4 @@ impl DeadReckoning {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn way(forward_m: f64) -> Way {
-        Way {
-            forward_m,
-            left_m: 0.0,
-            wheels_m: forward_m,
-            slip_sigma: 0.05,
-            creep_sigma: 0.02,
-            level_sigma_rad: 0.003,
-            correlation_m: 20.0,
-            heave_sigma_m: 0.0,
-            turn_rad: 0.0,
-            turn_slide_m: 0.0,
-        }
-    }
-
-    #[test]
-    fn uncertainty_grows_like_the_way_before_the_correlation_length_and_slower_beyond() {
-        let sigma_after = |metres: usize| {
-            let mut d = DeadReckoning::new(0.0, 0.0, 0.0);
-            for _ in 0..metres * 10 {
-                d.moved(UnitQuaternion::identity(), &way(0.1));
-            }
-            assert!((d.position_m().x - metres as f64).abs() < 1e-9);
-            d.covariance()[(X, X)].sqrt()
-        };
-        let (two, four) = (sigma_after(2), sigma_after(4));
-        assert!((two - 0.1).abs() < 0.01, "5 % of 2 m, got {two}");
-        assert!((four / two - 2.0).abs() < 0.1, "{}", four / two);
-        let (far, twice) = (sigma_after(400), sigma_after(800));
-        assert!((twice / far - 2f64.sqrt()).abs() < 0.05, "{}", twice / far);
-    }
-
-    #[test]
-    fn an_uncertain_heading_moves_sideways() {
-        let mut d = DeadReckoning::new(0.01f64.powi(2), 0.0, 0.0);
-        for _ in 0..1000 {
-            d.moved(
-                UnitQuaternion::identity(),
-                &Way {
-                    creep_sigma: 0.0,
-                    ..way(0.1)
-                },
-            );
-        }
-        let sigma_y = d.covariance()[(Y, Y)].sqrt();
-        assert!((sigma_y - 1.0).abs() < 0.01, "{sigma_y}");
-    }
-
-    #[test]
-    fn a_doubted_gyro_is_as_uncertain_as_one_that_was_never_known() {
-        let mut late = DeadReckoning::new(0.0, 0.0, 0.0);
-        let mut early = DeadReckoning::new(0.0, 1e-6, 0.0);
-        for _ in 0..100 {
-            late.turned(0.1, 1e-8);
-            early.turned(0.1, 1e-8);
-        }
-        late.doubt(1e-3, 10.0);
-        assert!((late.covariance() - early.covariance()).norm() < 1e-12);
-    }
-
-    #[test]
-    fn a_turn_on_the_spot_may_slide() {
-        let mut d = DeadReckoning::new(0.0, 0.0, 0.0);
-        let turn = Way {
-            turn_rad: -0.01,
-            turn_slide_m: 0.02,
-            ..way(0.0)
-        };
-        for _ in 0..100 {
-            d.moved(UnitQuaternion::identity(), &turn);
-        }
-        assert!((d.covariance()[(X, X)].sqrt() - 0.02).abs() < 1e-9);
-        assert!((d.covariance()[(Z, Z)].sqrt() - 0.02).abs() < 1e-9);
-        assert!(d.position_m().norm() < 1e-12);
-    }
-
-    #[test]
-    fn headings_are_averaged_down_to_what_they_have_wrong_alike_and_no_further() {
-        let mut d = DeadReckoning::new(0.05f64.powi(2), 0.0, 0.0);
-        let first = d.heading(0.03, 0.02f64.powi(2), 0.004, 10.8).unwrap();
-        assert!((0.02..0.03).contains(&first.yaw_rad), "{first:?}");
-        for _ in 0..10_000 {
-            d.heading(0.0, 0.02f64.powi(2), 0.004, 10.8).unwrap();
-        }
-        let sigma = d.covariance()[(YAW, YAW)].sqrt();
-        assert!((0.004..0.0041).contains(&sigma), "{sigma}");
-        let before = *d.covariance();
-        let far = d.heading(0.2, 0.02f64.powi(2), 0.004, 10.8);
-        assert!(matches!(far, Err(d2) if d2 > 50.0), "{far:?}");
-        assert_eq!(d.heading(f64::NAN, 1e-4, 0.004, 10.8), Err(f64::INFINITY));
-        assert_eq!(*d.covariance(), before);
-    }
-
-    #[test]
-    fn a_heading_puts_the_way_and_the_bias_right_too() {
-        let (bias, dt_s) = (1e-3, 0.1);
-        let mut d = DeadReckoning::new(0.0, bias * bias, 0.0);
-        // A bias that is not known turns the believed heading while the rover goes straight on.
-        let mut yaw = 0.0;
-        for _ in 0..1000 {
-            d.turned(dt_s, 0.0);
-            yaw += bias * dt_s;
-            let q = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), yaw);
-            d.moved(
-                q,
-                &Way {
-                    slip_sigma: 0.0,
-                    creep_sigma: 0.0,
-                    ..way(0.05)
-                },
-            );
-        }
-        let before_m = d.position_m().y;
-        let c = d.heading(-yaw, 1e-8, 0.0, 1e9).unwrap();
-        assert!((c.bias_radps - bias).abs() < 1e-5, "{c:?}");
-        assert!(
-            before_m > 2.4 && d.position_m().y.abs() < 0.02,
-            "{before_m} {}",
-            d.position_m().y
-        );
-    }
-
-    #[test]
-    fn standing_still_takes_the_bias_out_of_the_heading() {
-        let mut d = DeadReckoning::new(0.0, 1e-4, 0.0);
-        for _ in 0..100 {
-            d.turned(0.1, 0.0);
-        }
-        assert!((d.covariance()[(YAW, YAW)].sqrt() - 0.1).abs() < 1e-6);
-        d.bias_measured(1e-12);
-        assert!(d.covariance()[(YAW, YAW)].sqrt() < 1e-3);
-    }
-}
+mod tests;

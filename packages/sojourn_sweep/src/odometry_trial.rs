@@ -96,6 +96,9 @@ pub struct TrialResult {
     pub above_band: u64,
     /// Seconds with an estimate.
     pub seconds: u64,
+    /// Of them those in which a wheel was said to sink in.
+    #[serde(default)]
+    pub sinking: u64,
     /// Processor time of each pair, milliseconds.
     pub pair_ms: Vec<f64>,
     /// The place in `map`, on a course with a map.
@@ -206,6 +209,7 @@ pub fn run(
         let plain = wheels.step(now, Input::Tick);
         if tick % 10 == 9 {
             judge.second(told.estimate.as_ref(), plain.estimate.as_ref());
+            judge.result.sinking += u64::from(fused.sunk().is_some());
             progress(out.truth.distance_m.min(trial.distance_m));
         }
         if out.truth.distance_m >= trial.distance_m {

@@ -71,6 +71,7 @@ struct Row {
     wrong: u64,
     failures: BTreeMap<String, usize>,
     nees_in_band: f64,
+    sinking_s: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     on_map: Option<OnMap>,
 }
@@ -98,6 +99,8 @@ struct Outcome {
     heading_drift_worst_deg_per_100m: f64,
     nees_in_band: f64,
     nees_above_band: f64,
+    /// Seconds in which a wheel was said to sink in, of all trials.
+    sinking_s: u64,
     /// The same node without cameras.
     wheels_drift_median: f64,
     wheels_drift_worst: f64,
@@ -202,6 +205,7 @@ impl Outcome {
             heading_drift_deg_per_100m: median(heading),
             nees_in_band: share(sum(&|r| r.in_band), seconds),
             nees_above_band: share(sum(&|r| r.above_band), seconds),
+            sinking_s: sum(&|r| r.sinking),
             wheels_drift_worst: worst(&wheels),
             wheels_drift_median: median(wheels),
             baseline_drift_worst: worst(&baseline),
@@ -297,6 +301,7 @@ impl Row {
             wrong: r.wrong,
             failures,
             nees_in_band: r.in_band as f64 / r.seconds.max(1) as f64,
+            sinking_s: r.sinking,
             on_map: r.on_map.clone(),
         }
     }

@@ -1,0 +1,113 @@
+//! What stereo pairs show: the motion in the filter, and where the wheels stand.
+
+use super::Localization;
+use crate::{
+    dead_reckoning::DeadReckoning,
+    footing,
+    messages::Refusal,
+    visual::Sighting,
+    vo::{Seen, StereoPair},
+};
+use nalgebra::{Isometry3, UnitQuaternion, Vector3};
+use sojourn_core::Stamp;
+
+impl Localization {
+    /// Takes a pair in.
+    pub(super) fn on_pair(
+        &mut self,
+        now: Stamp,
+        stamp: Stamp,
+        pair: Box<StereoPair>,
+    ) -> Result<(), Refusal> {
+        if !self.config.params.visual.enabled || self.state.is_none() {
+            return Ok(());
+        }
+        self.check_stamp(now, stamp, self.visual.last_pair())?;
+        let mounted = pair.base_link_from_navcam.to_homogeneous();
+        if !(mounted.iter().all(|v| v.is_finite()) && pair.camera.baseline_m > 0.0) {
+            return Err(Refusal::NotFinite);
+        }
+        if self.visual.add(stamp, pair) {
+            Ok(())
+        } else {
+            Err(Refusal::TooOld)
+        }
+    }
+
+    /// Looks at the pairs whose stamp the wheels have reached.
+    pub(super) fn look(&mut self) -> Vec<Sighting> {
+        let (mut out, mut stood) = (Vec::new(), Vec::new());
+        let Some(state) = &mut self.state else {
+            return out;
+        };
+        let p = &self.config.params;
+        while let Some((looked, pair)) = self.visual.look() {
+            self.counts.pairs += 1;
+            // Where the filter believes it was then: what has been driven since is what wheels and gyro say.
+            let since = state.reckoning.wheels_only_m() - looked.at.wheels_only_m;
+            let mut there = Isometry3::from_parts(
+                (state.reckoning.position_m() - since).into(),
+                looked.at.rotation,
+            );
+            let mut fused = None;
+            if let Seen::Moved { motion, .. } = &looked.seen {
+                self.counts.motions += 1;
+                let before = state.reckoning.position_m();
+                let covariance = self.visual.covariance_of(motion);
+                let see = |reckoning: &mut DeadReckoning| {
+                    reckoning.see(
+                        &there,
+                        &motion.key_from_now,
+                        &covariance,
+                        p.level_sigma_rad,
+                        p.visual.gate,
+                    )
+                };
+                let mut verdict = see(&mut state.reckoning);
+                if verdict.is_err() {
+                    // Wheels that run into other ground slip otherwise from one moment to the next.
+                    let mut anew = state.reckoning.clone();
+                    anew.doubt_ground(
+                        there.rotation,
+                        self.visual.rolled_since_key_m(&looked.at),
+                        self.config.slip_sigma(0.0),
+                        self.config.creep_sigma(),
+                    );
+                    if let Ok(taken) = see(&mut anew) {
+                        state.reckoning = anew;
+                        verdict = Ok(taken);
+                    }
+                }
+                fused = Some(verdict.map(|c| {
+                    state
+                        .attitude
+                        .correct(c.yaw_rad, c.bias_radps, state.reckoning.yaw_bias_var());
+                    state.at_wheels = state.attitude.odom_from_base();
+                    there.translation.vector += state.reckoning.position_m() - before;
+                    let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), c.yaw_rad);
+                    there.rotation = turn * there.rotation;
+                    c.distance2
+                }));
+                let taken = matches!(fused, Some(Ok(_)));
+                self.counts.outliers += u64::from(!taken);
+                if let Some(ago_s) = self.visual.judged(looked.at.stamp, taken) {
+                    state.reckoning.doubt(p.visual.doubt_bias_radps, ago_s);
+                }
+            }
+            if self.visual.becomes_key(&looked.seen) {
+                state.reckoning.take_key(there);
+            }
+            if !matches!(looked.seen, Seen::Failed { .. }) && !matches!(fused, Some(Err(_))) {
+                let hubs_m = footing::hubs_m(&self.rover, &self.suspension);
+                self.footing.stood(&there, &hubs_m, looked.at.way_m);
+            } else {
+                self.footing.lost();
+            }
+            stood.push((looked.at.stamp, there, pair));
+            let sinks = self.footing.sunk().is_some();
+            out.push(self.visual.conclude(looked, fused, sinks));
+        }
+        self.keep(stood);
+        out
+    }
+}

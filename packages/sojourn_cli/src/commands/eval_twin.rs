@@ -68,6 +68,10 @@ struct TwinResult {
     wheel_height_rms_m: f64,
     wheel_height_max_m: f64,
     wheel_height_mean_m: f64,
+    /// Share of the peer's wheels that hang in the air.
+    wheels_hanging: f64,
+    /// Of all other wheels.
+    touching_height_rms_m: f64,
     tilt_rms_deg: f64,
     /// Processor time of the peer per metre of its drive by that of the verification.
     speed_ratio: f64,
@@ -137,6 +141,8 @@ pub fn twin(args: &TwinArgs) -> CliResult {
         wheel_height_rms_m: c.wheel_height_rms_m,
         wheel_height_max_m: c.wheel_height_max_m,
         wheel_height_mean_m: c.wheel_height_mean_m,
+        wheels_hanging: c.wheels_hanging,
+        touching_height_rms_m: c.touching_height_rms_m,
         tilt_rms_deg: c.tilt_rms_deg,
         speed_ratio: (peer.cpu_s / peer.distance_m) / (cpu_s / report.distance_m),
         realtime_factor: report.duration_s / cpu_s,
@@ -213,7 +219,7 @@ fn text(r: &TwinResult) -> String {
     format!(
         "{}, {:.1} m of {:.1} m (end: {}), compared at {} places, tilt {:.1}° RMS:\n\
          attitude          {:.2}° RMS, {:.2}° for 95 %, {:.2}° at most\n\
-         wheel height      {:.1} mm RMS, {:+.1} mm mean, {:.0} mm at most\n\
+         wheel height      {:.1} mm RMS, {:+.1} mm mean, {:.0} mm at most; {:.1} % of the peer's wheels hang in the air, {:.1} mm RMS for the others\n\
          verification      {} values of {} channels, {:.0} times real time on one core; {} samples in {:.1} s on {} threads\n\
          {:17} {:.0} times real time at {:.1} ms; the verification is {:.0} times as fast over the same way",
         r.peer,
@@ -228,6 +234,8 @@ fn text(r: &TwinResult) -> String {
         1e3 * r.wheel_height_rms_m,
         1e3 * r.wheel_height_mean_m,
         1e3 * r.wheel_height_max_m,
+        100.0 * r.wheels_hanging,
+        1e3 * r.touching_height_rms_m,
         r.telemetry_values,
         r.channels,
         r.realtime_factor,

@@ -2,7 +2,46 @@
 
 use super::mujoco::Sample;
 use nalgebra::{Rotation3, Vector3};
-use sojourn_core::{raster::HeightField, rover::Rover, settle::Settler};
+use sojourn_core::{
+    frames::Pose2,
+    raster::HeightField,
+    rover::Rover,
+    settle::{Settled, Settler},
+};
+
+/// How far from its place in the twin's rover a peer's wheel may stand, along and across, metres: links that are turned
+/// otherwise, and wheels that are steered.
+const NEAR_M: [f64; 2] = [0.08, 0.06];
+/// A wheel hangs when its tread stands over all ground near it by more than this, metres.
+const HANGS_M: f64 = 0.01;
+/// Samples of the ground along and across a tread.
+const TREAD: [i32; 2] = [10, 5];
+
+/// Height of the centre of a wheel on the highest ground near it; `None` where some is unknown.
+fn highest_centre_m(
+    ground: &impl HeightField,
+    rover: &Rover,
+    (own, pose): (&Settled, Pose2),
+    hub: [f64; 3],
+) -> Option<f64> {
+    let (r, half_m) = (rover.wheel.radius_m, 0.5 * rover.wheel.width_m);
+    let lean = own.roll_rad.tan();
+    let (x, y) = (hub[0] * own.pitch_rad.cos(), hub[1] * own.roll_rad.cos());
+    let mut highest = f64::NEG_INFINITY;
+    for shift in -4..=4 {
+        let shift_m = NEAR_M[0] * f64::from(shift) / 4.0;
+        for a in -TREAD[0]..=TREAD[0] {
+            let dx = r * f64::from(a) / f64::from(TREAD[0]);
+            let rise_m = (r * r - dx * dx).max(0.0).sqrt() - r;
+            for b in -TREAD[1]..=TREAD[1] {
+                let dy = (half_m + NEAR_M[1]) * f64::from(b) / f64::from(TREAD[1]);
+                let [gx, gy] = pose.point(x + shift_m + dx, y + dy);
+                highest = highest.max(ground.height_m(gx, gy)? + rise_m - lean * dy);
+            }
+        }
+    }
+    Some(highest + r / own.roll_rad.cos())
+}
 
 /// Differences over all places.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -21,6 +60,11 @@ pub struct Comparison {
     pub wheel_height_max_m: f64,
     /// Mean of these differences (twin less peer), metres.
     pub wheel_height_mean_m: f64,
+    /// Share of the peer's wheels that surely hang: their treads stand over all ground near them. The twin's wheels always
+    /// touch the ground; drives that work against each other lift one.
+    pub wheels_hanging: f64,
+    /// Root mean square of the differences of the heights of all other wheels, metres.
+    pub touching_height_rms_m: f64,
     /// Root mean square of the tilt of the peer's body, degrees: how much there was to get right.
     pub tilt_rms_deg: f64,
 }
@@ -32,6 +76,8 @@ pub fn compare(samples: &[Sample], ground: &impl HeightField, rover: &Rover) -> 
     let settler = Settler::new(rover, (0.2 * rover.wheel.radius_m).max(0.01));
     let mut angles = Vec::new();
     let mut wheels = Vec::new();
+    let mut touching = Vec::new();
+    let hubs = rover.hubs_m();
     let mut tilt = 0.0;
     for s in samples {
         let Some(own) = settler.settle(ground, s.pose) else {
@@ -43,7 +89,14 @@ pub fn compare(samples: &[Sample], ground: &impl HeightField, rover: &Rover) -> 
         tilt += up.angle(&Vector3::z()).to_degrees().powi(2);
         // A wheel that leans with the body stands on its edge's height over the ground under its hub.
         let centre_m = rover.wheel.radius_m / own.roll_rad.cos();
-        wheels.extend((0..6).map(|i| own.wheel_m[i] + centre_m - s.wheel_m[i]));
+        for (i, hub) in hubs.iter().enumerate() {
+            let off_m = own.wheel_m[i] + centre_m - s.wheel_m[i];
+            wheels.push(off_m);
+            let highest = highest_centre_m(ground, rover, (&own, s.pose), *hub);
+            if !highest.is_some_and(|z| s.wheel_m[i] > z + HANGS_M) {
+                touching.push(off_m);
+            }
+        }
     }
     if angles.is_empty() {
         return Comparison::default();
@@ -51,7 +104,7 @@ pub fn compare(samples: &[Sample], ground: &impl HeightField, rover: &Rover) -> 
     angles.sort_by(f64::total_cmp);
     let places = angles.len();
     let mean = |sum: f64, n: usize| sum / n as f64;
-    let square = |v: &[f64]| mean(v.iter().map(|x| x * x).sum(), v.len()).sqrt();
+    let square = |v: &[f64]| mean(v.iter().map(|x| x * x).sum(), v.len().max(1)).sqrt();
     Comparison {
         places,
         attitude_rms_deg: square(&angles),
@@ -60,6 +113,8 @@ pub fn compare(samples: &[Sample], ground: &impl HeightField, rover: &Rover) -> 
         wheel_height_rms_m: square(&wheels),
         wheel_height_max_m: wheels.iter().fold(0.0, |m, w| m.max(w.abs())),
         wheel_height_mean_m: mean(wheels.iter().sum(), wheels.len()),
+        wheels_hanging: 1.0 - touching.len() as f64 / wheels.len() as f64,
+        touching_height_rms_m: square(&touching),
         tilt_rms_deg: mean(tilt, places).sqrt(),
     }
 }
@@ -97,5 +152,15 @@ mod tests {
             "{other:?}"
         );
         assert_eq!(compare(&[at(up, 0.0)], &|_, _| None, &rover).places, 0);
+        // A wheel in the air is told from one that stands; on this slope ground 0.08 m ahead is 8 mm higher.
+        assert_eq!((same.wheels_hanging, other.wheels_hanging), (0.0, 1.0));
+        let mut one = at(up, 0.0);
+        one.wheel_m[1] += 0.04;
+        let one = compare(&[one], &ground, &rover);
+        assert!((one.wheels_hanging - 1.0 / 6.0).abs() < 1e-9, "{one:?}");
+        assert!(
+            one.touching_height_rms_m < 0.004 && one.wheel_height_rms_m > 0.014,
+            "{one:?}"
+        );
     }
 }

@@ -14,6 +14,13 @@ use std::path::{Path, PathBuf};
 const FADE_M: f64 = 100.0;
 /// Cells on which both must know the ground.
 const LEAST_CELLS: usize = 400;
+/// Farthest that the coarse map is looked for sideways, and the steps of that, metres.
+const REACH_M: f64 = 100.0;
+const STEPS_M: [f64; 2] = [10.0, 2.0];
+/// Places at which the two are compared for that.
+const PLACES: usize = 3000;
+/// Share of the spread that has to go for the coarse map to be moved sideways: flat ground fits anywhere.
+const GAIN: f64 = 0.25;
 /// Nine of ten cells of the fine map are no worse than what is assumed of the coarse ground.
 const QUANTILE: f64 = 0.9;
 
@@ -31,6 +38,8 @@ pub struct Surroundings {
 /// How the two maps go together, measured where both know the ground.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fit {
+    /// The coarse map was moved by this, metres east and north.
+    pub shift_m: [f64; 2],
     /// Added to the coarse heights, metres.
     pub offset_m: f64,
     /// Standard deviation of what is left (1.4826 times the median absolute deviation), metres.
@@ -65,7 +74,7 @@ pub fn surround(site: &Site, request: &Surroundings) -> Result<(Site, Fit), Site
         ));
     }
     let margin = margin as usize;
-    let shift_m = margin as f64 * res;
+    let border_m = margin as f64 * res;
     let (cols, rows) = (fine.cols() + 2 * margin, fine.rows() + 2 * margin);
     if cols.checked_mul(rows).is_none_or(|n| n > MAX_CELLS) {
         return Err(CoreError::value(
@@ -79,7 +88,7 @@ pub fn surround(site: &Site, request: &Surroundings) -> Result<(Site, Fit), Site
     let m = &site.manifest;
     let origin = fine.origin_m();
     let origin_crs =
-        [0, 1].map(|k| m.map_origin_crs[k] + (origin[k] - shift_m) / m.metres_per_crs_unit[k]);
+        [0, 1].map(|k| m.map_origin_crs[k] + (origin[k] - border_m) / m.metres_per_crs_unit[k]);
     let target = Target {
         crs: &m.crs,
         origin_crs,
@@ -96,7 +105,21 @@ pub fn surround(site: &Site, request: &Surroundings) -> Result<(Site, Fit), Site
         }
     };
     let measured = coarse.like(inside);
+    let shift_m = sideways(&measured, &coarse);
+    let coarse = match shift_m {
+        [0.0, 0.0] => coarse,
+        moved => {
+            // A place of the map lies elsewhere in the coarse file by what that is moved.
+            let back = [0, 1].map(|k| origin_crs[k] - moved[k] / m.metres_per_crs_unit[k]);
+            let target = Target {
+                origin_crs: back,
+                ..target
+            };
+            onto(file, &target, Some(res))?.0
+        }
+    };
     let (height, fit) = joined(file, &measured, &coarse, m.z_datum_m, request.footprint_m)?;
+    let fit = Fit { shift_m, ..fit };
     let mut out = site.clone();
     out.manifest.map_origin_crs = origin_crs;
     let only_coarse = |worth: f64| {
@@ -139,7 +162,7 @@ pub fn surround(site: &Site, request: &Surroundings) -> Result<(Site, Fit), Site
             image.cols(),
             image.rows(),
             image.resolution_m(),
-            [0, 1].map(|k| at[k] - origin[k] + shift_m),
+            [0, 1].map(|k| at[k] - origin[k] + border_m),
             image.data().to_vec(),
         )?;
         let info = m.layers.get(ORTHO).cloned();
@@ -213,6 +236,7 @@ fn joined(
         .zip(height.data())
         .filter(|p| filled(*p));
     let fit = Fit {
+        shift_m: [0.0; 2],
         offset_m,
         spread_m,
         slope_more_deg: quantile(&mut steeper, QUANTILE).max(0.0),
@@ -220,6 +244,61 @@ fn joined(
         coarse_share: coarse_cells.count() as f64 / height.data().len().max(1) as f64,
     };
     Ok((height, fit))
+}
+
+/// By how much the coarse map has to be moved, metres east and north, to go best with the fine one: the least median absolute
+/// deviation of their difference. Zero where that gains little.
+fn sideways(measured: &Raster, coarse: &Raster) -> [f64; 2] {
+    let known: Vec<usize> = (0..measured.data().len())
+        .filter(|i| (measured.data()[*i] - coarse.data()[*i]).is_finite())
+        .collect();
+    let places: Vec<([f64; 2], f64)> = known
+        .iter()
+        .step_by(known.len().div_ceil(PLACES).max(1))
+        .map(|i| {
+            let p = measured.centre_m(i % measured.cols(), i / measured.cols());
+            (p, f64::from(measured.data()[*i]))
+        })
+        .collect();
+    let spread = |shift: [f64; 2]| -> f64 {
+        let mut apart: Vec<f64> = places
+            .iter()
+            .filter_map(|(p, z)| Some(z - coarse.sample(p[0] - shift[0], p[1] - shift[1])?))
+            .filter(|d| d.is_finite())
+            .collect();
+        // Where much of it leaves the coarse map, little is compared.
+        if apart.len() * 10 < places.len() * 9 {
+            return f64::INFINITY;
+        }
+        let middle = quantile(&mut apart, 0.5);
+        let mut off: Vec<f64> = apart.iter().map(|d| (d - middle).abs()).collect();
+        quantile(&mut off, 0.5)
+    };
+    let unmoved = spread([0.0; 2]);
+    let (mut best, mut least) = ([0.0; 2], unmoved);
+    let mut reach_m = REACH_M;
+    for step_m in STEPS_M {
+        let middle = best;
+        let n = (reach_m / step_m) as i32;
+        for j in -n..=n {
+            for i in -n..=n {
+                let shift = [
+                    middle[0] + f64::from(i) * step_m,
+                    middle[1] + f64::from(j) * step_m,
+                ];
+                let s = spread(shift);
+                if s < least {
+                    (best, least) = (shift, s);
+                }
+            }
+        }
+        reach_m = step_m;
+    }
+    if least <= (1.0 - GAIN) * unmoved {
+        best
+    } else {
+        [0.0; 2]
+    }
 }
 
 /// A quantile of values, which are sorted; 0 of none.

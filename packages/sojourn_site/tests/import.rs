@@ -505,7 +505,7 @@ fn the_mars_yard_lies_on_earth() {
 
 /// Gentle hills with fine relief on top, by place in the file's coordinates.
 fn hill(x: f64, y: f64) -> f64 {
-    -4000.0 + 20.0 * (x / 300.0).sin() + 15.0 * (y / 250.0).cos()
+    -4000.0 + 12.0 * (x / 60.0).sin() + 10.0 * (y / 50.0).cos()
 }
 
 #[test]
@@ -546,9 +546,10 @@ fn a_coarse_map_lies_around_a_fine_one() {
         footprint_m: 1.8,
     };
     let (whole, fit) = surround(&site, &asked(200.0)).unwrap();
-    assert!((fit.offset_m - 7.5).abs() < 0.1, "{fit:?}");
+    assert!((fit.offset_m - 7.5).abs() < 0.3, "{fit:?}");
+    assert!(fit.shift_m.iter().all(|v| v.abs() < 6.0), "{fit:?}");
     assert!(
-        fit.spread_m < 0.3 && fit.slope_more_deg > 2.0 && fit.roughness_m > 0.01,
+        fit.spread_m < 0.5 && fit.slope_more_deg > 2.0 && fit.roughness_m > 0.01,
         "{fit:?}"
     );
     let (before, height) = (site.elevation().unwrap(), whole.elevation().unwrap());
@@ -576,7 +577,7 @@ fn a_coarse_map_lies_around_a_fine_one() {
     for row in 0..rows {
         for col in 1..cols {
             let step = (height.get(col, row) - height.get(col - 1, row)).abs();
-            assert!(step < 0.6, "{step} at {col}, {row}");
+            assert!(step < 0.9, "{step} at {col}, {row}");
         }
     }
     // Doubt stands on coarse ground alone, and slope and roughness hold it.
@@ -605,6 +606,34 @@ fn a_coarse_map_lies_around_a_fine_one() {
         sure.terrain_digest().unwrap(),
         whole.terrain_digest().unwrap()
     );
+    // A coarse file that lies 34 m too far east and 18 m too far north is moved back.
+    let moved = dir.path().join("moved.tif");
+    Made {
+        cols: 40,
+        rows: 40,
+        transform: Some([x0 - 306.0, 20.0, 0.0, y0 + 373.0, 0.0, -20.0]),
+        ..Made::default()
+    }
+    .write(&moved, |c, r| {
+        let (x, y) = (
+            x0 - 340.0 + 20.0 * (c as f64 + 0.5),
+            y0 + 355.0 - 20.0 * (r as f64 + 0.5),
+        );
+        (hill(x, y) - 7.5) as f32
+    });
+    let aside = Surroundings {
+        dtm: moved,
+        ..asked(200.0)
+    };
+    let (back, again) = surround(&site, &aside).unwrap();
+    let [east_m, north_m] = again.shift_m;
+    assert!(
+        (east_m + 34.0).abs() < 6.0 && (north_m + 18.0).abs() < 6.0,
+        "{again:?}"
+    );
+    assert!(again.spread_m < 0.5, "{again:?}");
+    let there = back.elevation().unwrap();
+    assert!((there.get(30, 30) - height.get(30, 30)).abs() < 1.5);
     // Beyond the coarse map nothing is known.
     let (wide, _) = surround(&site, &asked(600.0)).unwrap();
     assert!(wide.elevation().unwrap().get(0, 0).is_nan());

@@ -110,6 +110,7 @@ fn tell_site(site: &Site, fit: Option<Fit>, out: &Path, json: bool) -> CliResult
             "resolution_m": elevation.resolution_m(),
             "layers": site.layers.keys().collect::<Vec<_>>(),
             "around": fit.map(|f| serde_json::json!({
+                "shift_m": f.shift_m,
                 "offset_m": f.offset_m,
                 "spread_m": f.spread_m,
                 "slope_more_deg": f.slope_more_deg,
@@ -128,8 +129,10 @@ fn tell_site(site: &Site, fit: Option<Fit>, out: &Path, json: bool) -> CliResult
     ));
     if let Some(f) = fit {
         say(&format!(
-            "{:.0} % of it from the coarse map, moved by {:+.2} m, {:.2} m off the fine one (one standard deviation); its ground counts as {:.1}° steeper and at least {:.2} m rough",
+            "{:.0} % of it from the coarse map, moved by {:+.0} m east, {:+.0} m north and {:+.2} m up, {:.2} m off the fine one (one standard deviation); its ground counts as {:.1}° steeper and at least {:.2} m rough",
             100.0 * f.coarse_share,
+            f.shift_m[0],
+            f.shift_m[1],
             f.offset_m,
             f.spread_m,
             f.slope_more_deg,

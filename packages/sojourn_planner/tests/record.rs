@@ -310,3 +310,57 @@ proptest! {
         prop_assert_eq!(faults(&changed).len(), 1);
     }
 }
+
+#[test]
+fn a_folder_whose_conversation_broke_off_is_taken_up_and_a_whole_one_left_alone() {
+    use sojourn_planner::model::folder;
+    let dir = tempfile::tempdir().unwrap();
+    let c = config();
+    let fake = double();
+    let live = || provider_from(&fake.url, "double-1", &c).unwrap().unwrap();
+    let held = |stop_after: usize| {
+        let place = folder::unfinished(dir.path(), "talk");
+        let provider = folder::taken_up(live(), &place).unwrap();
+        let journal = folder::journal(&place).unwrap();
+        let lines = RefCell::new(0);
+        let outcome = asked(provider.as_ref(), &c, &|line| {
+            *lines.borrow_mut() += 1;
+            if *lines.borrow() > stop_after {
+                return Err(CoreError::format("journal", "the disk is full"));
+            }
+            journal(line)
+        });
+        if let Ok(made) = &outcome {
+            let record = made.model.as_ref().unwrap();
+            folder::write(&place, record, &made.plan, None).unwrap();
+        }
+        (place, outcome)
+    };
+    let paid = || fake.requests.lock().unwrap().len();
+    // It breaks off; what was written stands there.
+    let (first, broken) = held(6);
+    assert!(broken.is_err());
+    let before = paid();
+    let kept = Transcript::load_torn(&first.join(folder::TRANSCRIPT)).unwrap();
+    let answered = kept.exchanges.iter().filter(|e| e.reply.is_some()).count();
+    assert!(answered >= 1);
+    // The same folder again: what was answered is not asked a second time, and the record is whole in the end.
+    let (again, made) = held(usize::MAX);
+    assert_eq!(again, first);
+    let made = made.unwrap();
+    let file = again.join(folder::TRANSCRIPT);
+    assert!(check_transcript(&made.plan, &file).unwrap().is_empty());
+    let whole = paid() - before;
+    let names: Vec<String> = std::fs::read_dir(&again)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    // It is whole now: the next conversation of that name has a folder of its own and asks everything.
+    let text = std::fs::read(&file).unwrap();
+    let before = paid();
+    let (other, made) = held(usize::MAX);
+    assert!(made.is_ok() && other != first);
+    assert_eq!(paid() - before, whole + answered);
+    assert_eq!(std::fs::read(&file).unwrap(), text);
+}

@@ -50,7 +50,6 @@ pub struct MapfixArgs {
         long,
         value_name = "E,N",
         value_delimiter = ',',
-        num_args = 2,
         allow_negative_numbers = true
     )]
     pub relief_shift: Vec<f64>,
@@ -169,7 +168,11 @@ pub fn mapfix(args: &MapfixArgs) -> CliResult {
 fn relief_shift(given: &[f64]) -> anyhow::Result<[f64; 2]> {
     let shift = match given {
         [east, north] => [*east, *north],
-        _ => [0.0; 2],
+        [] => [0.0; 2],
+        more => anyhow::bail!(
+            "--relief-shift: {} values, expected metres east and north with a comma between",
+            more.len()
+        ),
     };
     for v in shift {
         sojourn_core::error::in_range("--relief-shift", "metres", v, -50.0, 50.0)?;

@@ -86,3 +86,14 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What clap says of options that clash or of a default that is no value, it says here and not to a user.
+    #[test]
+    fn every_command_and_option_is_well_made() {
+        with_negative_numbers(Cli::command()).debug_assert();
+    }
+}

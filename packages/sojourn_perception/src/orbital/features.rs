@@ -95,7 +95,6 @@ pub fn features(ortho: &Raster, elevation: &Raster) -> Result<CellFeatures, Core
         }
         values.extend([slope, (roughness.max(1e-4)).ln()]);
     }
-    debug_assert_eq!(values.len(), cols * rows * FEATURES);
     Ok(CellFeatures {
         cols,
         rows,

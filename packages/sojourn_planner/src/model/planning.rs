@@ -10,7 +10,7 @@ use super::view::{GridLines, Layer, Show};
 use super::{plain, schemas};
 use crate::error::PlanError;
 use crate::freshness::ages;
-use crate::validator::{AnswerTask, Code, Decision, Task, Verdict, check_answer, map_from_local};
+use crate::validator::{AnswerTask, Code, Task, Verdict, check_answer, map_from_local};
 use crate::workshop::Workshop;
 use serde_json::{Value, json};
 use sojourn_core::geometry::Xy;
@@ -271,7 +271,6 @@ impl Planning {
             }
             return Ok(Err(tools::violations(desk, &verdict.violations)));
         };
-        debug_assert!(accepted.answer.decision == Decision::Route);
         let mut labels = desk.labels.clone();
         labels.extend(accepted.answer.features.iter().map(|f| {
             Label {

@@ -254,6 +254,7 @@ impl Localization {
                     p.initial_yaw_sigma_rad.powi(2),
                     attitude.yaw_bias_var(),
                     p.visual.scale_sigma,
+                    p.visual.aside_sigma_radpm,
                 ),
                 at_wheels: attitude.odom_from_base(),
                 attitude,
@@ -388,13 +389,20 @@ impl Localization {
             state.reckoning.position_m().into(),
             state.attitude.odom_from_base(),
         ));
-        let covariance = state.reckoning.pose_covariance(0.0);
-        let of = [0, 1, 5];
         Some(Passed {
             stamp: self.imu_at?.max(self.wheels_at?.0),
             pose: pose.planar(),
-            covariance: Matrix3::from_fn(|i, j| covariance[of[i] * 6 + of[j]]),
+            errors: state.reckoning.with_pose(),
         })
+    }
+
+    /// Those who keep what the odometry believed hear what it believes now.
+    fn pass_on(&mut self) {
+        let Some(now) = self.passed() else { return };
+        let Some(state) = &mut self.state else { return };
+        let carried = state.reckoning.take_carried();
+        self.map.pass(now, &carried);
+        self.finder.pass(&carried);
     }
 
     fn on_tick(&mut self, now: Stamp) -> Output {
@@ -403,9 +411,7 @@ impl Localization {
         if let Err(why) = self.look_at_sun() {
             self.refuse(why);
         }
-        if let Some(passed) = self.passed() {
-            self.map.pass(passed);
-        }
+        self.pass_on();
         let out = Output {
             sightings,
             search: self.search(now),

@@ -2,12 +2,18 @@
 //!
 //! An extended Kalman filter of the errors of x, y, z, yaw, the gyro's yaw bias, and three that are carried along: the
 //! slip error and the creep error in units of their standard deviation, because slip is alike from one metre to the next
-//! (first-order Gauss–Markov over the way driven), and the scale of visual odometry, which stays. So the error grows with
+//! (first-order Gauss–Markov over the way driven), and what visual odometry has wrong all the way: its scale, and how far it
+//! turns aside over a metre. So the error grows with
 //! the distance at first and with its root beyond the correlation length, not with the root alone as independent errors
-//! would have it. Visual odometry measures from a key pair to now: the pose at the key pair is a state of its own, cloned
+//! would have it. The last two are considered and not estimated (after Schmidt 1966), for nothing that this filter hears
+//! tells them: measurements are weighed by a covariance that knows nothing of them, and beside it the covariance that is
+//! told is what those weights make of all errors. Visual odometry measures from a key pair to now: the pose at the key pair is a state of its own, cloned
 //! when that pair was taken (stochastic cloning, Roumeliotis and Burdick 2002).
+//!
+//! How the errors of one moment hang together with those of a later one is kept, too (`take_carried`): what a way
+//! between two moments has wrong is much less than what either has.
 
-use nalgebra::{Isometry3, Matrix6, SMatrix, SVector, UnitQuaternion, Vector3};
+use nalgebra::{Isometry3, Matrix3, Matrix6, SMatrix, SVector, UnitQuaternion, Vector3};
 
 const X: usize = 0;
 const Y: usize = 1;
@@ -17,15 +23,37 @@ const BIAS: usize = 4;
 const SLIP: usize = 5;
 const CREEP: usize = 6;
 const SCALE: usize = 7;
+const ASIDE: usize = 8;
 /// First of the four of the key pair's pose: x, y, z, yaw.
-const KEY: usize = 8;
+const KEY: usize = 9;
 /// Number of errors.
-const N: usize = 12;
+const N: usize = 13;
 /// Variances never grow beyond this, so that they stay numbers whatever comes in.
 const MAX_VARIANCE: f64 = 1e12;
 
-/// Covariance of x, y, z, yaw, gyro bias, slip, creep, the scale of visual odometry, and x, y, z, yaw at the key pair.
+/// Covariance of x, y, z, yaw, gyro bias, slip, creep, scale and turning aside of visual odometry, and x, y, z, yaw at the key
+/// pair.
 pub type Covariance = SMatrix<f64, N, N>;
+
+/// Covariance of all these errors with those of x, y and yaw, now or at another moment.
+pub type WithPose = SMatrix<f64, N, 3>;
+
+/// What of a [`WithPose`] is about x, y and yaw themselves.
+#[must_use]
+pub fn planar(with_pose: &WithPose) -> Matrix3<f64> {
+    let of = [X, Y, YAW];
+    Matrix3::from_fn(|i, j| with_pose[(of[i], j)])
+}
+
+/// A [`WithPose`] of x, y and yaw alone, for what is known of nothing else.
+#[must_use]
+pub fn with_pose_alone(covariance: &Matrix3<f64>) -> WithPose {
+    let mut out = WithPose::zeros();
+    for (i, at) in [X, Y, YAW].into_iter().enumerate() {
+        out.set_row(at, &covariance.row(i));
+    }
+    out
+}
 
 /// Position in `odom` and covariance.
 #[derive(Clone, Debug)]
@@ -37,6 +65,10 @@ pub struct DeadReckoning {
     excess: [f64; 2],
     key: Option<Isometry3<f64>>,
     covariance: Covariance,
+    /// The same but for what is considered and not estimated: what measurements are weighed by.
+    weighing: Covariance,
+    /// What has become of the errors since `take_carried`, noise left out: a linear map.
+    carried: Covariance,
 }
 
 /// What a measurement does to what this filter does not hold itself.
@@ -78,22 +110,43 @@ pub struct Way {
 }
 
 impl DeadReckoning {
-    /// At the origin of `odom`, with the variances of heading and gyro bias.
+    /// At the origin of `odom`, with the variances of heading and gyro bias, and the standard deviations of what visual
+    /// odometry has wrong all the way: scale, and radians per metre that it turns aside.
     #[must_use]
-    pub fn new(yaw_var: f64, bias_var: f64, scale_sigma: f64) -> Self {
+    pub fn new(yaw_var: f64, bias_var: f64, scale_sigma: f64, aside_sigma_radpm: f64) -> Self {
         let mut covariance = Covariance::zeros();
         covariance[(YAW, YAW)] = yaw_var;
         covariance[(BIAS, BIAS)] = bias_var;
         covariance[(SLIP, SLIP)] = 1.0;
         covariance[(CREEP, CREEP)] = 1.0;
+        let weighing = covariance;
         covariance[(SCALE, SCALE)] = scale_sigma * scale_sigma;
+        covariance[(ASIDE, ASIDE)] = aside_sigma_radpm * aside_sigma_radpm;
         Self {
             position_m: Vector3::zeros(),
             wheels_only_m: Vector3::zeros(),
             excess: [0.0; 2],
             key: None,
             covariance,
+            weighing,
+            carried: Covariance::identity(),
         }
+    }
+
+    /// Covariance of all errors with those of x, y and yaw now.
+    #[must_use]
+    pub fn with_pose(&self) -> WithPose {
+        let mut out = WithPose::zeros();
+        for (j, of) in [X, Y, YAW].into_iter().enumerate() {
+            out.set_column(j, &self.covariance.column(of));
+        }
+        out
+    }
+
+    /// What has become of the errors since this was asked last: times the covariance of the errors then with anything else
+    /// it is the covariance of the errors now with that.
+    pub fn take_carried(&mut self) -> Covariance {
+        std::mem::replace(&mut self.carried, Covariance::identity())
     }
 
     /// Position of `base_link` in `odom`, metres.
@@ -135,14 +188,12 @@ impl DeadReckoning {
     /// The pose now, or a moment ago, becomes the key pair's.
     pub fn take_key(&mut self, pose: Isometry3<f64>) {
         self.key = Some(pose);
+        let mut f = Covariance::identity();
         for (k, from) in [X, Y, Z, YAW].into_iter().enumerate() {
-            let row = self.covariance.row(from).into_owned();
-            self.covariance.set_row(KEY + k, &row);
+            f[(KEY + k, KEY + k)] = 0.0;
+            f[(KEY + k, from)] = 1.0;
         }
-        for (k, from) in [X, Y, Z, YAW].into_iter().enumerate() {
-            let column = self.covariance.column(from).into_owned();
-            self.covariance.set_column(KEY + k, &column);
-        }
+        self.propagate(&f);
         self.bounded();
     }
 
@@ -186,29 +237,26 @@ impl DeadReckoning {
         for axis in 0..3 {
             h[(axis, SCALE)] = -moved[axis];
         }
+        h[(3, ASIDE)] = moved.norm();
         let turned = key.rotation.to_rotation_matrix();
         let mut both = Matrix6::zeros();
         both.fixed_view_mut::<3, 3>(0, 0).copy_from(turned.matrix());
         both.fixed_view_mut::<3, 3>(3, 3).copy_from(turned.matrix());
         let noise = both * covariance * both.transpose();
         let kept = [0, 1, 2, 5];
-        let mut s = h * self.covariance * h.transpose();
-        for (i, &a) in kept.iter().enumerate() {
-            for (j, &b) in kept.iter().enumerate() {
-                s[(i, j)] += noise[(a, b)];
-            }
-        }
+        let mut own = SMatrix::<f64, 4, 4>::from_fn(|i, j| noise[(kept[i], kept[j])]);
         // Roll and pitch of the key pair are known no better than the level: up and down.
-        s[(2, 2)] += (level_sigma_rad * moved.xy().norm()).powi(2);
-        let inverse = s.try_inverse().ok_or(f64::INFINITY)?;
-        let distance2 = residual.dot(&(inverse * residual));
+        own[(2, 2)] += (level_sigma_rad * moved.xy().norm()).powi(2);
+        let inverse = |p: &Covariance| (h * p * h.transpose() + own).try_inverse();
+        let honest = inverse(&self.covariance).ok_or(f64::INFINITY)?;
+        let distance2 = residual.dot(&(honest * residual));
         if !(distance2 <= gate) {
             return Err(distance2);
         }
-        let gain = self.covariance * h.transpose() * inverse;
-        let change = gain * residual;
-        self.covariance -= gain * s * gain.transpose();
-        Ok(self.apply(&change, distance2))
+        let weight = inverse(&self.weighing).ok_or(f64::INFINITY)?;
+        let gain = self.weighing * h.transpose() * weight;
+        self.corrected(&gain, &h, &own);
+        Ok(self.apply(&(gain * residual), distance2))
     }
 
     /// Something that has a heading of its own to go by (the sun) shows the heading off by `off_rad`, with noise of its own;
@@ -236,17 +284,16 @@ impl DeadReckoning {
             };
             return Err(none);
         }
-        if var <= floor_var {
+        let weighing_var = self.weighing[(YAW, YAW)];
+        if weighing_var <= floor_var {
             return Ok(Correction {
                 distance2,
                 ..Correction::default()
             });
         }
         // Noise with which the heading's variance comes down to the floor and no further.
-        let noise_var = noise_var.max(var * floor_var / (var - floor_var));
-        let s = var + noise_var;
-        let gain = self.covariance.column(YAW) / s;
-        self.covariance -= gain * gain.transpose() * s;
+        let down = weighing_var * floor_var / (weighing_var - floor_var);
+        let gain = self.measured(YAW, noise_var.max(down));
         Ok(self.apply(&(gain * off_rad), distance2))
     }
 
@@ -294,37 +341,69 @@ impl DeadReckoning {
         // The gyro shows rate plus bias; a bias believed too small turns the heading too far.
         f[(YAW, BIAS)] = -dt_s;
         self.propagate(&f);
-        self.covariance[(YAW, YAW)] += gyro_noise_var * dt_s * dt_s;
+        self.add_to(YAW, gyro_noise_var * dt_s * dt_s);
         self.walked(dt_s, walk_radps);
     }
 
     /// The gyro's bias has walked for `dt_s`, by `walk_radps` per root of a second.
     pub fn walked(&mut self, dt_s: f64, walk_radps: f64) {
-        self.covariance[(BIAS, BIAS)] += walk_radps * walk_radps * dt_s;
+        self.add_to(BIAS, walk_radps * walk_radps * dt_s);
         self.bounded();
     }
 
     /// Standing still has measured the bias with this noise.
     pub fn bias_measured(&mut self, noise_var: f64) {
-        let innovation_var = self.covariance[(BIAS, BIAS)] + noise_var;
-        if !(innovation_var > 0.0) {
-            return;
-        }
-        let column = self.covariance.column(BIAS).into_owned();
-        self.covariance -= column * column.transpose() / innovation_var;
+        self.measured(BIAS, noise_var);
         self.bounded();
+    }
+
+    /// An error has been measured with this noise: the covariance follows, and the gain comes back; none where both are
+    /// sure.
+    fn measured(&mut self, error: usize, noise_var: f64) -> SVector<f64, N> {
+        let innovation_var = self.weighing[(error, error)] + noise_var;
+        if !(innovation_var > 0.0) {
+            return SVector::zeros();
+        }
+        let gain = self.weighing.column(error) / innovation_var;
+        let mut h = SMatrix::<f64, 1, N>::zeros();
+        h[error] = 1.0;
+        self.corrected(&gain, &h, &SMatrix::<f64, 1, 1>::new(noise_var));
+        gain
+    }
+
+    /// The covariances after a measurement of `h` times the errors with a noise of its `own`, in Joseph's form: it holds
+    /// for any gain.
+    fn corrected<const M: usize>(
+        &mut self,
+        gain: &SMatrix<f64, N, M>,
+        h: &SMatrix<f64, M, N>,
+        own: &SMatrix<f64, M, M>,
+    ) {
+        self.propagate(&(Covariance::identity() - gain * h));
+        self.add(&(gain * own * gain.transpose()));
+    }
+
+    /// Adds noise.
+    fn add(&mut self, noise: &Covariance) {
+        self.covariance += noise;
+        self.weighing += noise;
+    }
+
+    /// Adds noise to one error.
+    fn add_to(&mut self, error: usize, var: f64) {
+        self.covariance[(error, error)] += var;
+        self.weighing[(error, error)] += var;
     }
 
     /// The gyro's bias may have stepped by this much (standard deviation, rad/s) `ago_s` seconds ago, and has turned the
     /// heading since.
     pub fn doubt(&mut self, step_sigma_radps: f64, ago_s: f64) {
         let var = step_sigma_radps * step_sigma_radps;
-        let c = &mut self.covariance;
-        c[(BIAS, BIAS)] += var;
+        let mut g = SVector::<f64, N>::zeros();
+        g[BIAS] = 1.0;
         // As in `turned`: a bias believed too small turns the heading too far.
-        c[(YAW, BIAS)] -= var * ago_s;
-        c[(BIAS, YAW)] -= var * ago_s;
-        c[(YAW, YAW)] += var * ago_s * ago_s;
+        g[YAW] = -ago_s;
+        self.add(&(g * g.transpose() * var));
         self.bounded();
     }
 
@@ -345,14 +424,14 @@ impl DeadReckoning {
                 g[axis] = by_m[axis];
             }
             g[state] = 1.0;
-            self.covariance += g * g.transpose();
+            self.add(&(g * g.transpose()));
         }
         self.bounded();
     }
 
     /// The heading has become uncertain by this much more, rad².
     pub fn yaw_lost(&mut self, var: f64) {
-        self.covariance[(YAW, YAW)] += var;
+        self.add_to(YAW, var);
         self.bounded();
     }
 
@@ -382,30 +461,39 @@ impl DeadReckoning {
         f[(CREEP, CREEP)] = kept;
         self.excess = self.excess.map(|x| x * kept);
         self.propagate(&f);
-        self.covariance[(SLIP, SLIP)] += 1.0 - kept * kept;
-        self.covariance[(CREEP, CREEP)] += 1.0 - kept * kept;
+        self.add_to(SLIP, 1.0 - kept * kept);
+        self.add_to(CREEP, 1.0 - kept * kept);
         // Each new stretch of ground meets the wheels with another pitch than the IMU's level says.
         let z_sigma_m = way.forward_m * way.level_sigma_rad;
         let heave_var = way.heave_sigma_m * way.heave_sigma_m * way.wheels_m.abs();
-        self.covariance[(Z, Z)] += z_sigma_m * z_sigma_m + heave_var;
+        self.add_to(Z, z_sigma_m * z_sigma_m + heave_var);
         // Wheels that turn on the spot scrub, and meet other ground: the body moves though no way was driven.
         let slide_var = way.turn_slide_m * way.turn_slide_m * way.turn_rad.abs();
         for axis in [X, Y, Z] {
-            self.covariance[(axis, axis)] += slide_var;
+            self.add_to(axis, slide_var);
         }
         self.bounded();
     }
 
     fn propagate(&mut self, f: &Covariance) {
         self.covariance = f * self.covariance * f.transpose();
+        self.weighing = f * self.weighing * f.transpose();
+        self.carried = f * self.carried;
     }
 
     fn bounded(&mut self) {
-        let c = &mut self.covariance;
-        *c = (*c + c.transpose()) * 0.5;
-        if c.iter().any(|v| !(v.abs() <= MAX_VARIANCE)) {
+        for c in [&mut self.covariance, &mut self.weighing] {
+            *c = (*c + c.transpose()) * 0.5;
+        }
+        let all = self.covariance.iter().chain(self.weighing.iter());
+        if all
+            .chain(self.carried.iter())
+            .any(|v| !(v.abs() <= MAX_VARIANCE))
+        {
             // Beyond any use: say "anywhere" with independent errors instead of numbers that overflow.
-            *c = Covariance::identity() * MAX_VARIANCE;
+            self.covariance = Covariance::identity() * MAX_VARIANCE;
+            self.weighing = self.covariance;
+            self.carried = Covariance::zeros();
         }
     }
 }

@@ -4,6 +4,7 @@
 //! moment that is fixed when it begins, so that a run does not depend on how quickly it was found.
 
 use crate::{
+    dead_reckoning::{Covariance, WithPose},
     map_frame::{MapPose, Passed},
     mapfix::{
         self, MapFixParams, Prior,
@@ -118,6 +119,10 @@ pub struct Kept {
     pub odom_from_base_link: Isometry3<f64>,
     /// The same in the plane, with the odometry's covariance.
     pub passed: Passed,
+    /// How the odometry's errors now hang together with those of then.
+    since: WithPose,
+    /// How far the odometry may have gone astray from then to the newest pair, one standard deviation, metres.
+    astray_m: f64,
 }
 
 impl fmt::Debug for Kept {
@@ -281,14 +286,28 @@ impl Finder {
                 || moved.rotation.angle() >= self.params.pair_turn_rad
         });
         if other {
+            for k in &mut self.kept {
+                let grown = passed.grown_since(&k.passed, &k.since);
+                let most = grown.fixed_view::<2, 2>(0, 0).symmetric_eigenvalues().max();
+                k.astray_m = most.max(0.0).sqrt();
+            }
             self.kept.push_back(Kept {
                 pair: Arc::from(pair),
                 odom_from_base_link,
                 passed,
+                since: passed.errors,
+                astray_m: 0.0,
             });
         }
         while self.kept.len() > self.params.pairs {
             self.kept.pop_front();
+        }
+    }
+
+    /// The odometry has gone on: what has become of its errors since the last time (`DeadReckoning::take_carried`).
+    pub fn pass(&mut self, carried: &Covariance) {
+        for k in &mut self.kept {
+            k.since = carried * k.since;
         }
     }
 
@@ -316,12 +335,8 @@ impl Finder {
     ) -> Option<Arc<Search>> {
         let newest = self.kept.back()?.passed;
         (self.busy, self.wanted, self.begun_way_m) = (true, false, way_m);
-        let known = |k: &&Kept| {
-            let grown = newest.grown_since(&k.passed);
-            let most = grown.fixed_view::<2, 2>(0, 0).symmetric_eigenvalues().max();
-            // Not-a-number is astray.
-            most <= self.params.most_astray_m.powi(2)
-        };
+        // Not-a-number is astray.
+        let known = |k: &&Kept| k.astray_m <= self.params.most_astray_m;
         Some(Arc::new(Search {
             stamp: newest.stamp,
             answer_at: now.plus_secs(self.params.answer_after_s),

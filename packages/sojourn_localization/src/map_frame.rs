@@ -8,6 +8,7 @@
 //! how far the rover's error hangs together with it is kept, so that any number of fixes at one place makes the rover no surer
 //! of where it is than the map is. From place to place the map's error changes (Gauss–Markov over the distance).
 
+use crate::dead_reckoning::{Covariance, WithPose, planar};
 use nalgebra::{Matrix3, Matrix3x2, Vector3};
 use sojourn_core::{
     Stamp,
@@ -40,17 +41,26 @@ pub struct Passed {
     pub stamp: Stamp,
     /// `base_link` in `odom`.
     pub pose: Pose2,
-    /// Covariance of x, y (metres) and yaw (radians) since the start, axes of `odom`.
-    pub covariance: Matrix3<f64>,
+    /// Covariance of the odometry's errors with those of x, y (metres) and yaw (radians) since the start, axes of `odom`.
+    pub errors: WithPose,
 }
 
 impl Passed {
-    /// What the covariance has grown by since an earlier moment.
+    /// Covariance of x, y (metres) and yaw (radians) since the start, axes of `odom`.
     #[must_use]
-    pub fn grown_since(&self, earlier: &Self) -> Matrix3<f64> {
+    pub fn covariance(&self) -> Matrix3<f64> {
+        planar(&self.errors)
+    }
+
+    /// Covariance of the way from an earlier moment to this one, axes of `odom`; `since` says how the odometry's errors now
+    /// hang together with those of then.
+    #[must_use]
+    pub fn grown_since(&self, earlier: &Self, since: &WithPose) -> Matrix3<f64> {
         let (now, then) = (self.pose, earlier.pose);
         let along = lever([now.x_m - then.x_m, now.y_m - then.y_m]);
-        positive(self.covariance - along * earlier.covariance * along.transpose())
+        let both = planar(since) * along.transpose();
+        let alone = self.covariance() + along * earlier.covariance() * along.transpose();
+        positive(alone - both - both.transpose())
     }
 
     fn between(&self, later: &Self, stamp: Stamp) -> Self {
@@ -68,7 +78,8 @@ impl Passed {
                 self.pose.y_m + share * (later.pose.y_m - self.pose.y_m),
                 self.pose.yaw_rad + share * turn_rad,
             ),
-            covariance: self.covariance + (later.covariance - self.covariance) * share,
+            // A step is short: what is known then is what is known at its end.
+            errors: later.errors,
         }
     }
 }
@@ -87,6 +98,25 @@ pub enum NotTaken {
     },
 }
 
+/// A step of the way.
+#[derive(Clone, Debug)]
+struct Step {
+    /// Its end.
+    to: Passed,
+    /// What became of the odometry's errors over it.
+    carried: Box<Covariance>,
+}
+
+impl Step {
+    /// The first: nothing before it is known.
+    fn first(to: Passed) -> Self {
+        Self {
+            to,
+            carried: Box::new(Covariance::identity()),
+        }
+    }
+}
+
 /// Where `odom` lies in `map`, and how well that is known.
 #[derive(Clone, Debug)]
 pub struct MapFrame {
@@ -101,7 +131,13 @@ pub struct MapFrame {
     shared: Matrix3x2<f64>,
     /// Way over which the map's error stays alike, metres.
     map_error_correlation_m: f64,
-    passed: VecDeque<Passed>,
+    passed: VecDeque<Step>,
+    /// How the odometry's errors at the first of them hang together with those when `map` was last known.
+    since_base: WithPose,
+    /// What became of the odometry's errors since the newest of them.
+    carried: Covariance,
+    /// How the odometry's errors now hang together with those when `map` was last known.
+    since_base_now: WithPose,
 }
 
 impl MapFrame {
@@ -121,6 +157,9 @@ impl MapFrame {
             shared: Matrix3x2::zeros(),
             map_error_correlation_m,
             passed: VecDeque::new(),
+            since_base: WithPose::zeros(),
+            carried: Covariance::identity(),
+            since_base_now: WithPose::zeros(),
         }
     }
 
@@ -137,30 +176,73 @@ impl MapFrame {
         self.odom.yaw_rad
     }
 
-    /// Hears what the odometry believes now.
-    pub fn pass(&mut self, now: Passed) {
-        self.base.get_or_insert(now);
+    /// Hears what the odometry believes now, and what has become of its errors since the last time
+    /// (`DeadReckoning::take_carried`).
+    pub fn pass(&mut self, now: Passed, carried: &Covariance) {
+        self.carried = carried * self.carried;
+        self.since_base_now = carried * self.since_base_now;
+        if self.base.is_none() {
+            self.begin(now);
+        }
         let far = self.passed.back().is_none_or(|last| {
+            let last = &last.to;
             let (dx, dy) = (now.pose.x_m - last.pose.x_m, now.pose.y_m - last.pose.y_m);
             let turn_rad = wrap_rad(now.pose.yaw_rad - last.pose.yaw_rad);
             dx.hypot(dy) >= STEP_M || turn_rad.abs() >= STEP_RAD
         });
         if far {
-            self.passed.push_back(now);
+            let carried = std::mem::replace(&mut self.carried, Covariance::identity());
+            self.passed.push_back(Step {
+                to: now,
+                carried: Box::new(carried),
+            });
         }
         while self.passed.len() > MOST {
             self.passed.pop_front();
+            if let Some(first) = self.passed.front() {
+                self.since_base = *first.carried * self.since_base;
+            }
         }
+    }
+
+    /// `map` is known at this moment: the way begins here.
+    fn begin(&mut self, here: Passed) {
+        self.base = Some(here);
+        self.passed.clear();
+        self.passed.push_back(Step::first(here));
+        (self.since_base, self.since_base_now) = (here.errors, here.errors);
+        self.carried = Covariance::identity();
+    }
+
+    /// How the odometry's errors at a moment, or those of now, hang together with those when `map` was last known.
+    fn since_base(&self, at: &Passed) -> WithPose {
+        if self.passed.back().is_none_or(|b| b.to.stamp <= at.stamp) {
+            return self.since_base_now;
+        }
+        let mut out = self.since_base;
+        for (k, step) in self.passed.iter().enumerate() {
+            if k > 0 {
+                out = *step.carried * out;
+            }
+            if step.to.stamp >= at.stamp {
+                break;
+            }
+        }
+        out
     }
 
     /// A person says where the rover stands; what was known before is forgotten.
     pub fn stand(&mut self, pose: Pose2, here: Option<Passed>, covariance: Matrix3<f64>) {
         self.put(here.map_or_else(Pose2::default, |h| h.pose), pose);
-        self.base = here;
         self.covariance = covariance;
         self.shared = Matrix3x2::zeros();
-        self.passed.clear();
-        self.passed.extend(here);
+        match here {
+            Some(here) => self.begin(here),
+            None => {
+                self.base = None;
+                self.passed.clear();
+            }
+        }
     }
 
     /// Covariance of the rover's pose in `map`, axes of `map`: x, y (metres), yaw (radians).
@@ -169,7 +251,7 @@ impl MapFrame {
         let Some(base) = &self.base else {
             return self.covariance;
         };
-        let grown = now.grown_since(base);
+        let grown = now.grown_since(base, &self.since_base(now));
         let turned = turn(self.odom.yaw_rad);
         let carried = lever(self.way_in_map(base, now));
         carried * self.covariance * carried.transpose() + turned * grown * turned.transpose()
@@ -250,8 +332,29 @@ impl MapFrame {
             wrap_rad(before.yaw_rad + change.z),
         );
         self.put(then.pose, after);
-        self.base = Some(then);
+        self.known_at(then);
         Ok(distance2)
+    }
+
+    /// `map` is known as of a moment of the way: what lies before it is forgotten.
+    fn known_at(&mut self, then: Passed) {
+        while let Some(first) = self.passed.front()
+            && first.to.stamp < then.stamp
+        {
+            self.passed.pop_front();
+        }
+        // The step that ends at that moment or after it begins there now.
+        if let Some(first) = self.passed.front_mut() {
+            *first.carried = Covariance::identity();
+        }
+        if self.passed.front().is_none_or(|f| f.to.stamp > then.stamp) {
+            self.passed.push_front(Step::first(then));
+        }
+        self.base = Some(then);
+        self.since_base = then.errors;
+        let newest = self.passed.iter().skip(1);
+        let to_newest = newest.fold(then.errors, |since, step| *step.carried * since);
+        self.since_base_now = self.carried * to_newest;
     }
 
     /// What the odometry believed at a stamp; the newest for one that is newer still.
@@ -260,12 +363,12 @@ impl MapFrame {
         if stamp < base.stamp {
             return None;
         }
-        let Some(after) = self.passed.iter().position(|p| p.stamp >= stamp) else {
-            return self.passed.back().copied().map(|p| Passed { stamp, ..p });
+        let Some(after) = self.passed.iter().position(|p| p.to.stamp >= stamp) else {
+            return self.passed.back().map(|p| Passed { stamp, ..p.to });
         };
-        let later = self.passed.get(after)?;
+        let later = &self.passed.get(after)?.to;
         match after.checked_sub(1) {
-            Some(k) => Some(self.passed.get(k)?.between(later, stamp)),
+            Some(k) => Some(self.passed.get(k)?.to.between(later, stamp)),
             None => (later.stamp == stamp).then_some(*later),
         }
     }
@@ -309,6 +412,7 @@ fn positive(m: Matrix3<f64>) -> Matrix3<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dead_reckoning::with_pose_alone;
     use proptest::prelude::*;
 
     fn cov(xy: f64, yaw: f64) -> Matrix3<f64> {
@@ -319,8 +423,12 @@ mod tests {
         Passed {
             stamp: Stamp::from_secs(t_s),
             pose: Pose2::new(x, y, yaw),
-            covariance: cov(sigma_m, 0.0),
+            errors: with_pose_alone(&cov(sigma_m, 0.0)),
         }
+    }
+
+    fn pass(f: &mut MapFrame, now: Passed) {
+        f.pass(now, &Covariance::identity());
     }
 
     /// Ten metres east in a hundred seconds, two per cent of the way uncertain.
@@ -328,7 +436,7 @@ mod tests {
         let mut f = MapFrame::new([100.0, 50.0, 3.0], cov(0.5, 0.02), 1000.0);
         for k in 0..=100 {
             let t = f64::from(k);
-            f.pass(passed(t, 0.1 * t, 0.0, 0.0, 0.002 * t));
+            pass(&mut f, passed(t, 0.1 * t, 0.0, 0.0, 0.002 * t));
         }
         f
     }
@@ -423,7 +531,7 @@ mod tests {
             };
             // An odometry that goes astray by nothing.
             for k in 0..=100 {
-                f.pass(passed(f64::from(k), f64::from(k), 0.0, 0.0, 0.0));
+                pass(&mut f, passed(f64::from(k), f64::from(k), 0.0, 0.0, 0.0));
             }
             f.take(Stamp::from_secs(0.0), &pose(0.0), 16.0).unwrap();
             f.take(Stamp::from_secs(100.0), &pose(100.0), 16.0).unwrap();
@@ -469,7 +577,7 @@ mod tests {
             f.stand(start, Some(passed(0.0, 0.0, 0.0, 0.0, 0.0)), cov(0.5, 0.02));
             for k in 1..=100 {
                 let t = f64::from(k);
-                f.pass(passed(t, 0.1 * t, 0.0, 0.0, 0.002 * t));
+                pass(&mut f, passed(t, 0.1 * t, 0.0, 0.0, 0.002 * t));
             }
             let then = Pose2::new(0.1 * t, 0.0, 0.0);
             let before = f.in_map(then);

@@ -30,6 +30,8 @@ pub struct FusionParams {
     pub slip_correlation_m: f64,
     /// Standard deviation of the scale of visual odometry, share of the way: calibration, and what matching has of bias.
     pub scale_sigma: f64,
+    /// How far visual odometry turns aside all the way, standard deviation, radians per metre: what matching has of bias.
+    pub aside_sigma_radpm: f64,
     /// Standard deviation that is added to each motion's rotation, radians: what neighbouring features are wrong alike.
     pub turn_sigma_rad: f64,
     /// A motion whose squared Mahalanobis distance (four degrees of freedom) from the estimate lies beyond this is refused.
@@ -59,6 +61,7 @@ impl FusionParams {
             ("lateral_sigma", self.lateral_sigma, 0.0, 2.0),
             ("slip_correlation_m", self.slip_correlation_m, 0.01, 1e6),
             ("scale_sigma", self.scale_sigma, 0.0, 0.5),
+            ("aside_sigma_radpm", self.aside_sigma_radpm, 0.0, 0.1),
             ("turn_sigma_rad", self.turn_sigma_rad, 0.0, 1.0),
             ("gate", self.gate, 1.0, 1e6),
             ("slip_step_m", self.slip_step_m, 0.01, 100.0),

@@ -30,6 +30,8 @@ const REST_S: f64 = 3.0;
 /// A motion is wrong when it is off by more than this, metres, and by more than this share of the way.
 const WRONG_M: f64 = 0.02;
 const WRONG_SHARE: f64 = 0.05;
+/// Way between two rows of the error's growth, metres.
+const GROWTH_STEP_M: f64 = 10.0;
 /// 95 % of chi² with three degrees of freedom lie between these.
 const BAND: [f64; 2] = [0.2158, 9.3484];
 
@@ -59,6 +61,27 @@ pub struct Drift {
     pub share: f64,
     /// Heading error, degrees.
     pub heading_deg: f64,
+}
+
+/// The error of what the node publishes on the way, believed less true, and its standard deviations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Growth {
+    /// True way so far, metres.
+    pub at_m: f64,
+    /// In the direction from the start to where the rover is, metres.
+    pub along_m: f64,
+    /// To the left of it, metres.
+    pub across_m: f64,
+    /// Of the heading, degrees.
+    pub heading_deg: f64,
+    /// Standard deviation of each.
+    pub sigma_along_m: f64,
+    /// See [`Self::sigma_along_m`].
+    pub sigma_across_m: f64,
+    /// See [`Self::sigma_along_m`].
+    pub sigma_heading_deg: f64,
+    /// Squared Mahalanobis distance, three degrees of freedom.
+    pub nees: f64,
 }
 
 /// What a trial gave.
@@ -99,6 +122,9 @@ pub struct TrialResult {
     /// Of them those in which a wheel was said to sink in.
     #[serde(default)]
     pub sinking: u64,
+    /// The error every ten metres and what the covariance says of it.
+    #[serde(default)]
+    pub growth: Vec<Growth>,
     /// Processor time of each pair, milliseconds.
     pub pair_ms: Vec<f64>,
     /// The place in `map`, on a course with a map.
@@ -378,6 +404,7 @@ impl Judge {
                 self.result.seconds += 1;
                 self.result.in_band += u64::from((BAND[0]..=BAND[1]).contains(&nees));
                 self.result.above_band += u64::from(nees > BAND[1]);
+                self.grow(&truth, e, nees);
             }
         }
         if let Some(e) = wheels {
@@ -397,14 +424,49 @@ impl Judge {
         drift_of(&true_in_odom, believed, self.result.distance_m)
     }
 
-    fn nees(&self, truth: &Isometry3<f64>, e: &Estimate) -> Option<f64> {
+    /// Error of x, y and heading, believed less true, and its covariance.
+    fn error(&self, truth: &Isometry3<f64>, e: &Estimate) -> Option<(Vector3<f64>, Matrix3<f64>)> {
         let origin = self.origin?.translation.vector;
         let believed = &e.odom_from_base_link.iso;
-        let d = truth.translation.vector - origin - believed.translation.vector;
+        let d = believed.translation.vector - (truth.translation.vector - origin);
         let yaw = |p: &Isometry3<f64>| p.rotation.euler_angles().2;
-        let error = Vector3::new(d.x, d.y, wrap_rad(yaw(truth) - yaw(believed)));
+        let error = Vector3::new(d.x, d.y, wrap_rad(yaw(believed) - yaw(truth)));
         let of = [0, 1, 5];
         let p = Matrix3::from_fn(|i, j| e.pose_covariance[of[i] * 6 + of[j]]);
+        Some((error, p))
+    }
+
+    fn nees(&self, truth: &Isometry3<f64>, e: &Estimate) -> Option<f64> {
+        let (error, p) = self.error(truth, e)?;
         Some(error.dot(&(p.try_inverse()? * error)))
+    }
+
+    /// Writes the error down, when it is time.
+    fn grow(&mut self, truth: &Isometry3<f64>, e: &Estimate, nees: f64) {
+        let at_m = self.result.distance_m;
+        let due_m = self.result.growth.last().map_or(GROWTH_STEP_M, |g| {
+            (g.at_m / GROWTH_STEP_M).floor() * GROWTH_STEP_M + GROWTH_STEP_M
+        });
+        let (Some((error, p)), Some(origin)) = (self.error(truth, e), self.origin) else {
+            return;
+        };
+        if at_m < due_m {
+            return;
+        }
+        let way = truth.translation.vector - origin.translation.vector;
+        let direction = way.y.atan2(way.x);
+        let (s, c) = direction.sin_cos();
+        let turn = Matrix3::new(c, s, 0.0, -s, c, 0.0, 0.0, 0.0, 1.0);
+        let (error, p) = (turn * error, turn * p * turn.transpose());
+        self.result.growth.push(Growth {
+            at_m,
+            along_m: error.x,
+            across_m: error.y,
+            heading_deg: error.z.to_degrees(),
+            sigma_along_m: p[(0, 0)].max(0.0).sqrt(),
+            sigma_across_m: p[(1, 1)].max(0.0).sqrt(),
+            sigma_heading_deg: p[(2, 2)].max(0.0).sqrt().to_degrees(),
+            nees,
+        });
     }
 }

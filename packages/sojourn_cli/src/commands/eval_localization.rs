@@ -11,7 +11,7 @@ use clap::Args;
 use serde::Serialize;
 use sojourn_sweep::{
     closed_loop::Settings,
-    odometry_trial::{Trial, TrialResult},
+    odometry_trial::{Growth, Trial, TrialResult},
     on_map::OnMap,
 };
 use std::collections::BTreeMap;
@@ -72,6 +72,7 @@ struct Row {
     failures: BTreeMap<String, usize>,
     nees_in_band: f64,
     sinking_s: u64,
+    growth: Vec<Growth>,
     #[serde(skip_serializing_if = "Option::is_none")]
     on_map: Option<OnMap>,
 }
@@ -302,6 +303,7 @@ impl Row {
             failures,
             nees_in_band: r.in_band as f64 / r.seconds.max(1) as f64,
             sinking_s: r.sinking,
+            growth: r.growth.clone(),
             on_map: r.on_map.clone(),
         }
     }

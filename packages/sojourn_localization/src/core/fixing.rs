@@ -26,6 +26,7 @@ impl Localization {
 
     /// Keeps the pairs that were looked at for the next search.
     pub(super) fn keep(&mut self, stood: Vec<Stood>) {
+        self.pass_on();
         let Some(passed) = self.passed() else { return };
         for (stamp, odom_from_base_link, pair) in stood {
             let pose = Transform::<Odom, BaseLink>::new(odom_from_base_link).planar();
@@ -85,6 +86,7 @@ impl Localization {
             // How the heading lies in `map` is as uncertain as what was said: the sun may put it right.
             state.reckoning.yaw_lost(p.initial_yaw_sigma_rad.powi(2));
         }
+        self.pass_on();
         self.map.stand(pose, self.passed(), covariance);
         Ok(())
     }
@@ -97,9 +99,7 @@ impl Localization {
         pose: &MapPose,
     ) -> Result<(), Refusal> {
         self.check_stamp(now, stamp, None)?;
-        if let Some(passed) = self.passed() {
-            self.map.pass(passed);
-        }
+        self.pass_on();
         let taken = self.map.take(stamp, pose, self.config.params.map_pose_gate);
         match taken {
             Ok(_) => self.counts.map_poses += 1,

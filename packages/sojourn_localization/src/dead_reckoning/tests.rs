@@ -18,7 +18,7 @@ fn way(forward_m: f64) -> Way {
 #[test]
 fn uncertainty_grows_like_the_way_before_the_correlation_length_and_slower_beyond() {
     let sigma_after = |metres: usize| {
-        let mut d = DeadReckoning::new(0.0, 0.0, 0.0);
+        let mut d = DeadReckoning::new(0.0, 0.0, 0.0, 0.0);
         for _ in 0..metres * 10 {
             d.moved(UnitQuaternion::identity(), &way(0.1));
         }
@@ -34,7 +34,7 @@ fn uncertainty_grows_like_the_way_before_the_correlation_length_and_slower_beyon
 
 #[test]
 fn an_uncertain_heading_moves_sideways() {
-    let mut d = DeadReckoning::new(0.01f64.powi(2), 0.0, 0.0);
+    let mut d = DeadReckoning::new(0.01f64.powi(2), 0.0, 0.0, 0.0);
     for _ in 0..1000 {
         d.moved(
             UnitQuaternion::identity(),
@@ -50,8 +50,8 @@ fn an_uncertain_heading_moves_sideways() {
 
 #[test]
 fn a_doubted_gyro_is_as_uncertain_as_one_that_was_never_known() {
-    let mut late = DeadReckoning::new(0.0, 0.0, 0.0);
-    let mut early = DeadReckoning::new(0.0, 1e-6, 0.0);
+    let mut late = DeadReckoning::new(0.0, 0.0, 0.0, 0.0);
+    let mut early = DeadReckoning::new(0.0, 1e-6, 0.0, 0.0);
     for _ in 0..100 {
         late.turned(0.1, 1e-8, 0.0);
         early.turned(0.1, 1e-8, 0.0);
@@ -62,7 +62,7 @@ fn a_doubted_gyro_is_as_uncertain_as_one_that_was_never_known() {
 
 #[test]
 fn a_turn_on_the_spot_may_slide() {
-    let mut d = DeadReckoning::new(0.0, 0.0, 0.0);
+    let mut d = DeadReckoning::new(0.0, 0.0, 0.0, 0.0);
     let turn = Way {
         turn_rad: -0.01,
         turn_slide_m: 0.02,
@@ -78,7 +78,7 @@ fn a_turn_on_the_spot_may_slide() {
 
 #[test]
 fn headings_are_averaged_down_to_what_they_have_wrong_alike_and_no_further() {
-    let mut d = DeadReckoning::new(0.05f64.powi(2), 0.0, 0.0);
+    let mut d = DeadReckoning::new(0.05f64.powi(2), 0.0, 0.0, 0.0);
     let first = d.heading(0.03, 0.02f64.powi(2), 0.004, 10.8).unwrap();
     assert!((0.02..0.03).contains(&first.yaw_rad), "{first:?}");
     for _ in 0..10_000 {
@@ -96,7 +96,7 @@ fn headings_are_averaged_down_to_what_they_have_wrong_alike_and_no_further() {
 #[test]
 fn a_heading_puts_the_way_and_the_bias_right_too() {
     let (bias, dt_s) = (1e-3, 0.1);
-    let mut d = DeadReckoning::new(0.0, bias * bias, 0.0);
+    let mut d = DeadReckoning::new(0.0, bias * bias, 0.0, 0.0);
     // A bias that is not known turns the believed heading while the rover goes straight on.
     let mut yaw = 0.0;
     for _ in 0..1000 {
@@ -124,7 +124,7 @@ fn a_heading_puts_the_way_and_the_bias_right_too() {
 
 #[test]
 fn standing_still_takes_the_bias_out_of_the_heading() {
-    let mut d = DeadReckoning::new(0.0, 1e-4, 0.0);
+    let mut d = DeadReckoning::new(0.0, 1e-4, 0.0, 0.0);
     for _ in 0..100 {
         d.turned(0.1, 0.0, 0.0);
     }
@@ -136,7 +136,7 @@ fn standing_still_takes_the_bias_out_of_the_heading() {
 #[test]
 fn a_bias_that_walks_is_known_no_better_than_it_has_walked() {
     let (walk, dt_s) = (1e-6, 0.1);
-    let mut d = DeadReckoning::new(0.0, 0.0, 0.0);
+    let mut d = DeadReckoning::new(0.0, 0.0, 0.0, 0.0);
     let mut t_s = 0.0;
     for _ in 0..10_000 {
         d.turned(dt_s, 0.0, walk);
@@ -154,4 +154,90 @@ fn a_bias_that_walks_is_known_no_better_than_it_has_walked() {
     // At rest it is measured again.
     d.bias_measured(1e-14);
     assert!(d.yaw_bias_var() < 1.1e-14);
+}
+
+/// Straight on at 0.5 m/s with a gyro whose bias is known to 1e-5 rad/s.
+fn with_bias(d: &mut DeadReckoning, metres: usize) {
+    for _ in 0..metres * 2 {
+        d.turned(1.0, 0.0, 0.0);
+        d.moved(
+            UnitQuaternion::identity(),
+            &Way {
+                slip_sigma: 0.0,
+                creep_sigma: 0.0,
+                ..way(0.5)
+            },
+        );
+    }
+}
+
+/// How far the last `metres` may have gone astray, by what the errors at both ends have to do with each other.
+fn over_the_last(
+    d: &mut DeadReckoning,
+    metres: f64,
+    drive: impl Fn(&mut DeadReckoning),
+) -> Matrix3<f64> {
+    let then = d.with_pose();
+    d.take_carried();
+    drive(d);
+    let since = planar(&(d.take_carried() * then));
+    let along = Matrix3::new(1.0, 0.0, 0.0, 0.0, 1.0, metres, 0.0, 0.0, 1.0);
+    let both = since * along.transpose();
+    planar(&d.with_pose()) + along * planar(&then) * along.transpose() - both - both.transpose()
+}
+
+#[test]
+fn a_way_is_as_uncertain_late_in_a_drive_as_at_its_start() {
+    let mut fresh = DeadReckoning::new(0.0, 1e-10, 0.0, 0.0);
+    with_bias(&mut fresh, 20);
+    let mut far = DeadReckoning::new(1e-4, 1e-10, 0.0, 0.0);
+    with_bias(&mut far, 500);
+    let grown = over_the_last(&mut far, 20.0, |d| with_bias(d, 20));
+    let expected = planar(&fresh.with_pose());
+    assert!(
+        (grown - expected).norm() < 1e-6 * expected.norm() && grown[(1, 1)] > 1e-6,
+        "{grown} {expected}"
+    );
+    // The place itself has become far less sure meanwhile.
+    assert!(far.covariance()[(Y, Y)] > 1e4 * grown[(1, 1)]);
+}
+
+/// A metre straight on, with a pair at its end that shows it.
+fn seen_metre(d: &mut DeadReckoning, noise_var: f64) {
+    d.moved(UnitQuaternion::identity(), &way(1.0));
+    let now = Isometry3::from_parts(d.position_m().into(), UnitQuaternion::identity());
+    let moved = d.key().unwrap().inverse() * now;
+    d.see(&now, &moved, &(Matrix6::identity() * noise_var), 0.0, 1e9)
+        .unwrap();
+    d.take_key(now);
+}
+
+#[test]
+fn what_visual_odometry_has_wrong_all_the_way_is_never_averaged_away() {
+    let (scale, aside) = (0.004, 4e-5);
+    let mut d = DeadReckoning::new(0.0, 1e-6, scale, aside);
+    d.take_key(Isometry3::identity());
+    for _ in 0..400 {
+        d.turned(1.0, 0.0, 1e-6);
+        seen_metre(&mut d, 1e-8);
+    }
+    let sigma = |k: usize| d.covariance()[(k, k)].sqrt();
+    assert!((sigma(SCALE) - scale).abs() < 1e-9 && (sigma(ASIDE) - aside).abs() < 1e-9);
+    let (x, y, yaw) = (sigma(X), sigma(Y), sigma(YAW));
+    assert!((0.9..1.2).contains(&(x / (scale * 400.0))), "{x}");
+    assert!((0.8..1.2).contains(&(yaw / (aside * 400.0))), "{yaw}");
+    assert!(
+        (0.8..1.2).contains(&(y / (0.5 * aside * 400.0 * 400.0))),
+        "{y}"
+    );
+    // Twenty metres of it are wrong by twenty metres' share.
+    let grown = over_the_last(&mut d, 20.0, |d| {
+        for _ in 0..20 {
+            d.turned(1.0, 0.0, 1e-6);
+            seen_metre(d, 1e-8);
+        }
+    });
+    let along = grown[(0, 0)].sqrt();
+    assert!((0.9..1.3).contains(&(along / (scale * 20.0))), "{along}");
+    assert!(grown[(1, 1)].sqrt() < 0.05, "{grown}");
 }

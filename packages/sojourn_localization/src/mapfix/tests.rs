@@ -141,7 +141,9 @@ proptest! {
         let (ortho, z) = map(ground);
         let at = [40.0 + dx, 40.0 + dy];
         let patch = view(ground, at, yaw_deg.to_radians());
-        let outcome = fix(&ortho, &z, &patch, &prior(40.0, 40.0), &params());
+        // In so small a search the peak itself is a good part of what counts as chance.
+        let small = MapFixParams { least_significance: 4.0, ..params() };
+        let outcome = fix(&ortho, &z, &patch, &prior(40.0, 40.0), &small);
         let fix = outcome.fix.map_err(|n| TestCaseError::fail(format!("{n:?}")))?;
         prop_assert!((fix.x_m - at[0]).hypot(fix.y_m - at[1]) < 0.12, "{fix:?} {at:?}");
         // On some ground the score hardly changes with the heading, and the covariance says so.

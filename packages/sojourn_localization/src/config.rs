@@ -24,7 +24,7 @@ pub struct Params {
     pub initial_yaw_rad: f64,
     /// Standard deviation of that heading, radians.
     pub initial_yaw_sigma_rad: f64,
-    /// Standard deviation of the place at the start, and of one that `initialpose` gives, metres.
+    /// Standard deviation of the place at the start, and of one that `initialpose` gives without a covariance, metres.
     pub initial_position_sigma_m: f64,
     /// A pose in `map` whose squared Mahalanobis distance (three degrees of freedom) from the estimate lies beyond this is
     /// refused.

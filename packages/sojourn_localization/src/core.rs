@@ -145,7 +145,7 @@ impl Localization {
                 Some((stamp, pair)) => self.on_pair(now, stamp, pair),
                 None => Ok(()),
             },
-            Input::InitialPose(pose) => self.on_initial_pose(pose),
+            Input::InitialPose(pose, covariance) => self.on_initial_pose(pose, &covariance),
             Input::MapPose(stamp, pose) => self.on_map_pose(now, stamp, &pose),
             Input::FindOnMap => {
                 self.finder.want();

@@ -231,9 +231,16 @@ impl MapFrame {
         out
     }
 
-    /// A person says where the rover stands; what was known before is forgotten.
-    pub fn stand(&mut self, pose: Pose2, here: Option<Passed>, covariance: Matrix3<f64>) {
-        self.put(here.map_or_else(Pose2::default, |h| h.pose), pose);
+    /// A person says where the rover stands; what was known before is forgotten. Before the odometry has begun (`here` is
+    /// none), the rover stands where it will begin: at `start` in `odom`.
+    pub fn stand(
+        &mut self,
+        pose: Pose2,
+        here: Option<Passed>,
+        start: Pose2,
+        covariance: Matrix3<f64>,
+    ) {
+        self.put(here.map_or(start, |h| h.pose), pose);
         self.covariance = covariance;
         self.shared = Matrix3x2::zeros();
         match here {
@@ -574,7 +581,8 @@ mod tests {
         ) {
             let mut f = driven();
             let start = Pose2::new(7.0, -3.0, turned);
-            f.stand(start, Some(passed(0.0, 0.0, 0.0, 0.0, 0.0)), cov(0.5, 0.02));
+            let here = passed(0.0, 0.0, 0.0, 0.0, 0.0);
+            f.stand(start, Some(here), Pose2::default(), cov(0.5, 0.02));
             for k in 1..=100 {
                 let t = f64::from(k);
                 pass(&mut f, passed(t, 0.1 * t, 0.0, 0.0, 0.002 * t));

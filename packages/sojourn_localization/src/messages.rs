@@ -7,7 +7,7 @@ use crate::{
     visual::Sighting,
     vo::StereoPair,
 };
-use nalgebra::Vector3;
+use nalgebra::{Matrix3, Vector3};
 use sojourn_core::{
     Stamp,
     frames::{BaseLink, Map, Odom, Pose2, Transform},
@@ -58,8 +58,9 @@ pub enum Input {
     Pair(Stamp, Box<StereoPair>),
     /// A part of one.
     Part(Part),
-    /// Somebody knows where the rover is: where it stands in `map` now.
-    InitialPose(Pose2),
+    /// Somebody knows where the rover is: where it stands in `map` now, and the covariance of x, y (metres) and yaw (radians);
+    /// one that is none stands for that of the parameters.
+    InitialPose(Pose2, Matrix3<f64>),
     /// Somebody has found the rover on the map: where it stood in `map` at a stamp.
     MapPose(Stamp, MapPose),
     /// The rover is to be looked for on the orbital map.

@@ -14,6 +14,9 @@ use sojourn_core::{
 };
 use std::sync::Arc;
 
+/// Nobody says of a pose that it is less sure than this, metres² and radians².
+const MAX_SAID_VARIANCE: f64 = 1e12;
+
 /// A pair that visual odometry has looked at: its stamp and where `base_link` stood in `odom`.
 pub(super) type Stood = (Stamp, Isometry3<f64>, Box<StereoPair>);
 
@@ -73,7 +76,11 @@ impl Localization {
     }
 
     /// `map → odom` such that the rover stands where it is said to stand; the height stays.
-    pub(super) fn on_initial_pose(&mut self, pose: Pose2) -> Result<(), Refusal> {
+    pub(super) fn on_initial_pose(
+        &mut self,
+        pose: Pose2,
+        said: &Matrix3<f64>,
+    ) -> Result<(), Refusal> {
         if !(pose.x_m.abs() <= MAX_TRAVEL_M
             && pose.y_m.abs() <= MAX_TRAVEL_M
             && pose.yaw_rad.is_finite())
@@ -81,13 +88,18 @@ impl Localization {
             return Err(Refusal::NotFinite);
         }
         let p = &self.config.params;
-        let covariance = start_covariance(p);
+        let usable = (said - said.transpose()).amax() <= 1e-6 * said.amax()
+            && said.amax() <= MAX_SAID_VARIANCE
+            && said.cholesky().is_some();
+        let covariance = if usable { *said } else { start_covariance(p) };
         if let Some(state) = self.state.as_mut().filter(|_| p.sun.enabled) {
             // How the heading lies in `map` is as uncertain as what was said: the sun may put it right.
-            state.reckoning.yaw_lost(p.initial_yaw_sigma_rad.powi(2));
+            state.reckoning.yaw_lost(covariance[(2, 2)]);
         }
+        // Before the first level the rover stands where `odom` will begin.
+        let start = Pose2::new(0.0, 0.0, p.initial_yaw_rad);
         self.pass_on();
-        self.map.stand(pose, self.passed(), covariance);
+        self.map.stand(pose, self.passed(), start, covariance);
         Ok(())
     }
 

@@ -251,10 +251,10 @@ fn not_a_number_is_refused_in_every_input() {
             },
         ),
         Input::Pair(now, pair),
-        Input::InitialPose(Pose2::new(nan, 0.0, 0.0)),
+        Input::InitialPose(Pose2::new(nan, 0.0, 0.0), Matrix3::zeros()),
         Input::MapPose(now, in_map([nan, 0.0], 0.1)),
         Input::MapPose(now, in_map([0.0, 0.0], nan)),
-        Input::InitialPose(Pose2::new(0.0, 0.0, nan)),
+        Input::InitialPose(Pose2::new(0.0, 0.0, nan), Matrix3::zeros()),
     ];
     let count = inputs.len() as u64;
     for input in inputs {
@@ -287,8 +287,8 @@ fn a_start_that_is_wrong_by_thirty_metres_and_ten_degrees_is_put_right_by_a_pers
     );
     // The truth: started at (100, 50), heading east.
     let truth = Pose2::new(100.0 + d.way_m, 50.0, 0.0);
-    d.node
-        .step(Stamp::from_secs(d.t_s), Input::InitialPose(truth));
+    let said = Input::InitialPose(truth, Matrix3::repeat(f64::NAN));
+    d.node.step(Stamp::from_secs(d.t_s), said);
     let (right, after) = in_map(&d);
     assert!(
         (right.x_m - truth.x_m).abs() < 1e-9
@@ -301,6 +301,50 @@ fn a_start_that_is_wrong_by_thirty_metres_and_ten_degrees_is_put_right_by_a_pers
     let (later, _) = in_map(&d);
     let off_m = (later.x_m - 100.0 - d.way_m).hypot(later.y_m - 50.0);
     assert!(off_m < 0.03, "{off_m} m");
+}
+
+#[test]
+fn what_initialpose_says_of_itself_counts() {
+    let mut d = driven(&[Fate::Fine]);
+    let now = Stamp::from_secs(d.t_s);
+    let sigma = |d: &Drive| d.node.map_covariance().unwrap().map_diagonal(f64::sqrt);
+    // As RViz says it: half a metre and 15 degrees.
+    let rviz = Matrix3::from_diagonal(&Vector3::new(0.25, 0.25, 0.0685));
+    let pose = Pose2::new(40.0, 30.0, 0.3);
+    d.node.step(now, Input::InitialPose(pose, rviz));
+    let said = sigma(&d);
+    assert!(
+        (said.x - 0.5).abs() < 1e-6 && (said.z - 0.0685f64.sqrt()).abs() < 1e-6,
+        "{said}"
+    );
+    // A covariance that is none stands for the parameters'.
+    for none in [
+        Matrix3::zeros(),
+        Matrix3::repeat(f64::NAN),
+        Matrix3::from_diagonal(&Vector3::new(1.0, -1.0, 1.0)),
+        Matrix3::repeat(f64::INFINITY),
+    ] {
+        d.node.step(now, Input::InitialPose(pose, none));
+        let p = sigma(&d);
+        assert!((p.x - 1.0).abs() < 1e-6 && (p.z - 0.01).abs() < 1e-6, "{p}");
+    }
+    assert!(d.node.counts().refused.is_empty());
+}
+
+#[test]
+fn initialpose_before_the_first_level_is_where_the_rover_starts() {
+    let mut d = Drive::with(|p| p.initial_yaw_rad = 0.5);
+    let pose = Pose2::new(40.0, 30.0, 0.2);
+    let said = Input::InitialPose(pose, Matrix3::zeros());
+    d.node.step(Stamp::from_secs(d.t_s), said);
+    d.rest();
+    d.tick();
+    let e = d.node.estimate().unwrap();
+    let at = (e.map_from_odom * e.odom_from_base_link).planar();
+    assert!(
+        (at.x_m - 40.0).hypot(at.y_m - 30.0) < 1e-3 && (at.yaw_rad - 0.2).abs() < 1e-3,
+        "{at:?}"
+    );
 }
 
 #[test]

@@ -73,21 +73,17 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         wheels(&m, radius_m, steers).map(Some)
     })?;
     kit.subscribe(&topics::INITIAL_POSE, |m: PoseWithCovarianceStamped| {
+        let covariance = planar_covariance(&m.pose.covariance);
         let pose = PoseStamped {
             header: m.header,
             pose: m.pose.pose,
         };
         let (_, pose) = msgs::pose_stamped(&pose, topics::INITIAL_POSE.frame)?;
         let planar = Transform::<Map, BaseLink>::new(pose).planar();
-        Ok(Some(Input::InitialPose(planar)))
+        Ok(Some(Input::InitialPose(planar, covariance)))
     })?;
     kit.subscribe(&topics::MAP_POSE, move |m: PoseWithCovarianceStamped| {
-        let of = [0, 1, 5];
-        let c = &m.pose.covariance;
-        let covariance = Matrix3::from_fn(|i, j| {
-            let at = c.get(of[i] * 6 + of[j]);
-            at.copied().unwrap_or(f64::NAN)
-        });
+        let covariance = planar_covariance(&m.pose.covariance);
         let pose = PoseStamped {
             header: m.header,
             pose: m.pose.pose,
@@ -373,4 +369,10 @@ fn to_msg(estimate: &Estimate) -> Odometry {
         *first = estimate.velocity_sigma_mps.powi(2);
     }
     m
+}
+
+/// x, y and yaw of a message's covariance; not-a-number where it is short.
+fn planar_covariance(c: &[f64]) -> Matrix3<f64> {
+    let of = [0, 1, 5];
+    Matrix3::from_fn(|i, j| c.get(of[i] * 6 + of[j]).copied().unwrap_or(f64::NAN))
 }

@@ -36,10 +36,12 @@ fn every_part_is_left_out_once_and_nothing_is_asked_twice() {
     let out = dir.path().join("out");
     let double = Fake::start(Policy::Perfect, Vec::new());
     let parts = ["crops", "tools", "critic", "surface", "knowledge", "routes"];
-    let ablate = ["--ablate", &parts.join(",")];
+    let parts_list = parts.join(",");
+    let ablate = ["--ablate", &parts_list, "--crops", "2,8"];
     let first = told(&evaluate(&double.url, &out, &ablate));
     let rows = first["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), 1 + parts.len());
+    // Eight close views are what the whole is asked with.
+    assert_eq!(rows.len(), 1 + parts.len() + 1);
     for r in rows {
         assert_eq!(r["error"], Value::Null, "{r}");
         assert_eq!(r["scene"], "held_out-125m-seed-000001");
@@ -72,13 +74,25 @@ fn every_part_is_left_out_once_and_nothing_is_asked_twice() {
         first["by"]["terrain"]["not seen in tuning"]["missed_hazard"]["n"],
         1
     );
+    let budgets = first["budgets"].as_array().unwrap();
+    assert_eq!(budgets.len(), rows.len());
+    let tokens = |asked: &str| {
+        let found = budgets.iter().find(|b| b["asked"] == asked).unwrap();
+        found["tokens_in_mean"]["value"].as_f64().unwrap()
+    };
+    assert!(tokens("whole") >= tokens("with crops=2") && tokens("with crops=2") > 0.0);
+    let missed = first["per_class"].as_object().unwrap();
+    assert!(!missed.is_empty());
+    for (class, figures) in missed {
+        assert_eq!(figures["missed"]["value"], 1.0, "{class}");
+    }
     let asked = double.requests.lock().unwrap().clone();
     let holds = |words: &str| {
         let about = asked.iter().filter(|r| r.to_string().contains(words));
         about.count()
     };
     // Composed plans go to the critic: all but those without it, without tools, which the double needs, and without routes.
-    assert_eq!(holds("You check a route"), 1 + parts.len() - 3);
+    assert_eq!(holds("You check a route"), 1 + parts.len() - 3 + 1);
     assert!(holds("ground_shown") > 0 && holds("driving_rules.md") > 0);
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     for words in [
@@ -86,6 +100,8 @@ fn every_part_is_left_out_once_and_nothing_is_asked_twice() {
         "By openness",
         "not seen in tuning",
         "What changes without a part",
+        "Quality against tokens",
+        "By class",
     ] {
         assert!(page.contains(words), "{words}");
     }

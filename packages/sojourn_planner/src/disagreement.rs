@@ -6,11 +6,12 @@
 //! goes with the plan ([`Disputes`]).
 
 use crate::model::{Briefing, Label, View};
+use crate::route::PlanOutcome;
 use serde::Serialize;
 use sojourn_core::CoreError;
 use sojourn_core::classes::TerrainClass;
 use sojourn_core::geometry::{Xy, distance_to_segment_m, in_polygon};
-use sojourn_core::plan::{DisputedGround, Disputes, MAX_DISPUTED};
+use sojourn_core::plan::{DisputedGround, Disputes, MAX_DISPUTED, ModelLevel};
 use sojourn_core::raster::Raster;
 
 /// Ground that a record of an earlier drive speaks of, metres around it.
@@ -104,6 +105,15 @@ impl Voice {
         }
     }
 
+    /// The model of a plan that was made with one; `None` where it gave nothing: then it said nothing of the ground that it
+    /// was shown.
+    #[must_use]
+    pub fn of_outcome(outcome: &PlanOutcome) -> Option<Self> {
+        let record = outcome.model.as_ref()?;
+        (outcome.plan.model.level != Some(ModelLevel::GeometryOnly))
+            .then(|| Self::of_views("model", &record.labels, &record.views))
+    }
+
     /// What earlier drives measured and what their images showed: one voice for the slip and one for the images, each
     /// where it says something.
     #[must_use]
@@ -136,7 +146,7 @@ impl Voice {
 }
 
 /// The risk that a class stands for, 1 to 5, by what its label would add to the cost.
-fn risk_of(class: TerrainClass) -> u8 {
+pub(crate) fn risk_of(class: TerrainClass) -> u8 {
     let t = class.traits();
     match t.added_cost {
         _ if t.forbids => 5,

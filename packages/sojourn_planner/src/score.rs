@@ -1,5 +1,9 @@
 //! Labels and routes against truth: what evaluations count.
 
+mod detail;
+
+pub use detail::{LabelDetail, Part, agreement, hazards, label_detail, stated_probability};
+
 use crate::candidates::{Candidate, Preset, measured};
 use crate::cost::CostMap;
 use crate::error::PlanError;
@@ -216,7 +220,7 @@ mod tests {
     use super::*;
     use crate::model::{Action, Confidence, Science};
 
-    fn label(lo: Xy, hi: Xy, risk: u8) -> Label {
+    pub(super) fn label(lo: Xy, hi: Xy, risk: u8) -> Label {
         Label {
             id: "L1".into(),
             class: TerrainClass::SandRipples,
@@ -232,7 +236,7 @@ mod tests {
     }
 
     /// Sand in [20, 40) x [20, 40) of 100 m x 100 m, and a patch of which nothing is known.
-    fn truth() -> Raster {
+    pub(super) fn truth() -> Raster {
         Raster::filled(100, 100, 1.0, [0.0, 0.0], 0.0)
             .unwrap()
             .like(|c, r| {

@@ -13,6 +13,7 @@ pub mod on_map;
 #[cfg(feature = "opencv")]
 pub mod orb_baseline;
 pub mod orbit;
+pub mod parquet_file;
 #[cfg(feature = "opencv")]
 pub mod perception_eval;
 pub mod plan;

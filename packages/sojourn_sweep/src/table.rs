@@ -1,28 +1,16 @@
 //! The table of runs as Parquet: one row a run, for pandas, polars, duckdb.
 
-use crate::row::Row;
-use parquet::{
-    basic::Compression,
-    data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type},
-    errors::ParquetError,
-    file::{properties::WriterProperties, writer::SerializedFileWriter},
-    schema::parser::parse_message_type,
+use crate::{
+    parquet_file::{self, Column},
+    row::Row,
 };
-use sojourn_core::{CoreError, files::write_atomic};
-use std::{path::Path, sync::Arc};
-
-/// A column.
-enum Column {
-    Count(Vec<i64>),
-    Number(Vec<f64>),
-    Text(Vec<ByteArray>),
-    Yes(Vec<bool>),
-}
+use sojourn_core::CoreError;
+use std::path::Path;
 
 fn columns(rows: &[Row]) -> Vec<(&'static str, Column)> {
     let count = |f: fn(&Row) -> u64| Column::Count(rows.iter().map(|r| f(r) as i64).collect());
     let number = |f: fn(&Row) -> f64| Column::Number(rows.iter().map(f).collect());
-    let text = |f: fn(&Row) -> &str| Column::Text(rows.iter().map(|r| f(r).into()).collect());
+    let text = |f: fn(&Row) -> &str| Column::text(rows.iter().map(f));
     let yes = |f: fn(&Row) -> bool| Column::Yes(rows.iter().map(f).collect());
     vec![
         ("run", count(|r| r.run)),
@@ -69,43 +57,5 @@ fn columns(rows: &[Row]) -> Vec<(&'static str, Column)> {
 /// # Errors
 /// [`CoreError`] that names the file.
 pub fn write(path: &Path, rows: &[Row]) -> Result<(), CoreError> {
-    let bytes = encode(rows)
-        .map_err(|e| CoreError::format(path.display().to_string(), format!("writing: {e}")))?;
-    write_atomic(path, &bytes)
-}
-
-/// The table as the bytes of a Parquet file.
-fn encode(rows: &[Row]) -> Result<Vec<u8>, ParquetError> {
-    let columns = columns(rows);
-    let fields: String = columns
-        .iter()
-        .map(|(name, column)| match column {
-            Column::Count(_) => format!("REQUIRED INT64 {name};\n"),
-            Column::Number(_) => format!("REQUIRED DOUBLE {name};\n"),
-            Column::Text(_) => format!("REQUIRED BYTE_ARRAY {name} (UTF8);\n"),
-            Column::Yes(_) => format!("REQUIRED BOOLEAN {name};\n"),
-        })
-        .collect();
-    let schema = Arc::new(parse_message_type(&format!("message runs {{\n{fields}}}"))?);
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .build();
-    let mut bytes = Vec::new();
-    let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties))?;
-    let mut group = writer.next_row_group()?;
-    for (_, column) in &columns {
-        let Some(mut out) = group.next_column()? else {
-            break;
-        };
-        match column {
-            Column::Count(v) => out.typed::<Int64Type>().write_batch(v, None, None)?,
-            Column::Number(v) => out.typed::<DoubleType>().write_batch(v, None, None)?,
-            Column::Text(v) => out.typed::<ByteArrayType>().write_batch(v, None, None)?,
-            Column::Yes(v) => out.typed::<BoolType>().write_batch(v, None, None)?,
-        };
-        out.close()?;
-    }
-    group.close()?;
-    writer.close()?;
-    Ok(bytes)
+    parquet_file::write(path, "runs", &columns(rows))
 }

@@ -8,9 +8,11 @@ use crate::cli_error::{CliError, CliResult};
 use crate::ground;
 use crate::launch::places::Places;
 use crate::orbital_labels;
+use sojourn_core::files;
 use sojourn_core::geometry::Xy;
 use sojourn_core::plan::Plan;
-use sojourn_core::{files, site::Site};
+use sojourn_core::site::{ORTHO, Site};
+use sojourn_perception::orbital::Orbital;
 use sojourn_planner::model::{NoReport, SurfaceView, TwinWord, Watch, folder};
 use sojourn_planner::{
     Assistance, Briefing, GivenLabels, PlanRequest, candidates, history_labels, plan as make_plan,
@@ -89,6 +91,10 @@ pub fn plan(args: &PlanArgs) -> CliResult {
     } else {
         Arc::default()
     };
+    // Asked beside a model, whose views and words want a second source, or for comparison alone.
+    if site.layers.contains_key(ORTHO) && (provider.is_some() || args.disagreement.is_some()) {
+        briefing.classified = Some(orbital_labels::labels(&Orbital::shipped()?, &site)?.labels);
+    }
     let show = std::io::stderr().is_terminal();
     let progress = |line: &str| {
         if show {

@@ -1,14 +1,12 @@
 //! One search: cells by distance from where it began.
 
 use super::Enclosed;
-use super::grid::{CostGrid, DIAGONAL, KNIGHT, Neighbours, STRAIGHT};
+use super::grid::{CostGrid, DIAGONAL, KNIGHT, Neighbours, STRAIGHT, STRIP, Step, Steps};
 
-/// A step from a cell: where to, and the cells that must be open as well.
-#[derive(Clone, Copy)]
-struct Step {
-    to: isize,
-    over: [isize; 2],
-}
+/// Rows of a page.
+const PAGE_ROWS: usize = 32;
+/// Cells of a page: what a search came to is marked by pages.
+const PAGE: usize = PAGE_ROWS * STRIP;
 
 /// Dijkstra's search with buckets.
 pub(super) struct Front {
@@ -24,15 +22,12 @@ pub(super) struct Front {
     pending: usize,
     /// Cells whose distance became final in the last round.
     settled: Vec<u32>,
-    /// First and last row of the cells settled so far, and as far beyond as a step goes.
-    rows: [usize; 2],
+    /// Pages that the search came to.
+    pages: Vec<bool>,
     expanded: usize,
     dearest: u64,
     knights: bool,
-    stride: usize,
-    straight: [Step; 4],
-    diagonal: [Step; 4],
-    knight: [Step; 8],
+    inside: Steps,
 }
 
 impl Front {
@@ -47,8 +42,6 @@ impl Front {
             2 * DIAGONAL * u32::from(most)
         };
         let count = ((dearest >> shift) as usize + 2).next_power_of_two();
-        let s = grid.stride() as isize;
-        let step = |to, a, b| Step { to, over: [a, b] };
         let mut out = Self {
             nearness: vec![0; grid.costs().len()],
             buckets: vec![Vec::new(); count],
@@ -56,26 +49,14 @@ impl Front {
             current: 0,
             pending: 1,
             settled: Vec::new(),
-            rows: [usize::MAX, 0],
+            pages: vec![false; grid.costs().len().div_ceil(PAGE)],
             expanded: 0,
             dearest: u64::from(dearest),
             knights,
-            stride: grid.stride(),
-            straight: [1, -1, s, -s].map(|to| step(to, 0, 0)),
-            diagonal: [(1, s), (-1, s), (1, -s), (-1, -s)].map(|(x, y)| step(x + y, x, y)),
-            knight: [
-                (1, s),
-                (-1, s),
-                (1, -s),
-                (-1, -s),
-                (s, 1),
-                (-s, 1),
-                (s, -1),
-                (-s, -1),
-            ]
-            .map(|(long, across)| step(2 * long + across, long, long + across)),
+            inside: Steps::inside(),
         };
         out.nearness[from as usize] = u32::MAX;
+        out.pages[from as usize / PAGE] = true;
         out.buckets[0].push(from);
         out
     }
@@ -110,7 +91,6 @@ impl Front {
         self.settled.clear();
         let mask = self.buckets.len() as u64 - 1;
         let end = self.current + buckets;
-        let cost = grid.costs();
         while self.current < end && self.pending > 0 {
             let slot = (self.current & mask) as usize;
             let mut cells = std::mem::take(&mut self.buckets[slot]);
@@ -118,6 +98,7 @@ impl Front {
             let mut open = Open {
                 nearness: &mut self.nearness,
                 buckets: &mut self.buckets,
+                pages: &mut self.pages,
                 mask: mask as u32,
                 shift: self.shift,
                 pushed: 0,
@@ -128,9 +109,12 @@ impl Front {
                 // A shorter way was found since: it was settled in an earlier bucket.
                 if u64::from(d >> open.shift) == self.current {
                     self.settled.push(cell);
-                    open.expand(cost, self.stride, i, d);
+                    if at_edge_of_page(i) {
+                        open.come_to_pages(grid, i, self.knights);
+                    }
+                    open.expand(grid, i, d);
                     if self.knights {
-                        open.expand_knights(cost, &self.knight, i, d);
+                        open.expand_knights(grid, &self.inside, i, d);
                     }
                 }
             }
@@ -141,24 +125,26 @@ impl Front {
         }
         self.current = end;
         self.expanded += self.settled.len();
-        let rows = self.settled.iter().map(|&i| i as usize / self.stride);
-        self.rows = rows.fold(self.rows, |[a, b], r| [a.min(r - 2), b.max(r + 2)]);
     }
 
     /// The nearest of the cells settled in the last round that the other search has reached too, with the whole
     /// distance between the two beginnings over it.
-    pub fn meets(&self, other: &Self) -> Option<(u64, u32)> {
-        // Memory that the other search never came to is not looked at.
-        let reached = other.rows[0].saturating_mul(self.stride)..(other.rows[1] + 1) * self.stride;
-        self.settled
-            .iter()
-            .filter(|&&i| reached.contains(&(i as usize)))
-            .filter_map(|&i| {
-                let there = other.nearness[i as usize];
-                let here = self.nearness[i as usize];
-                (there > 0).then(|| (u64::from(u32::MAX - there) + u64::from(u32::MAX - here), i))
-            })
-            .min()
+    pub fn meets(&self, grid: &CostGrid, other: &Self) -> Option<(u64, u32)> {
+        let mut best: Option<(u64, u32)> = None;
+        for &i in &self.settled {
+            let cell = i as usize;
+            // Memory that the other search never came to is not looked at.
+            if !other.pages[cell / PAGE] || other.nearness[cell] == 0 {
+                continue;
+            }
+            let whole = [self, other].map(|f| u64::from(u32::MAX - f.nearness[cell]));
+            let whole = whole[0] + whole[1];
+            // Of equally near ones the first by row and column.
+            if best.is_none_or(|(d, j)| (whole, grid.outer(i)) < (d, grid.outer(j))) {
+                best = Some((whole, i));
+            }
+        }
+        best
     }
 
     /// The way back from a cell to the beginning.
@@ -166,7 +152,7 @@ impl Front {
         let mut path = vec![from];
         let mut at = from as usize;
         while self.nearness[at] != u32::MAX && path.len() <= self.nearness.len() {
-            let Some(next) = self.before(grid.costs(), at) else {
+            let Some(next) = self.before(grid, at) else {
                 break;
             };
             path.push(next as u32);
@@ -176,19 +162,14 @@ impl Front {
     }
 
     /// The neighbour over which a cell was reached.
-    fn before(&self, cost: &[u16], at: usize) -> Option<usize> {
+    fn before(&self, grid: &CostGrid, at: usize) -> Option<usize> {
+        let cost = grid.costs();
         let units = |o: isize| u32::from(cost[at.wrapping_add_signed(o)]);
-        let steps = self
-            .straight
-            .iter()
-            .map(|s| (s, STRAIGHT))
-            .chain(self.diagonal.iter().map(|s| (s, DIAGONAL)))
-            .chain(
-                self.knight
-                    .iter()
-                    .filter(|_| self.knights)
-                    .map(|s| (s, KNIGHT)),
-            );
+        let steps = grid.steps(at);
+        let knights: &[Step] = if self.knights { &steps.knight } else { &[] };
+        let steps = (steps.straight.iter().map(|s| (s, STRAIGHT)))
+            .chain(steps.diagonal.iter().map(|s| (s, DIAGONAL)))
+            .chain(knights.iter().map(|s| (s, KNIGHT)));
         for (step, weight) in steps {
             let j = at.wrapping_add_signed(step.to);
             let closed = cost[j] == 0
@@ -232,28 +213,44 @@ impl Front {
 struct Open<'a> {
     nearness: &'a mut [u32],
     buckets: &'a mut [Vec<u32>],
+    pages: &'a mut [bool],
     mask: u32,
     shift: u32,
     pushed: usize,
 }
 
 impl Open<'_> {
+    /// Marks the pages that a step may lead to. Their memory is written before it is read: what is read first is given
+    /// the system's page of zeros and, when written, a page of its own and a word to all cores.
+    fn come_to_pages(&mut self, grid: &CostGrid, i: usize, knights: bool) {
+        let steps = grid.steps(i);
+        let knights: &[Step] = if knights { &steps.knight } else { &[] };
+        for step in steps.straight.iter().chain(&steps.diagonal).chain(knights) {
+            let j = i.wrapping_add_signed(step.to);
+            if !self.pages[j / PAGE] {
+                self.pages[j / PAGE] = true;
+                self.nearness[j] = 0;
+            }
+        }
+    }
+
     /// Steps to the eight cells around.
     #[inline(always)]
-    fn expand(&mut self, cost: &[u16], stride: usize, i: usize, d: u32) {
-        // Rows of three at once: one check of the bounds for each.
-        let (south, north) = (i - stride - 1, i + stride - 1);
-        let (Some(&[sw, s, se]), Some(&[w, here, e]), Some(&[nw, n, ne])) = (
-            cost[south..].first_chunk::<3>(),
-            cost[i - 1..].first_chunk::<3>(),
-            cost[north..].first_chunk::<3>(),
+    fn expand(&mut self, grid: &CostGrid, i: usize, d: u32) {
+        let beside = grid.beside(i);
+        let cost = grid.costs();
+        let rows = [i - STRIP, i, i + STRIP];
+        let (Some([sw, s, se]), Some([w, here, e]), Some([nw, n, ne])) = (
+            three(cost, rows[0], beside),
+            three(cost, rows[1], beside),
+            three(cost, rows[2], beside),
         ) else {
             return;
         };
-        let (Some(&[bsw, bs, bse]), Some(&[bw, _, be]), Some(&[bnw, bn, bne])) = (
-            self.nearness[south..].first_chunk::<3>(),
-            self.nearness[i - 1..].first_chunk::<3>(),
-            self.nearness[north..].first_chunk::<3>(),
+        let (Some([bsw, bs, bse]), Some([bw, _, be]), Some([bnw, bn, bne])) = (
+            three(self.nearness, rows[0], beside),
+            three(self.nearness, rows[1], beside),
+            three(self.nearness, rows[2], beside),
         ) else {
             return;
         };
@@ -286,15 +283,16 @@ impl Open<'_> {
         for k in 0..8 {
             better |= u32::from(to[k] > was[k]) << k;
         }
+        let [west, east] = beside.map(|o| i.wrapping_add_signed(o));
         let at = [
-            i - stride,
-            i - 1,
-            i + 1,
-            i + stride,
-            south,
-            south + 2,
-            north,
-            north + 2,
+            i - STRIP,
+            west,
+            east,
+            i + STRIP,
+            west - STRIP,
+            east - STRIP,
+            west + STRIP,
+            east + STRIP,
         ];
         while better != 0 {
             let k = (better.trailing_zeros() & 7) as usize;
@@ -304,10 +302,14 @@ impl Open<'_> {
     }
 
     /// Steps of a knight.
-    fn expand_knights(&mut self, cost: &[u16], steps: &[Step; 8], i: usize, d: u32) {
+    fn expand_knights(&mut self, grid: &CostGrid, inside: &Steps, i: usize, d: u32) {
+        let cost = grid.costs();
         let units = |o: isize| u32::from(cost[i.wrapping_add_signed(o)]);
+        let at_edge = !(2..STRIP - 2).contains(&(i % STRIP));
+        let own = at_edge.then(|| grid.steps(i));
+        let steps = own.as_ref().unwrap_or(inside);
         let here = units(0);
-        for step in steps {
+        for step in &steps.knight {
             let (a, b, there) = (units(step.over[0]), units(step.over[1]), units(step.to));
             if a > 0 && b > 0 && there > 0 {
                 let length = (here + a + b + there) * KNIGHT;
@@ -337,4 +339,25 @@ impl Open<'_> {
             self.pushed += 1;
         }
     }
+}
+
+/// A cell with those to the west and to the east of it.
+#[inline(always)]
+fn three<T: Copy>(of: &[T], i: usize, [west, east]: [isize; 2]) -> Option<[T; 3]> {
+    if west == -1 && east == 1 {
+        // One check of the bounds for all.
+        return of[i - 1..].first_chunk::<3>().copied();
+    }
+    Some([
+        of[i.wrapping_add_signed(west)],
+        of[i],
+        of[i.wrapping_add_signed(east)],
+    ])
+}
+
+/// Whether a step may lead off the page of a cell.
+#[inline(always)]
+fn at_edge_of_page(i: usize) -> bool {
+    let (col, row) = (i % STRIP, i / STRIP % PAGE_ROWS);
+    !(2..STRIP - 2).contains(&col) || !(2..PAGE_ROWS - 2).contains(&row)
 }

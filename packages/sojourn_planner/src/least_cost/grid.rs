@@ -1,4 +1,8 @@
 //! Costs of cells as whole numbers, with a closed border so that no search looks beyond it.
+//!
+//! Cells lie in memory in strips of [`STRIP`] columns, row by row in each strip. The front of a search is long and thin;
+//! over rows as wide as the grid each of its cells would lie on a page of its own, and most of the time would go into
+//! finding pages.
 
 /// Cost units of one metre-cell of cost 1.
 const UNITS: f32 = 64.0;
@@ -6,6 +10,52 @@ const UNITS: f32 = 64.0;
 pub const MAX_COST: f32 = 1023.0;
 /// Closed cells around the grid: the farthest neighbour is two cells away.
 const BORDER: usize = 2;
+
+/// Columns of a strip.
+pub(super) const STRIP: usize = 32;
+
+/// A step from a cell: where to, and the cells that must be open as well.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    pub to: isize,
+    pub over: [isize; 2],
+}
+
+/// The steps from a cell; what lies beside it depends on where in its strip it is.
+pub(super) struct Steps {
+    pub straight: [Step; 4],
+    pub diagonal: [Step; 4],
+    pub knight: [Step; 8],
+}
+
+impl Steps {
+    /// From the offsets of the cells one and two columns to the west and to the east.
+    fn new([west, two_west]: [isize; 2], [east, two_east]: [isize; 2]) -> Self {
+        let s = STRIP as isize;
+        let step = |to, a, b| Step { to, over: [a, b] };
+        let along = |long, far, across| step(far + across, long, long + across);
+        Self {
+            straight: [east, west, s, -s].map(|to| step(to, 0, 0)),
+            diagonal: [(east, s), (west, s), (east, -s), (west, -s)]
+                .map(|(x, y)| step(x + y, x, y)),
+            knight: [
+                along(east, two_east, s),
+                along(west, two_west, s),
+                along(east, two_east, -s),
+                along(west, two_west, -s),
+                along(s, 2 * s, east),
+                along(-s, -2 * s, east),
+                along(s, 2 * s, west),
+                along(-s, -2 * s, west),
+            ],
+        }
+    }
+
+    /// From a cell that has both its neighbours to either side in its strip.
+    pub fn inside() -> Self {
+        Self::new([-1, -2], [1, 2])
+    }
+}
 
 /// Which cells a path may go to from a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +77,8 @@ pub(super) const KNIGHT: u32 = 19;
 pub struct CostGrid {
     cols: usize,
     rows: usize,
-    stride: usize,
+    /// Cells of a strip.
+    strip: usize,
     cost: Vec<u16>,
     least: u16,
     most: u16,
@@ -44,28 +95,29 @@ impl CostGrid {
         rows: usize,
         mut cost_of: impl FnMut(usize, usize) -> f32,
     ) -> Option<Self> {
-        let stride = cols.checked_add(2 * BORDER)?;
-        let cells = stride.checked_mul(rows.checked_add(2 * BORDER)?)?;
+        let strip = rows.checked_add(2 * BORDER)?.checked_mul(STRIP)?;
+        let strips = cols.checked_add(2 * BORDER)?.div_ceil(STRIP);
+        let cells = strips.checked_mul(strip)?;
         if cols == 0 || rows == 0 || u32::try_from(cells).is_err() {
             return None;
         }
         let mut cost = vec![0u16; cells];
         let (mut least, mut most) = (u16::MAX, 1);
         for row in 0..rows {
-            let first = (row + BORDER) * stride + BORDER;
-            for (col, cell) in cost[first..first + cols].iter_mut().enumerate() {
+            for col in 0..cols {
                 let value = cost_of(col, row);
                 if value > 0.0 {
-                    *cell = (value.min(MAX_COST) * UNITS).round().max(1.0) as u16;
-                    least = least.min(*cell);
-                    most = most.max(*cell);
+                    let units = (value.min(MAX_COST) * UNITS).round().max(1.0) as u16;
+                    cost[index(strip, col, row)] = units;
+                    least = least.min(units);
+                    most = most.max(units);
                 }
             }
         }
         Some(Self {
             cols,
             rows,
-            stride,
+            strip,
             cost,
             least: least.min(most),
             most,
@@ -96,7 +148,7 @@ impl CostGrid {
         if row >= self.rows {
             return None;
         }
-        let i = (row + BORDER) * self.stride + col + BORDER;
+        let i = index(self.strip, col, row);
         (self.cost[i] > 0).then_some(i as u32)
     }
 
@@ -109,7 +161,9 @@ impl CostGrid {
     /// Column and row of a cell inside the border.
     pub(super) fn col_row(&self, i: u32) -> [usize; 2] {
         let i = i as usize;
-        [i % self.stride - BORDER, i / self.stride - BORDER]
+        let (strip, within) = (i / self.strip, i % self.strip);
+        let col = strip * STRIP + within % STRIP;
+        [col - BORDER, within / STRIP - BORDER]
     }
 
     /// Costs with the border, 0 where closed.
@@ -117,9 +171,24 @@ impl CostGrid {
         &self.cost
     }
 
-    /// Cells from one row to the next.
-    pub(super) fn stride(&self) -> usize {
-        self.stride
+    /// Offsets of the cells to the west and to the east of a cell inside the border.
+    #[inline(always)]
+    pub(super) fn beside(&self, i: usize) -> [isize; 2] {
+        // From the last column of a strip to the first of the next.
+        let over = (self.strip - (STRIP - 1)) as isize;
+        match i % STRIP {
+            0 => [-over, 1],
+            c if c == STRIP - 1 => [-1, over],
+            _ => [-1, 1],
+        }
+    }
+
+    /// The steps from a cell inside the border.
+    pub(super) fn steps(&self, i: usize) -> Steps {
+        let [west, east] = self.beside(i);
+        let two_west = west + self.beside(i.wrapping_add_signed(west))[0];
+        let two_east = east + self.beside(i.wrapping_add_signed(east))[1];
+        Steps::new([west, two_west], [east, two_east])
     }
 
     /// Cheapest and dearest open cell.
@@ -137,8 +206,13 @@ impl CostGrid {
                 let ([c0, r0], [c1, r1]) = (self.col_row(w[0]), self.col_row(w[1]));
                 match (c0.abs_diff(c1), r0.abs_diff(r1)) {
                     (2, 1) | (1, 2) => {
-                        let [p, q] = knight_between(a, b, self.stride);
-                        5f64.sqrt() * 0.25 * (cost(a) + cost(p) + cost(q) + cost(b))
+                        let to = b as isize - a as isize;
+                        let steps = self.steps(a);
+                        let step = steps.knight.iter().find(|s| s.to == to);
+                        let [p, q] = step.map_or([0, 0], |s| s.over);
+                        let between =
+                            cost(a.wrapping_add_signed(p)) + cost(a.wrapping_add_signed(q));
+                        5f64.sqrt() * 0.25 * (cost(a) + between + cost(b))
                     }
                     (1, 1) => std::f64::consts::FRAC_1_SQRT_2 * (cost(a) + cost(b)),
                     _ => 0.5 * (cost(a) + cost(b)),
@@ -148,21 +222,8 @@ impl CostGrid {
     }
 }
 
-/// The two cells that a knight's move from `a` to `b` crosses.
-fn knight_between(a: usize, b: usize, stride: usize) -> [usize; 2] {
-    // The long half first and the long half last: the middle of the move lies on the side between the two.
-    let s = stride as i64;
-    let d = b as i64 - a as i64;
-    let step = [1, -1, s, -s]
-        .into_iter()
-        .find(|step| {
-            let rest = d - 2 * step;
-            if step.abs() == 1 {
-                rest.abs() == s
-            } else {
-                rest.abs() == 1
-            }
-        })
-        .unwrap_or(0);
-    [(a as i64 + step) as usize, (b as i64 - step) as usize]
+/// Where a cell of the grid lies in memory.
+fn index(strip: usize, col: usize, row: usize) -> usize {
+    let (col, row) = (col + BORDER, row + BORDER);
+    col / STRIP * strip + row * STRIP + col % STRIP
 }

@@ -79,9 +79,10 @@ pub fn least_cost(
             || ahead.advance(grid, buckets),
             || back.advance(grid, buckets),
         );
-        let (a, b) = rayon::join(|| ahead.meets(&back), || back.meets(&ahead));
+        let (a, b) = rayon::join(|| ahead.meets(grid, &back), || back.meets(grid, &ahead));
         // Least distance first, then least cell: the same one however the searches were run.
-        best = best.into_iter().chain(a).chain(b).min();
+        let nearest = |&(d, i): &(u64, u32)| (d, grid.outer(i));
+        best = best.into_iter().chain(a).chain(b).min_by_key(nearest);
     }
     let expanded = ahead.expanded() + back.expanded();
     let Some((_, meeting)) = best else {

@@ -74,18 +74,18 @@ fn ground(cells: usize) -> impl Strategy<Value = Vec<f32>> {
 proptest! {
     #[test]
     fn is_as_cheap_as_the_plain_search(
-        cost in ground(23 * 17),
-        start in 0usize..23 * 17,
-        goal in 0usize..23 * 17,
+        cost in ground(40 * 40),
+        start in 0usize..40 * 40,
+        goal in 0usize..40 * 40,
         knights in any::<bool>(),
     ) {
         let neighbours = if knights { Neighbours::Sixteen } else { Neighbours::Eight };
-        let found = least_cost(&grid(23, &cost), start, goal, neighbours);
+        let found = least_cost(&grid(40, &cost), start, goal, neighbours);
         if cost[start] == 0.0 || cost[goal] == 0.0 {
             prop_assert_eq!(found, None);
             return Ok(());
         }
-        match (found, plain(23, &cost, start, goal, knights)) {
+        match (found, plain(40, &cost, start, goal, knights)) {
             (Some(Found::Path(path)), Some(best)) => {
                 prop_assert!(path.cost <= best * 1.004 + 1e-9, "{} against {best}", path.cost);
                 prop_assert!(path.cost >= best - 1e-6, "{} against {best}", path.cost);
@@ -93,7 +93,7 @@ proptest! {
             }
             (Some(Found::Enclosed(e)), None) => {
                 prop_assert!(e.reached >= 1 && cost[e.nearest] > 0.0);
-                prop_assert!(plain(23, &cost, start, e.nearest, knights).is_some());
+                prop_assert!(plain(40, &cost, start, e.nearest, knights).is_some());
             }
             (found, best) => prop_assert!(false, "{found:?} against {best:?}"),
         }

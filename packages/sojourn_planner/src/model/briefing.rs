@@ -1,6 +1,7 @@
 //! What a model is told beside the map: driving rules, earlier drives, the operator's note, pictures from the surface.
 //! All of it is data from outside.
 
+use super::label::Label;
 use super::surface::SurfaceView;
 use serde::{Deserialize, Serialize};
 use sojourn_core::CoreError;
@@ -64,6 +65,9 @@ pub struct Briefing {
     pub note: String,
     /// Pictures from the surface.
     pub surface: Vec<SurfaceView>,
+    /// What an orbital classifier says of all of the map, where one looked. The model is not told: it decides only where
+    /// the model is shown more.
+    pub classified: Option<Vec<Label>>,
 }
 
 /// Most records and longest texts that are taken.

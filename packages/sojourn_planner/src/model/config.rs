@@ -86,6 +86,10 @@ pub struct Protocol {
     pub calibration_scale: f64,
     /// Close views in a pass of labels, at most.
     pub crops: usize,
+    /// Whether close views go first to ground on which elevation model, orbital classifier and earlier drives are apart or
+    /// unsure; else they follow the routes.
+    #[serde(default = "yes")]
+    pub attention: bool,
     /// Side of a close view, metres.
     pub crop_span_m: f64,
     /// Pictures from the surface in a pass of labels, at most.
@@ -107,6 +111,11 @@ pub struct Protocol {
     pub disagreement: u8,
     /// Share of the mission's greatest slope that a plan may use when a model was asked for and gave nothing.
     pub geometry_only_slope_share: f64,
+}
+
+/// What a file means that does not say otherwise.
+fn yes() -> bool {
+    true
 }
 
 /// Retries and time-outs.
@@ -162,7 +171,16 @@ impl ModelConfig {
     /// [`CoreError`] that names the key.
     pub fn parse(what: &str, text: &str) -> Result<Self, CoreError> {
         let out: Self = parse_yaml(what, text)?;
-        let (b, p, h) = (&out.budgets, &out.protocol, &out.http);
+        out.check(what)?;
+        Ok(out)
+    }
+
+    /// Whether every number lies within its bounds; `what` names the file in messages.
+    ///
+    /// # Errors
+    /// [`CoreError::Value`] that names the key.
+    pub fn check(&self, what: &str) -> Result<(), CoreError> {
+        let (b, p, h) = (&self.budgets, &self.protocol, &self.http);
         let whole = |name: &str, v: usize, lo: f64, hi: f64| in_range(what, name, v as f64, lo, hi);
         whole("budgets.requests", b.requests, 1.0, 1000.0)?;
         whole("budgets.views", b.views, 0.0, 100.0)?;
@@ -224,7 +242,7 @@ impl ModelConfig {
             0.1,
             1.0,
         )?;
-        Ok(out)
+        Ok(())
     }
 
     /// The same with another patience: the longest time without a word from a service, seconds.

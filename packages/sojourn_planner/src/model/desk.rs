@@ -1,6 +1,8 @@
 //! The host's side of a conversation: the ground, the labels so far, the routes, the views that were shown.
 
+use super::attention::{doubts, most_doubtful};
 use super::briefing::{Briefing, DriveRecord};
+use super::config::Protocol;
 use super::label::{Label, outline_fault};
 use super::surface::{SurfaceView, nearest};
 use super::view::{self, GridLines, Layer, Overlays, Show, View, Wanted};
@@ -236,8 +238,10 @@ impl<'a> Desk<'a> {
         (centre, span_m)
     }
 
-    /// Middles of close views: where earlier drives slipped or stopped, then along the routes, nothing twice.
-    pub fn close_views(&self, lines: &[Vec<Xy>], span_m: f64, most: usize) -> Vec<Xy> {
+    /// Middles of close views: where earlier drives slipped or stopped, then where the sources that need no model are apart or
+    /// unsure, then along the routes, nothing twice.
+    pub fn close_views(&self, lines: &[Vec<Xy>], protocol: &Protocol) -> Vec<Xy> {
+        let (span_m, most) = (protocol.crop_span_m, protocol.crops);
         let mut out: Vec<Xy> = Vec::new();
         let reach_m = 0.4 * span_m;
         let mut add = |p: Xy| {
@@ -257,6 +261,12 @@ impl<'a> Desk<'a> {
                 if near && (r.stopped || r.slip.is_some_and(|s| s > 0.3)) {
                     add(p);
                 }
+            }
+        }
+        if protocol.attention {
+            let doubts = doubts(self.ground, self.briefing, lines);
+            for p in most_doubtful(&doubts, span_m, most) {
+                add(p);
             }
         }
         for line in lines {

@@ -6,6 +6,7 @@
 //! reads a clock; sockets are opened by the providers alone.
 
 mod anthropic;
+mod attention;
 mod briefing;
 mod canvas;
 mod capabilities;

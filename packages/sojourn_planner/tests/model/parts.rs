@@ -1,6 +1,8 @@
 //! Parts of the protocol left out, as the evaluation leaves them out.
 
 use super::*;
+use sojourn_core::classes::TerrainClass;
+use sojourn_planner::model::{Action, Confidence, Label, Science};
 
 fn rules(words: &str) -> Knowledge {
     Knowledge {
@@ -94,4 +96,78 @@ fn without_routes_on_offer_the_model_lays_its_own() {
     c.protocol.offer_routes = false;
     let (lazy, _) = super::asked(Policy::Lazy, sand(), &c);
     assert_eq!(lazy.plan.model.level, Some(ModelLevel::LabelsOnly));
+}
+
+fn classified(lo: Xy, hi: Xy) -> Label {
+    Label {
+        id: "C1".into(),
+        class: TerrainClass::SandRipples,
+        polygon: vec![lo, [hi[0], lo[1]], hi, [lo[0], hi[1]]],
+        risk: 4,
+        action: Action::Skirt,
+        confidence: Confidence::Medium,
+        science: Science::None,
+        views: Vec::new(),
+        note: String::new(),
+        source: "orbital classifier".into(),
+    }
+}
+
+/// Middles of the close views, in the order in which the model was shown them.
+fn close_views(made: &PlanOutcome, span_m: f64) -> Vec<Xy> {
+    let views = &made.model.as_ref().unwrap().views;
+    let close = views.iter().filter(|v| v.span_m == span_m);
+    close.map(|v| v.centre_m()).collect()
+}
+
+#[test]
+fn close_views_go_first_where_the_sources_are_apart() {
+    let close = |attention: bool| {
+        move |c: &mut ModelConfig| {
+            (c.protocol.crop_span_m, c.protocol.crops) = (50.0, 1);
+            (c.protocol.attention, c.protocol.critic) = (attention, false);
+        }
+    };
+    // Flat ground for the elevation model, ripples for the classifier, near the end of the way and far from it.
+    let doubted = Briefing {
+        classified: Some(vec![
+            classified([130.0, 90.0], [145.0, 105.0]),
+            classified([10.0, 10.0], [30.0, 30.0]),
+        ]),
+        ..Briefing::default()
+    };
+    let shown = |attention, briefing: &Briefing| {
+        let (made, asked) = held(close(attention), briefing);
+        assert!(
+            asked
+                .iter()
+                .all(|r| !r.to_string().contains("orbital classifier"))
+        );
+        close_views(&made, 50.0)[0]
+    };
+    let first = shown(true, &doubted);
+    assert!(
+        (first[0] - 137.5).abs() < 20.0 && (first[1] - 97.5).abs() < 20.0,
+        "{first:?}"
+    );
+    // Along the way from its beginning where nobody doubts, and where nobody asks for doubts.
+    for (attention, briefing) in [(true, &Briefing::default()), (false, &doubted)] {
+        let first = shown(attention, briefing);
+        assert!(first[0] < 80.0, "{first:?}");
+    }
+    // What an earlier drive measured counts as much.
+    let measured = Briefing {
+        history: vec![DriveRecord {
+            x_m: 140.0,
+            y_m: 100.0,
+            slip: None,
+            stopped: false,
+            date: "2026-01-01".into(),
+            note: String::new(),
+            seen: Some(TerrainClass::LooseSoil),
+        }],
+        ..Briefing::default()
+    };
+    let first = shown(true, &measured);
+    assert!((first[0] - 140.0).abs() < 20.0, "{first:?}");
 }

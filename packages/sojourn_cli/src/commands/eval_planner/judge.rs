@@ -12,7 +12,9 @@ use sojourn_core::plan::ModelLevel;
 use sojourn_core::raster::Raster;
 use sojourn_perception::orbital::Orbital;
 use sojourn_planner::model::{Label, Watch};
-use sojourn_planner::score::{hazard_m, line_figures, score_labels};
+use sojourn_planner::score::{
+    LabelDetail, agreement, hazard_m, hazards, label_detail, line_figures, score_labels,
+};
 use sojourn_planner::{
     Assistance, Briefing, GivenLabels, PlanError, PlanOutcome, PlanRequest, candidates,
     open_ground, plan, plan_labelled,
@@ -59,6 +61,8 @@ pub(super) struct Row {
     pub cost_ratio: Option<f64>,
     pub rounds: usize,
     pub usd: f64,
+    /// Tokens asked with, those taken from a cache included, and answered with.
+    pub tokens_in: u64,
     pub tokens_out: u64,
     pub seconds: f64,
     /// Metres on hazards of the plan without labels, and with them.
@@ -68,6 +72,12 @@ pub(super) struct Row {
     pub length_ratio: Option<f64>,
     pub disagreements: usize,
     pub labels: usize,
+    /// What stands behind the figures of the labels.
+    pub detail: LabelDetail,
+    /// Outlines of what was called hazardous, `map` metres.
+    pub hazards: Vec<Vec<Xy>>,
+    /// With another budget or scale: ground called hazardous both times by ground called so once.
+    pub same_hazards: Option<f64>,
     /// What the plan without labels met on the true ground, and the one with them.
     pub ride_alone: Option<Ride>,
     pub ride_with: Option<Ride>,
@@ -96,6 +106,7 @@ impl Row {
             cost_ratio: None,
             rounds: 0,
             usd: 0.0,
+            tokens_in: 0,
             tokens_out: 0,
             seconds: 0.0,
             hazard_m_alone: 0.0,
@@ -103,6 +114,9 @@ impl Row {
             length_ratio: None,
             disagreements: 0,
             labels: 0,
+            detail: LabelDetail::default(),
+            hazards: Vec::new(),
+            same_hazards: None,
             ride_alone: None,
             ride_with: None,
         }
@@ -115,6 +129,7 @@ pub(super) fn judge(
     variant: &Variant,
     scene: &mut Scene,
     setup: &str,
+    whole: Option<&Row>,
 ) -> anyhow::Result<Row> {
     let mut row = Row {
         world: scene.world.clone(),
@@ -131,6 +146,9 @@ pub(super) fn judge(
     };
     if bench.provider.is_some() && scene.surface.is_empty() {
         scene.surface = frames(scene, rover, [start_m, goal_m])?;
+    }
+    if bench.provider.is_some() && scene.classified.is_none() && variant.config.protocol.attention {
+        scene.classified = Some(orbital_labels::labels(&Orbital::shipped()?, &scene.site)?.labels);
     }
     row.frames = scene.surface.len();
     let (scene, site) = (&*scene, &scene.site);
@@ -166,6 +184,9 @@ pub(super) fn judge(
     take(&mut row, bench, &made);
     let score = score_labels(&labels, &scene.truth);
     row.labels = labels.len();
+    row.detail = label_detail(&labels, &scene.truth);
+    row.hazards = hazards(&labels);
+    row.same_hazards = whole.and_then(|w| agreement(&w.hazards, &row.hazards, &scene.truth));
     (row.missed_hazard, row.false_alarm_area) = (score.missed(), score.false_alarm());
     (row.iou, row.centroid_error_m) = (score.iou(), score.centroid_error_m());
     let line = made.plan.line();
@@ -219,6 +240,10 @@ fn with_labels(
     let (site, rover, mission) = (&scene.site, &bench.rover, &bench.mission);
     let briefing = Briefing {
         surface: scene.surface.clone(),
+        classified: scene
+            .classified
+            .clone()
+            .filter(|_| variant.config.protocol.attention),
         ..variant.briefing.clone()
     };
     let cancel = AtomicBool::new(false);
@@ -256,6 +281,7 @@ fn take(row: &mut Row, bench: &Bench<'_>, made: &PlanOutcome) {
     row.valid = made.verdict.ok && (bench.provider.is_none() || model);
     if let Some(m) = &made.model {
         row.usd = m.spent.usd;
+        row.tokens_in = m.spent.tokens.prompt();
         row.tokens_out = m.spent.tokens.output;
         row.seconds = m.spent.seconds;
         row.disagreements = m.disagreements.len();

@@ -1,6 +1,7 @@
 //! `sojourn eval planner`: labels and routes of a provider against truth, and the same planner with and without labels
 //! ridden over the true ground.
 
+mod detail;
 mod figures;
 mod frames;
 mod judge;
@@ -21,7 +22,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use judge::{Labeller, Row, judge};
-use parts::Variant;
+use parts::{Others, Variant};
 use scene::{Asked, Course, Scene};
 use serde_json::json;
 use sojourn_core::body::Body;
@@ -29,6 +30,7 @@ use sojourn_core::constraints::Constraints;
 use sojourn_core::files;
 use sojourn_core::plan::digest_of;
 use sojourn_core::rover::Rover;
+use sojourn_perception::orbital::Orbital;
 use sojourn_planner::{Briefing, Provider};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -67,13 +69,19 @@ pub struct PlannerArgs {
     /// How models are talked to; the shipped config/model.yaml without it.
     #[arg(long, value_name = "FILE")]
     pub model_config: Option<PathBuf>,
-    /// Leaves parts out: crops, surface, tools, critic, second_pass, knowledge, calibration, routes (none are offered, the
+    /// Leaves parts out: crops, attention (close views follow the routes), surface, tools, critic, second_pass, knowledge, calibration, routes (none are offered, the
     /// model draws free coordinates).
     #[arg(long, value_name = "PART,…", value_delimiter = ',')]
     pub without: Vec<String>,
     /// Asks about every scene once more with each of these parts left out, or with each of all, and compares scene by scene.
     #[arg(long, value_name = "PART,…|all", value_delimiter = ',')]
     pub ablate: Vec<String>,
+    /// Asks about every scene once more with at most so many close views in a pass of labels, as 0,1,2,4: what quality costs.
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub crops: Vec<usize>,
+    /// Asks once more with close views of these sides, metres: how far labels agree between scales.
+    #[arg(long, value_name = "M,…", value_delimiter = ',')]
+    pub crop_span: Vec<f64>,
     /// The rover: a name in config/rovers or a file.
     #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
     pub rover: String,
@@ -87,9 +95,11 @@ pub struct PlannerArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Prints JSON: {scenes, missed_hazard, false_alarm_area, iou, centroid_error_m, valid_plans, cost_ratio_median,
-    /// rounds_mean, usd_mean, hazard_m_alone, hazard_m_with, length_ratio, embeddings_alone, embeddings_with, embedding_fall,
-    /// slip_events_alone, slip_events_with, slip_event_fall, slip_m_fall, pairs, by, ablations, rows}, each figure
-    /// {value, lo, hi, n}; `by` holds the figures by span, openness, terrain and world, `ablations` what each part is worth.
+    /// rounds_mean, usd_mean, tokens_mean, calibration_error, pass_agreement, hazard_m_alone, hazard_m_with, length_ratio, embeddings_alone, embeddings_with, embedding_fall,
+    /// slip_events_alone, slip_events_with, slip_event_fall, slip_m_fall, pairs, by, ablations, per_class,
+    /// calibration, budgets, rows}, each figure {value, lo, hi, n}; `by` holds the figures by span, openness, terrain and world,
+    /// `ablations` what each part is worth, `per_class` what was missed of each class, `calibration` which share of the ground
+    /// is a hazard by risk and by word of confidence, `budgets` quality against tokens.
     #[arg(long)]
     pub json: bool,
 }
@@ -149,6 +159,10 @@ impl Bench<'_> {
                 "model": self.provider.map(Provider::model),
                 "classifier": classifier,
                 "config": variant.config.digest()?,
+                "attention": (self.provider.is_some() && variant.config.protocol.attention)
+                    .then(Orbital::shipped)
+                    .transpose()?
+                    .map(|o| o.card().to_string()),
                 "knowledge": variant.briefing.knowledge.iter().map(|k| json!([k.name, k.text])).collect::<Vec<_>>(),
                 "rover": digest_of("rover", &self.rover)?,
                 "mission": digest_of("constraints", &self.mission)?,
@@ -191,11 +205,18 @@ pub fn planner(args: &PlannerArgs) -> CliResult {
         course: args.course,
         provider: provider.as_deref(),
         labeller,
-        variants: parts::variants(whole, &args.ablate)?,
+        variants: parts::variants(
+            whole,
+            &args.ablate,
+            &Others {
+                crops: args.crops.clone(),
+                crop_spans_m: args.crop_span.clone(),
+            },
+        )?,
     };
     if bench.provider.is_none() && bench.variants.len() > 1 {
         return Err(CliError::Usage(format!(
-            "--ablate: {} holds no conversation of which something could be left out",
+            "--ablate, --crops, --crop-span: {} holds no conversation of which something could be left out",
             bench.provider_name()
         )));
     }
@@ -216,6 +237,7 @@ pub fn planner(args: &PlannerArgs) -> CliResult {
     let mut told = Vec::new();
     for asked in &scenes {
         let mut scene = None;
+        let mut whole: Option<Row> = None;
         for variant in &bench.variants {
             let key = (asked.name.clone(), variant.part.clone());
             let setup = bench.setup(args, variant, asked)?;
@@ -229,7 +251,7 @@ pub fn planner(args: &PlannerArgs) -> CliResult {
                         Some(scene) => scene,
                         none => none.insert(Scene::load(&places, asked)?),
                     };
-                    let row = judge(&bench, variant, scene, &setup)?;
+                    let row = judge(&bench, variant, scene, &setup, whole.as_ref())?;
                     rows.insert(key, row.clone());
                     if let Some(file) = &rows_file {
                         write_rows(file, &rows)?;
@@ -237,6 +259,7 @@ pub fn planner(args: &PlannerArgs) -> CliResult {
                     row
                 }
             };
+            whole.get_or_insert_with(|| row.clone());
             told.push(row);
             bar.inc(1);
         }

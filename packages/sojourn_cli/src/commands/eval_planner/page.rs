@@ -2,7 +2,7 @@
 
 use super::judge::Row;
 use super::strata::Figures;
-use super::tell::{Told, words};
+use super::tell::{Told, asked, said, words};
 use sojourn_core::plan::ModelLevel;
 use std::fmt::Write as _;
 
@@ -41,6 +41,23 @@ pub(super) fn html(told: &Told<'_>) -> String {
             let _ = write!(out, "<h2>By {by}</h2>{}", side_by_side(kinds));
         }
         last = by;
+    }
+    if !told.classes.is_empty() {
+        let classes = told.classes.iter().map(|(c, f)| (c.as_str(), f));
+        let _ = write!(out, "<h2>By class</h2>{}", side_by_side(classes));
+    }
+    if !told.calibration.is_empty() {
+        out += "<h2>How far labels hold</h2><ul>";
+        for c in &told.calibration {
+            let _ = write!(out, "<li>{}</li>", escape(&said(c)));
+        }
+        out += "</ul>";
+    }
+    if !told.budgets.is_empty() {
+        let names: Vec<String> = told.budgets.iter().map(|(p, _)| asked(p)).collect();
+        let ways = names.iter().map(String::as_str);
+        let ways = ways.zip(told.budgets.iter().map(|(_, f)| f));
+        let _ = write!(out, "<h2>Quality against tokens</h2>{}", side_by_side(ways));
     }
     if !told.parts.is_empty() {
         let parts = told.parts.iter().map(|(part, f)| (*part, f));

@@ -4,8 +4,9 @@ use crate::cli_error::CliError;
 use sojourn_planner::{Briefing, ModelConfig};
 
 /// Every part, in the order in which they are told.
-pub(super) const PARTS: [&str; 8] = [
+pub(super) const PARTS: [&str; 9] = [
     "crops",
+    "attention",
     "tools",
     "critic",
     "surface",
@@ -51,6 +52,7 @@ impl Variant {
         let p = &mut self.config.protocol;
         match part {
             "crops" => p.crops = 0,
+            "attention" => p.attention = false,
             "surface" => p.surface_views = 0,
             "tools" => p.tools = false,
             "critic" => p.critic = false,
@@ -69,11 +71,25 @@ impl Variant {
     }
 }
 
-/// The whole, then the same without each of the parts.
+/// Other budgets and scales to ask with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Others {
+    /// Close views, at most.
+    pub crops: Vec<usize>,
+    /// Sides of close views, metres.
+    pub crop_spans_m: Vec<f64>,
+}
+
+/// The whole, then the same without each of the parts, then with each of the other budgets and scales.
 ///
 /// # Errors
-/// [`CliError::Usage`] for a name that is no part or is given twice, and for a part that the whole does not have.
-pub(super) fn variants(whole: Variant, ablate: &[String]) -> Result<Vec<Variant>, CliError> {
+/// [`CliError::Usage`] for a name that is no part or is given twice, for a part that the whole does not have, and for a
+/// budget or scale out of bounds.
+pub(super) fn variants(
+    whole: Variant,
+    ablate: &[String],
+    others: &Others,
+) -> Result<Vec<Variant>, CliError> {
     let all = ablate.iter().any(|a| a == "all");
     let parts: Vec<&str> = match all {
         true => PARTS.to_vec(),
@@ -94,6 +110,25 @@ pub(super) fn variants(whole: Variant, ablate: &[String]) -> Result<Vec<Variant>
             )));
         }
         out.push(one);
+    }
+    let mut other = |option: &str, value: String, change: &dyn Fn(&mut ModelConfig)| {
+        let mut one = whole.clone();
+        change(&mut one.config);
+        one.part = format!("{option}={value}");
+        if let Err(e) = one.config.check("the protocol") {
+            return Err(CliError::Usage(format!("--{option}: {e}")));
+        }
+        // What the whole is asked with already needs no second conversation.
+        if one.config != whole.config && out.iter().all(|v| v.part != one.part) {
+            out.push(one);
+        }
+        Ok(())
+    };
+    for n in &others.crops {
+        other("crops", n.to_string(), &|c| c.protocol.crops = *n)?;
+    }
+    for m in &others.crop_spans_m {
+        other("crop-span", m.to_string(), &|c| c.protocol.crop_span_m = *m)?;
     }
     Ok(out)
 }
@@ -117,7 +152,7 @@ mod tests {
 
     fn ablated(without: &[&str], ablate: &[&str]) -> Result<Vec<Variant>, CliError> {
         let ablate: Vec<String> = ablate.iter().map(ToString::to_string).collect();
-        variants(whole(without)?, &ablate)
+        variants(whole(without)?, &ablate, &Others::default())
     }
 
     #[test]

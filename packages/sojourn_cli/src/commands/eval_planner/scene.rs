@@ -35,6 +35,8 @@ pub(super) struct Scene {
     pub folder: Option<WorldFolder>,
     /// Pictures from the surface, where the scene brings some.
     pub surface: Vec<SurfaceView>,
+    /// What the orbital classifier says, once a model was to be shown what it doubts.
+    pub classified: Option<Vec<Label>>,
     /// Seed of the scene; 0 for one from a folder without a world.
     pub seed: u64,
 }
@@ -219,6 +221,7 @@ impl Scene {
                     truth: truth.layer(CLASSES)?.clone(),
                     folder: None,
                     surface,
+                    classified: None,
                     seed: 0,
                 })
             }
@@ -252,6 +255,7 @@ impl Scene {
             site: folder.site.clone(),
             truth: folder.truth.layer(CLASSES)?.clone(),
             surface: Vec::new(),
+            classified: None,
             seed: folder.document.seed,
             folder: Some(folder),
         })

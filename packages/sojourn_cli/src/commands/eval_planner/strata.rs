@@ -29,6 +29,15 @@ pub(super) fn figures(rows: &[Row], seed: u64) -> Figures {
         ("cost_ratio_median", one(|r| r.cost_ratio, median)),
         ("rounds_mean", one(|r| Some(r.rounds as f64), mean)),
         ("usd_mean", one(|r| Some(r.usd), mean)),
+        (
+            "tokens_mean",
+            one(|r| Some((r.tokens_in + r.tokens_out) as f64), mean),
+        ),
+        (
+            "calibration_error",
+            one(|r| r.detail.calibration_error(), mean),
+        ),
+        ("pass_agreement", one(|r| r.detail.passes.share(), mean)),
         ("hazard_m_alone", one(|r| Some(r.hazard_m_alone), mean)),
         ("hazard_m_with", one(|r| r.hazard_m_with, mean)),
         ("length_ratio", one(|r| r.length_ratio, mean)),
@@ -126,7 +135,7 @@ pub(super) fn without_part(rows: &[Row], part: &str, seed: u64) -> Figures {
     }
     let left_out: Vec<&Row> = rows.iter().filter(|r| r.part == part).collect();
     type Of = fn(&Row) -> Option<f64>;
-    let of: [(&'static str, Of); 11] = [
+    let of: [(&'static str, Of); 12] = [
         ("missed_hazard", |r| r.missed_hazard),
         ("false_alarm_area", |r| r.false_alarm_area),
         ("iou", |r| r.iou),
@@ -135,6 +144,7 @@ pub(super) fn without_part(rows: &[Row], part: &str, seed: u64) -> Figures {
         ("cost_ratio", |r| r.cost_ratio),
         ("rounds", |r| Some(r.rounds as f64)),
         ("usd", |r| Some(r.usd)),
+        ("tokens_in", |r| Some(r.tokens_in as f64)),
         ("tokens_out", |r| Some(r.tokens_out as f64)),
         ("hazard_m_with", |r| r.hazard_m_with),
         ("length_ratio", |r| r.length_ratio),

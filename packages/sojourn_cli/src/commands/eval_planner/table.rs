@@ -2,30 +2,16 @@
 
 use super::judge::Row;
 use super::ride::Ride;
-use parquet::basic::Compression;
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
-use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::parser::parse_message_type;
+use sojourn_core::CoreError;
 use sojourn_core::plan::ModelLevel;
-use sojourn_core::{CoreError, files};
+use sojourn_sweep::parquet_file::{self, Column};
 use std::path::Path;
-use std::sync::Arc;
-
-/// A column; what was not measured is null.
-enum Column {
-    Count(Vec<i64>),
-    Number(Vec<Option<f64>>),
-    Text(Vec<ByteArray>),
-    Yes(Vec<Option<bool>>),
-}
 
 fn columns(rows: &[Row]) -> Vec<(String, Column)> {
     let count = |f: fn(&Row) -> u64| Column::Count(rows.iter().map(|r| f(r) as i64).collect());
-    let number = |f: fn(&Row) -> Option<f64>| Column::Number(rows.iter().map(f).collect());
-    let text = |f: fn(&Row) -> &str| Column::Text(rows.iter().map(|r| f(r).into()).collect());
-    let yes = |f: fn(&Row) -> Option<bool>| Column::Yes(rows.iter().map(f).collect());
+    let number = |f: fn(&Row) -> Option<f64>| Column::MaybeNumber(rows.iter().map(f).collect());
+    let text = |f: fn(&Row) -> &str| Column::text(rows.iter().map(f));
+    let yes = |f: fn(&Row) -> Option<bool>| Column::MaybeYes(rows.iter().map(f).collect());
     let mut out: Vec<(String, Column)> = [
         ("scene", text(|r| &r.scene)),
         ("without", text(|r| &r.part)),
@@ -49,7 +35,14 @@ fn columns(rows: &[Row]) -> Vec<(String, Column)> {
         ("hazard_m_alone", number(|r| Some(r.hazard_m_alone))),
         ("hazard_m_with", number(|r| r.hazard_m_with)),
         ("rounds", count(|r| r.rounds as u64)),
+        ("tokens_in", count(|r| r.tokens_in)),
         ("tokens_out", count(|r| r.tokens_out)),
+        (
+            "calibration_error",
+            number(|r| r.detail.calibration_error()),
+        ),
+        ("pass_agreement", number(|r| r.detail.passes.share())),
+        ("same_hazards", number(|r| r.same_hazards)),
         ("usd", number(|r| Some(r.usd))),
         ("seconds", number(|r| Some(r.seconds))),
         ("setup", text(|r| &r.setup)),
@@ -70,7 +63,7 @@ fn columns(rows: &[Row]) -> Vec<(String, Column)> {
     for (whose, ride) in rides {
         for (name, part) in parts {
             let values = rows.iter().map(|r| ride(r).map(part)).collect();
-            out.push((format!("{name}_{whose}"), Column::Number(values)));
+            out.push((format!("{name}_{whose}"), Column::MaybeNumber(values)));
         }
     }
     out
@@ -81,62 +74,7 @@ fn columns(rows: &[Row]) -> Vec<(String, Column)> {
 /// # Errors
 /// [`CoreError`] that names the file.
 pub(super) fn write(path: &Path, rows: &[Row]) -> Result<(), CoreError> {
-    let bytes = encode(rows)
-        .map_err(|e| CoreError::format(path.display().to_string(), format!("writing: {e}")))?;
-    files::write_atomic(path, &bytes)
-}
-
-/// Values that are there, and for each row whether it has one.
-fn present<T: Copy>(values: &[Option<T>]) -> (Vec<T>, Vec<i16>) {
-    (
-        values.iter().flatten().copied().collect(),
-        values.iter().map(|v| i16::from(v.is_some())).collect(),
-    )
-}
-
-fn encode(rows: &[Row]) -> Result<Vec<u8>, ParquetError> {
-    let columns = columns(rows);
-    let fields: String = columns
-        .iter()
-        .map(|(name, column)| match column {
-            Column::Count(_) => format!("REQUIRED INT64 {name};\n"),
-            Column::Number(_) => format!("OPTIONAL DOUBLE {name};\n"),
-            Column::Text(_) => format!("REQUIRED BYTE_ARRAY {name} (UTF8);\n"),
-            Column::Yes(_) => format!("OPTIONAL BOOLEAN {name};\n"),
-        })
-        .collect();
-    let schema = Arc::new(parse_message_type(&format!(
-        "message scenes {{\n{fields}}}"
-    ))?);
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .build();
-    let mut bytes = Vec::new();
-    let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties))?;
-    let mut group = writer.next_row_group()?;
-    for (_, column) in &columns {
-        let Some(mut out) = group.next_column()? else {
-            break;
-        };
-        match column {
-            Column::Count(v) => out.typed::<Int64Type>().write_batch(v, None, None)?,
-            Column::Text(v) => out.typed::<ByteArrayType>().write_batch(v, None, None)?,
-            Column::Number(v) => {
-                let (values, there) = present(v);
-                out.typed::<DoubleType>()
-                    .write_batch(&values, Some(&there), None)?
-            }
-            Column::Yes(v) => {
-                let (values, there) = present(v);
-                out.typed::<BoolType>()
-                    .write_batch(&values, Some(&there), None)?
-            }
-        };
-        out.close()?;
-    }
-    group.close()?;
-    writer.close()?;
-    Ok(bytes)
+    parquet_file::write(path, "scenes", &columns(rows))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What an evaluation says: to people, as JSON, as a page, as a table.
 
+use super::detail::{Calibration, budgets, calibration, per_class};
 use super::figures::Figure;
 use super::judge::Row;
 use super::strata::{Figures, by_kind, figures, without_part};
@@ -21,6 +22,12 @@ pub(super) struct Told<'a> {
     pub by: Vec<(&'static str, String, Figures)>,
     /// What changes without a part.
     pub parts: Vec<(&'a str, Figures)>,
+    /// What was missed of each class.
+    pub classes: Vec<(String, Figures)>,
+    /// How far risks and words of confidence hold.
+    pub calibration: Vec<Calibration>,
+    /// Quality against tokens, by way to ask.
+    pub budgets: Vec<(&'a str, Figures)>,
     /// Every row, those of left-out parts among them.
     pub rows: &'a [Row],
 }
@@ -28,14 +35,21 @@ pub(super) struct Told<'a> {
 /// Prints and writes everything.
 pub(super) fn tell(args: &PlannerArgs, bench: &Bench<'_>, rows: &[Row]) -> CliResult {
     let whole: Vec<Row> = rows.iter().filter(|r| r.part.is_empty()).cloned().collect();
-    let parts = bench.variants.iter().map(|v| v.part.as_str());
+    let parts = || bench.variants.iter().map(|v| v.part.as_str());
     let told = Told {
         provider: bench.provider_name(),
         model: bench.provider.map(Provider::model),
         without: &args.without,
         figures: figures(&whole, args.seed),
         by: by_kind(&whole, args.seed),
-        parts: parts
+        classes: per_class(&whole, args.seed),
+        calibration: calibration(&whole),
+        budgets: if bench.provider.is_some() {
+            budgets(rows, parts(), args.seed)
+        } else {
+            Vec::new()
+        },
+        parts: parts()
             .filter(|p| !p.is_empty())
             .map(|p| (p, without_part(rows, p, args.seed)))
             .collect(),
@@ -60,6 +74,15 @@ pub(super) fn tell(args: &PlannerArgs, bench: &Bench<'_>, rows: &[Row]) -> CliRe
             "pairs": pairs,
             "by": Value::Object(serde_json::Map::new()),
             "ablations": Value::Object(serde_json::Map::new()),
+            "per_class": Value::Object(serde_json::Map::new()),
+            "calibration": told.calibration.iter().map(|c| json!({
+                "said": c.said, "ground_m2": c.ground_m2, "hazard": c.hazard, "stated": c.stated,
+            })).collect::<Vec<_>>(),
+            "budgets": told.budgets.iter().map(|(part, figures)| {
+                let mut one = object(figures);
+                one["asked"] = json!(asked(part));
+                one
+            }).collect::<Vec<_>>(),
             "rows": rows,
         });
         for (name, f) in &told.figures {
@@ -67,6 +90,9 @@ pub(super) fn tell(args: &PlannerArgs, bench: &Bench<'_>, rows: &[Row]) -> CliRe
         }
         for (by, kind, figures) in &told.by {
             out["by"][*by][kind.as_str()] = object(figures);
+        }
+        for (class, figures) in &told.classes {
+            out["per_class"][class.as_str()] = object(figures);
         }
         for (part, figures) in &told.parts {
             out["ablations"][*part] = object(figures);
@@ -86,9 +112,22 @@ pub(super) fn tell(args: &PlannerArgs, bench: &Bench<'_>, rows: &[Row]) -> CliRe
             say(&format!("{by} {kind}: {name} {}", words(f)));
         }
     }
+    for (class, figures) in &told.classes {
+        for (name, f) in figures {
+            say(&format!("{class}: {name} {}", words(f)));
+        }
+    }
+    for c in &told.calibration {
+        say(&said(c));
+    }
+    for (part, figures) in &told.budgets {
+        for (name, f) in figures.iter().filter(|(_, f)| f.n > 0) {
+            say(&format!("{}: {name} {}", asked(part), words(f)));
+        }
+    }
     for (part, figures) in &told.parts {
         for (name, f) in figures.iter().filter(|(_, f)| f.n > 0) {
-            say(&format!("without {part}: {name} changes by {}", words(f)));
+            say(&format!("{}: {name} changes by {}", asked(part), words(f)));
         }
     }
     Ok(())
@@ -97,6 +136,28 @@ pub(super) fn tell(args: &PlannerArgs, bench: &Bench<'_>, rows: &[Row]) -> CliRe
 fn object(figures: &Figures) -> Value {
     let named = figures.iter().map(|(n, f)| ((*n).to_string(), json!(f)));
     Value::Object(named.collect())
+}
+
+/// A way to ask in words.
+pub(super) fn asked(part: &str) -> String {
+    match part {
+        "" => "whole".into(),
+        other if other.contains('=') => format!("with {other}"),
+        other => format!("without {other}"),
+    }
+}
+
+/// How far what labels say holds.
+pub(super) fn said(c: &Calibration) -> String {
+    let stated = c
+        .stated
+        .map_or_else(String::new, |s| format!(" (stands for {:.0} %)", 100.0 * s));
+    format!(
+        "{}: {:.1} % of {:.0} m² is a hazard{stated}",
+        c.said,
+        100.0 * c.hazard,
+        c.ground_m2
+    )
 }
 
 /// A figure with its interval.

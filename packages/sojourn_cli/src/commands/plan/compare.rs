@@ -4,10 +4,9 @@ use crate::args::PlanArgs;
 use crate::cli_error::CliError;
 use crate::orbital_labels;
 use crate::report::map;
-use sojourn_core::plan::{ModelLevel, Plan};
+use sojourn_core::plan::Plan;
 use sojourn_core::rover::Rover;
 use sojourn_core::site::{ORTHO, Site};
-use sojourn_perception::orbital::Orbital;
 use sojourn_planner::model::Label;
 use sojourn_planner::{Briefing, DisagreementLayer, GivenLabels, PlanOutcome, Voice, disagreement};
 
@@ -24,25 +23,18 @@ pub fn compare(
     rover: &Rover,
 ) -> Result<Option<DisagreementLayer>, CliError> {
     let mut voices = Vec::new();
-    // A model that gave nothing said nothing of the ground that it was shown.
-    let answered = outcome.plan.model.level != Some(ModelLevel::GeometryOnly);
-    if let Some(record) = outcome.model.as_ref().filter(|_| answered) {
-        voices.push(Voice::of_views("model", &record.labels, &record.views));
-    }
+    voices.extend(Voice::of_outcome(outcome));
     let own = |l: &&Label| l.source == orbital_labels::SOURCE;
     match given {
         Some(given) if orbital_labels::asked(&args.model).is_some() => {
             let labels: Vec<Label> = given.labels.iter().filter(own).cloned().collect();
             voices.push(Voice::everywhere(orbital_labels::SOURCE, &labels));
         }
-        // It is asked for comparison alone: beside a model, whose words want a second source, or on request.
-        _ if site.layers.contains_key(ORTHO)
-            && (args.disagreement.is_some() || outcome.model.is_some()) =>
-        {
-            let labels = orbital_labels::labels(&Orbital::shipped()?, site)?.labels;
-            voices.push(Voice::everywhere(orbital_labels::SOURCE, &labels));
+        _ => {
+            if let Some(labels) = &briefing.classified {
+                voices.push(Voice::everywhere(orbital_labels::SOURCE, labels));
+            }
         }
-        _ => {}
     }
     voices.extend(Voice::of_history(briefing, rover.limits.slip));
     let layer = disagreement(site.elevation()?, &voices, &outcome.plan.line())?;

@@ -3,13 +3,13 @@
 use crate::twin::{Question, drive};
 use anyhow::Context;
 use sojourn_core::constraints::Constraints;
-use sojourn_core::plan::{Plan, canonical, digest_of};
+use sojourn_core::plan::{Disputes, Plan, canonical, digest_of};
 use sojourn_core::rover::Rover;
 use sojourn_core::site::Site;
 use sojourn_planner::model::{SurfaceView, Twin, Watch, folder};
 use sojourn_planner::{
-    Assistance, Briefing, ModelConfig, NodeParams, PlanOutcome, PlanRequest, Provider, plan,
-    provider_from,
+    Assistance, Briefing, ModelConfig, NodeParams, PlanOutcome, PlanRequest, Provider, Voice,
+    disagreement, plan, provider_from,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -135,17 +135,26 @@ impl Ground {
             twin: ask.map(|_| &twin as &Twin<'_>),
             journal: Some(journal.as_ref()),
         };
-        let outcome = plan(
+        let mut outcome = plan(
             &request,
             &self.site,
             &self.rover,
             mission,
             Some(&assistance),
         )?;
+        outcome.plan.disputes = self.disputes(&outcome)?;
         if let Some(record) = &outcome.model {
             folder::write(&dir, record, &outcome.plan, None)?;
         }
         Made::of(outcome, Some(dir))
+    }
+
+    /// Where the model and the records of earlier drives are apart; `None` when there are not two to compare.
+    fn disputes(&self, outcome: &PlanOutcome) -> anyhow::Result<Option<Disputes>> {
+        let mut voices: Vec<Voice> = Voice::of_outcome(outcome).into_iter().collect();
+        voices.extend(Voice::of_history(&self.briefing, self.rover.limits.slip));
+        let layer = disagreement(self.site.elevation()?, &voices, &outcome.plan.line())?;
+        Ok(layer.map(|l| l.disputes))
     }
 
     /// The folder of a request's conversation: one that broke off is taken up by the same question about the same ground.

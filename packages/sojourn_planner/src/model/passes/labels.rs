@@ -74,7 +74,7 @@ pub(crate) fn show_ground(
     }
     let p = &talk.config.protocol;
     if span_m > p.crop_span_m {
-        for centre in desk.close_views(lines, p.crop_span_m, p.crops) {
+        for centre in desk.close_views(lines, p) {
             out.push(desk.show(
                 Layer::Ortho,
                 centre,
@@ -280,10 +280,7 @@ pub(crate) fn cells(
     let (centre, span_m) = desk.overview();
     desk.take_surface(lines, p.surface_views);
     let (centres, span_m) = if span_m > p.crop_span_m {
-        (
-            desk.close_views(lines, p.crop_span_m, p.crops),
-            p.crop_span_m,
-        )
+        (desk.close_views(lines, p), p.crop_span_m)
     } else {
         (vec![centre], span_m)
     };

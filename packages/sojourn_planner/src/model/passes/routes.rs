@@ -162,7 +162,7 @@ pub(crate) fn criticise(
     ];
     let p = &talk.config.protocol;
     if span_m > p.crop_span_m {
-        for c in desk.close_views(&[line.to_vec()], p.crop_span_m, p.crops) {
+        for c in desk.close_views(&[line.to_vec()], p) {
             indices.push(
                 desk.show(
                     Layer::Ortho,

@@ -18,6 +18,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Stands for a key; it may turn up nowhere.
 const SECRET: &str = "sk-double-0123456789abcdef";
 
+/// An earlier drive on the way: ground that slipped, which the model's views show to be harmless.
+const SLIPPED: &str = r#"[{"x_m": 50.0, "y_m": 100.0, "slip": 0.8, "stopped": false, "date": "2026-01-01", "note": ""}]"#;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -73,6 +76,8 @@ fn python(domain: u32) -> Option<Command> {
 /// A planner over flat ground with sand that only the model sees.
 fn planner(dir: &Path, url: &str, domain: u32) -> Process {
     site(200, 1.0, |_, _| 0.0).save(&dir.join("site")).unwrap();
+    let history = dir.join("history.json");
+    std::fs::write(&history, SLIPPED).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_planner"));
     command.args(["--ros-args", "--params-file", "config/planner.param.yaml"]);
     let talk = dir.join("conversations");
@@ -84,6 +89,7 @@ fn planner(dir: &Path, url: &str, domain: u32) -> Process {
         ("model", "double-1".into()),
         ("talk_dir", talk.display().to_string()),
         ("knowledge_dir", "config/knowledge".into()),
+        ("history_file", history.display().to_string()),
     ] {
         command.args(["-p", &format!("{name}:={value}")]);
     }
@@ -145,6 +151,10 @@ fn a_rejection_goes_back_to_the_model_and_everything_is_on_record() {
     let rejected = "the twin rejected the first plan: slip of 0.7 at segment 3";
     assert!(flags.iter().any(|f| f == rejected), "{flags:?}");
     assert_eq!(said[0]["driven"], 2);
+    let disputes = plan.disputes.as_ref().unwrap();
+    assert_eq!(disputes.sources, ["model", "measured slip"]);
+    let worried = disputes.grounds.iter().map(|g| g.most_worried.as_str());
+    assert!(disputes.disputed_m > 0.0 && worried.collect::<Vec<_>>().contains(&"measured slip"));
     let folders = records(dir.path());
     assert_eq!(folders.len(), 2, "{folders:?}");
     let folder = &folders[0];

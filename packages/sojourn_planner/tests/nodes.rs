@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const SECRET: &str = "sk-double-0123456789abcdef";
 
 /// An earlier drive on the way: ground that slipped, which the model's views show to be harmless.
-const SLIPPED: &str = r#"[{"x_m": 50.0, "y_m": 100.0, "slip": 0.8, "stopped": false, "date": "2026-01-01", "note": ""}]"#;
+const SLIPPED: &str = r#"[{"x_m": 41.0, "y_m": 100.0, "slip": 0.8, "stopped": false, "date": "2026-01-01", "note": ""}]"#;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -20,6 +20,11 @@ NAMES = ["lf", "lm", "lr", "rf", "rm", "rr"]
 CONTROL_S = 0.1
 LOOK_AHEAD_M = 2.0
 WHEEL_KG, KNUCKLE_KG, ROCKER_KG, BOGIE_KG = 12.0, 8.0, 30.0, 15.0
+# A drive is rated for 0.8 of its wheel's share of the weight at the rim (as the twin's nameplate has it), stalls at 4
+# times that, and turns slower by a tenth of its cruise speed under its rated torque.
+RATED_SHARE, STALL, DROOP = 0.8, 4.0, 0.1
+# Traction control: over how long the suspension's motion is measured, and how much of it goes into the wheels' speeds.
+MEASURED_S, GAIN = 1.0, 0.7
 
 
 def wheel(job, i, parent):
@@ -79,7 +84,10 @@ def model(job, heights):
     kg, centre = chassis(job)
     inertia = [kg / 12.0 * v for v in (1.5**2 + 0.8**2, 2.0**2 + 0.8**2, 2.0**2 + 1.5**2)]
     words = lambda v: " ".join(f"{x:.6f}" for x in v)
-    drives = "".join(f'<velocity joint="drive_{n}" kv="50000" forcerange="-900 900"/>' for n in NAMES)
+    rated = RATED_SHARE * job["mass_kg"] * job["gravity_mps2"] / 6.0 * job["wheel"]["radius_m"]
+    kv = rated / (DROOP * job["speed_mps"] / job["wheel"]["radius_m"])
+    most = STALL * rated
+    drives = "".join(f'<velocity joint="drive_{n}" kv="{kv}" forcerange="{-most} {most}"/>' for n in NAMES)
     steers = "".join(f'<position joint="steer_{n}" kp="50000" kv="5000"/>' for n in NAMES if n[1] != "m")
     text = f"""<mujoco><compiler angle="radian"/>
       <option timestep="{job["step_s"]}" gravity="0 0 {-job["gravity_mps2"]}" integrator="implicitfast" cone="elliptic"
@@ -138,12 +146,50 @@ def command(job, route, xy, yaw):
     return [r * scale for r in rims] + [steers[i] for i in (0, 2, 3, 5)]
 
 
+class Traction:
+    """Wheel speeds that the suspension's motion asks for, after Curiosity's traction control (Toupet et al. 2018).
+
+    A wheel that climbs has a longer way than one on the flat. Six drives that all turn alike work against each other over
+    rough ground and lift a wheel. The rover measures the angles of rockers and bogies and its attitude; where the hubs
+    go with them, seen from the body, is added to the speeds commanded.
+    """
+
+    def __init__(self, job, m):
+        self.radius_m = job["wheel"]["radius_m"]
+        self.body = m.body("body").id
+        self.wheels = [m.body(f"wheel_{n}").id for n in NAMES]
+        self.links = [m.body(f"{'rocker' if n[1] == 'f' else 'bogie'}_{n[0]}").id for n in NAMES]
+        self.past = []
+
+    def rims(self, d, yaw, rims, steers):
+        """Wheel speeds (rad/s) from those commanded and the corner wheels' steering angles."""
+        c, s = math.cos(yaw), math.sin(yaw)
+        level = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+        hubs = np.array([level @ (d.xpos[w] - d.xpos[self.body]) for w in self.wheels])
+        noses = np.array([(level @ d.xmat[k].reshape(3, 3))[:, 0] for k in self.links])
+        downs = np.arctan2(-noses[:, 2], noses[:, 0])
+        self.past = [*self.past, (hubs, downs)][-(round(MEASURED_S / CONTROL_S) + 1) :]
+        over_s = max(len(self.past) - 1, 1) * CONTROL_S
+        moved = (hubs - self.past[0][0]) / over_s
+        # The drive turns against its link, which turns itself.
+        moved[:, 0] -= self.radius_m * (downs - self.past[0][1]) / over_s
+        moved = GAIN * (moved - moved.mean(axis=0))
+        out = []
+        for k, turn in enumerate([steers[0], 0.0, steers[1], steers[2], 0.0, steers[3]]):
+            rim = rims[k] * self.radius_m
+            ahead = rim + moved[k, 0] * math.cos(turn) + moved[k, 1] * math.sin(turn)
+            wanted = min(max(math.hypot(ahead, moved[k, 2]), 0.3 * rim), 1.5 * rim)
+            out.append(wanted / self.radius_m)
+        return out
+
+
 def main():
     job = json.load(open(sys.argv[1]))
     heights = np.fromfile(job["heights"], dtype="<f4").reshape(job["rows"], job["cols"])
     m = model(job, heights)
     d = mujoco.MjData(m)
     route = Route(job["route_m"])
+    traction = Traction(job, m)
     body = m.body("body").id
     wheels = [m.body(f"wheel_{n}").id for n in NAMES]
     x0, y0 = job["route_m"][0]
@@ -177,7 +223,8 @@ def main():
         if t - stuck_s > 120.0:
             end = "stuck"
             break
-        d.ctrl[:] = command(job, route, axle[:2], yaw)
+        commanded = command(job, route, axle[:2], yaw)
+        d.ctrl[:] = traction.rims(d, yaw, commanded[:6], commanded[6:]) + commanded[6:]
         c, w = time.process_time(), time.perf_counter()
         mujoco.mj_step(m, d, nstep=per_control)
         cpu_s += time.process_time() - c

@@ -78,6 +78,21 @@ impl Environment {
             .to_degrees()
     }
 
+    /// Where the sun stands: direction (radians counter-clockwise from east) and height over the horizon (radians, below 0 at
+    /// night).
+    #[must_use]
+    pub fn sun_rad(&self, time_s: f64) -> [f64; 2] {
+        let hour_angle = (self.hour(time_s) - 12.0) / 24.0 * std::f64::consts::TAU;
+        let (sl, cl) = self.latitude_deg.to_radians().sin_cos();
+        let (sd, cd) = self.declination_deg.to_radians().sin_cos();
+        let (sh, ch) = hour_angle.sin_cos();
+        let (east, north) = (-cd * sh, sd * cl - cd * ch * sl);
+        [
+            north.atan2(east),
+            self.sun_elevation_deg(time_s).to_radians(),
+        ]
+    }
+
     /// Checks the ranges; `what` and `name` say whose.
     ///
     /// # Errors
@@ -104,5 +119,40 @@ impl Environment {
         )?;
         in_range(what, &key("opacity"), self.opacity, 0.0, 20.0)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sun_rises_in_the_east_and_stands_on_its_own_side_at_noon() {
+        let day = Environment {
+            start_hour: 0.0,
+            declination_deg: 0.0,
+            ..Environment::shipped("mars").unwrap()
+        };
+        let at = |hour: f64| day.sun_rad(hour / 24.0 * day.sol_s);
+        let [east, low] = at(6.0);
+        assert!(east.abs() < 1e-9 && low.abs() < 1e-9, "{east} {low}");
+        let [west, _] = at(18.0);
+        assert!((west.abs() - std::f64::consts::PI).abs() < 1e-9, "{west}");
+        // a northern site at equinox: the noon sun in the south, as far from the zenith as the site from the equator
+        let [south, high] = at(12.0);
+        assert!(day.latitude_deg > 0.0);
+        assert!(
+            (south + std::f64::consts::FRAC_PI_2).abs() < 1e-9,
+            "{south}"
+        );
+        assert!((high.to_degrees() - (90.0 - day.latitude_deg)).abs() < 1e-9);
+        let [_, night] = at(23.0);
+        assert!(night < 0.0);
+        // the height is the one that the panels see
+        for k in 0..48 {
+            let time_s = f64::from(k) / 48.0 * day.sol_s;
+            let [_, up] = day.sun_rad(time_s);
+            assert!((up.to_degrees() - day.sun_elevation_deg(time_s)).abs() < 1e-9);
+        }
     }
 }

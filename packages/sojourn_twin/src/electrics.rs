@@ -7,6 +7,9 @@
 use crate::{day::Environment, nameplate::Nameplate};
 use serde::{Deserialize, Serialize};
 
+/// The sun of the images moves in steps of this, seconds: half a degree on Mars.
+pub const SUN_EVERY_S: f64 = 120.0;
+
 /// One drive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Motor {
@@ -73,11 +76,42 @@ impl Warming {
     }
 }
 
+/// The steering motors: wheels that are told to point elsewhere get there at the motors' own pace. Only what that costs is
+/// modelled, not the time it takes: the rover drives on as if its wheels stood right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Steers {
+    at_rad: [f64; 6],
+    /// Electrical power of all steering motors, mean of the last step, watts.
+    pub power_w: f64,
+}
+
+impl Steers {
+    /// `dt_s` later, with the wheels told to point to `wanted_rad`.
+    #[must_use]
+    pub fn after(mut self, plate: &Nameplate, wanted_rad: [f64; 6], dt_s: f64) -> Self {
+        let most_rad = plate.steer_radps * dt_s;
+        let mut turned_rad = 0.0;
+        for (at, wanted) in self.at_rad.iter_mut().zip(wanted_rad) {
+            let turn = (wanted - *at).clamp(-most_rad, most_rad);
+            *at += turn;
+            turned_rad += turn.abs();
+        }
+        self.power_w = if most_rad > 0.0 {
+            plate.steer_w * turned_rad / most_rad
+        } else {
+            0.0
+        };
+        self
+    }
+}
+
 /// Power, heat and charge of the whole rover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Power {
     /// All drives, watts.
     pub drive_w: f64,
+    /// All steering motors, watts.
+    pub steer_w: f64,
     /// Heaters of drives and body, watts.
     pub heater_w: f64,
     /// Everything, watts.
@@ -108,18 +142,18 @@ impl Power {
         }
     }
 
-    /// Heat and charge after `dt_s`, from what all drives take (which turn for the share `duty`), the surroundings and
-    /// what the source gives, watts.
+    /// Heat and charge after `dt_s`, from what all drives take (which turn for the share `duty`), what steering takes, the
+    /// surroundings and what the source gives, watts.
     #[must_use]
     pub fn after(
         &self,
         plate: &Nameplate,
-        drive_w: f64,
+        [drive_w, steer_w]: [f64; 2],
         (ambient_c, duty, source_w): (f64, f64, f64),
         dt_s: f64,
     ) -> Self {
         let heater_w = plate.heater_w_per_k * (plate.heater_c - ambient_c).max(0.0);
-        let total_w = plate.housekeeping_w + drive_w + heater_w;
+        let total_w = plate.housekeeping_w + drive_w + steer_w + heater_w;
         let mean_w = total_w - (1.0 - duty) * drive_w;
         let net_w = source_w - mean_w;
         // The box warms with what its electronics use and loses to the surroundings.
@@ -129,6 +163,7 @@ impl Power {
         let electronics_c = toward(self.electronics_c, box_c, plate.box_tau_s);
         Self {
             drive_w,
+            steer_w,
             heater_w,
             total_w,
             source_w,
@@ -160,6 +195,7 @@ pub struct Electrics {
     day: Environment,
     time_s: f64,
     motors: [Motor; 6],
+    steers: Steers,
     power: Power,
 }
 
@@ -188,6 +224,7 @@ impl Electrics {
     pub fn new(plate: Nameplate, day: Environment) -> Self {
         Self {
             motors: [Motor::cold(&plate, day.ambient_c(0.0)); 6],
+            steers: Steers::default(),
             power: Power::begin(&plate),
             time_s: 0.0,
             plate,
@@ -195,9 +232,15 @@ impl Electrics {
         }
     }
 
-    /// `dt_s` later: torque about each axle (N·m) and how fast it turned (rad/s), forward positive. An empty battery
-    /// gives nothing and stays empty.
-    pub fn step(&mut self, torque_nm: [f64; 6], turned_radps: [f64; 6], dt_s: f64) {
+    /// `dt_s` later: torque about each axle (N·m) and how fast it turned (rad/s), forward positive, and where the wheels are
+    /// told to point (radians). An empty battery gives nothing and stays empty.
+    pub fn step(
+        &mut self,
+        torque_nm: [f64; 6],
+        turned_radps: [f64; 6],
+        steer_rad: [f64; 6],
+        dt_s: f64,
+    ) {
         self.time_s += dt_s;
         let ambient_c = self.day.ambient_c(self.time_s);
         let over = Warming::over(&self.plate, ambient_c, 1.0, dt_s);
@@ -205,12 +248,23 @@ impl Electrics {
             let shaft_w = (torque_nm[i] * turned_radps[i]).max(0.0);
             *motor = motor.after(&self.plate, &over, shaft_w, turned_radps[i] != 0.0);
         }
+        self.steers = self.steers.after(&self.plate, steer_rad, dt_s);
         let drive_w = self.motors.iter().map(|m| m.power_w).sum();
         let sun_deg = self.day.sun_elevation_deg(self.time_s);
         let source_w = self.plate.source.power_w(sun_deg, self.day.opacity);
         let around = (ambient_c, 1.0, source_w);
-        self.power = self.power.after(&self.plate, drive_w, around, dt_s);
+        self.power = self
+            .power
+            .after(&self.plate, [drive_w, self.steers.power_w], around, dt_s);
         self.power.charge = self.power.charge.max(0.0);
+    }
+
+    /// Where the sun stands now: direction (radians counter-clockwise from east) and height (radians). Told for steps of
+    /// [`SUN_EVERY_S`], so that shadows need not be worked out for every image anew.
+    #[must_use]
+    pub fn sun_rad(&self) -> [f64; 2] {
+        let step = (self.time_s / SUN_EVERY_S).floor();
+        self.day.sun_rad(step * SUN_EVERY_S)
     }
 
     /// What is known of it now.
@@ -251,7 +305,7 @@ mod tests {
         let mut e = Electrics::new(plate, day());
         let before = e.reading().power.charge;
         for _ in 0..36_000 {
-            e.step([60.0; 6], [0.16; 6], 0.1);
+            e.step([60.0; 6], [0.16; 6], [0.0; 6], 0.1);
         }
         let r = e.reading();
         // an hour: six drives of 60 N·m · 0.16 rad/s / 0.5 + 2 W, and what the rover takes besides
@@ -271,7 +325,7 @@ mod tests {
         let torque = [80.0, 0.0, -80.0, 80.0, -80.0, 80.0];
         let turned = [0.16, 0.0, 0.16, 0.0, -0.16, 0.08];
         for _ in 0..20_000 {
-            e.step(torque, turned, 0.1);
+            e.step(torque, turned, [0.0; 6], 0.1);
         }
         let m = e.reading().motors;
         assert!(m[0].temperature_c > m[5].temperature_c);
@@ -279,6 +333,29 @@ mod tests {
         assert!((m[2].power_w - plate().idle_w).abs() < 1e-12, "{:?}", m[2]);
         assert_eq!((m[1].power_w, m[3].power_w), (0.0, 0.0));
         assert_eq!(m[0], m[4]);
+    }
+
+    #[test]
+    fn steering_costs_its_angle_at_its_own_pace() {
+        let plate = plate();
+        let mut e = Electrics::new(plate, day());
+        let turned = [0.8, 0.0, -0.8, -0.8, 0.0, 0.8];
+        let (mut used_j, mut most_w, mut busy_s) = (0.0f64, 0.0f64, 0.0f64);
+        for k in 0..400 {
+            let wanted = if k < 200 { turned } else { [0.0; 6] };
+            e.step([0.0; 6], [0.0; 6], wanted, 0.1);
+            let w = e.reading().power.steer_w;
+            used_j += 0.1 * w;
+            most_w = most_w.max(w);
+            busy_s += if w > 0.0 { 0.1 } else { 0.0 };
+        }
+        // four corners there and back
+        let expected_j = 4.0 * 2.0 * 0.8 / plate.steer_radps * plate.steer_w;
+        assert!((used_j / expected_j - 1.0).abs() < 1e-6, "{used_j}");
+        assert!((most_w - 4.0 * plate.steer_w).abs() < 1e-9, "{most_w}");
+        assert!((busy_s - 16.0).abs() < 0.25, "{busy_s}");
+        // tens of watts for all four
+        assert!((5.0..100.0).contains(&most_w), "{most_w}");
     }
 
     #[test]
@@ -296,7 +373,7 @@ mod tests {
         let mut most_w = 0.0f64;
         let mut least_c = f64::INFINITY;
         for _ in 0..2000 {
-            e.step([0.0; 6], [0.0; 6], 44.4);
+            e.step([0.0; 6], [0.0; 6], [0.0; 6], 44.4);
             let r = e.reading();
             most_w = most_w.max(r.power.source_w);
             least_c = least_c.min(r.ambient_c);

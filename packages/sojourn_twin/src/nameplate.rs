@@ -32,7 +32,11 @@ pub struct Nameplate {
     pub source: Source,
     /// What a drive takes that turns without load, watts.
     pub idle_w: f64,
-    /// Power of everything but the drives, watts.
+    /// Electrical power of a steering motor that turns a standing wheel in its place, watts.
+    pub steer_w: f64,
+    /// How fast it turns it, rad/s.
+    pub steer_radps: f64,
+    /// Power of everything but drives and steering, watts.
     pub housekeeping_w: f64,
     /// Surroundings, °C.
     pub ambient_c: f64,
@@ -58,6 +62,17 @@ pub struct Nameplate {
     pub mass_height_m: f64,
 }
 
+/// How fast wheels are steered, rad/s: an estimate, a quarter turn in a quarter of a minute.
+const STEER_RADPS: f64 = 0.1;
+/// Friction of a wheel that is turned about its vertical axis on the spot: an estimate between soil and rock.
+const STEER_FRICTION: f64 = 0.7;
+
+/// Torque that turns a standing wheel in its place, N·m: friction on a strip across the tread, whose mean lever is a
+/// quarter of the wheel's width.
+fn steer_nm(static_load_n: f64, rover: &Rover) -> f64 {
+    STEER_FRICTION * static_load_n * 0.25 * rover.wheel.width_m
+}
+
 impl Nameplate {
     /// Scales the figures to a rover on a body.
     #[must_use]
@@ -80,6 +95,8 @@ impl Nameplate {
                 power_w: 0.107 * rover.mass_kg,
             },
             idle_w: 0.0,
+            steer_w: steer_nm(static_load_n, rover) * STEER_RADPS / efficiency,
+            steer_radps: STEER_RADPS,
             housekeeping_w: 0.146 * rover.mass_kg,
             // Thin air means a cold afternoon on Mars or a surface without any; a yard on Earth is mild.
             ambient_c: if body.atmosphere_pa < 10_000.0 {
@@ -118,6 +135,7 @@ impl Nameplate {
         Self {
             bus_v: file.bus_v,
             efficiency: file.drive_efficiency,
+            steer_w: self.steer_w * self.efficiency / file.drive_efficiency,
             power_w,
             current_a: power_w / file.bus_v,
             idle_w: file.drive_idle_w,

@@ -115,6 +115,8 @@ pub struct SimulatorParams {
     pub imu_drift: ImuDrift,
     /// Scatter of the sun sensor about each axis, radians.
     pub sun_sigma_rad: f64,
+    /// Whether the sun of images and sun sensor moves with the hour of `verification_file`'s day.
+    pub sun_by_hour: bool,
     /// File of drives, battery and source; empty for the one that comes with Sojourn for the rover.
     pub power_file: String,
     /// File whose `environment` has day and weather; empty for config/verification.yaml as it was built in.
@@ -235,6 +237,7 @@ impl SimulatorParams {
                 sensor: self.sensor,
                 imu_drift: self.imu_drift,
                 sun_sigma_rad: self.sun_sigma_rad,
+                sun_by_hour: self.sun_by_hour,
                 power: self.power()?,
                 days: self.days()?,
                 images: true,

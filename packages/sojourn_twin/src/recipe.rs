@@ -178,6 +178,20 @@ impl Recipe {
         Ok(())
     }
 
+    /// The same world with one class of ground wherever its shape does not make crater walls or scarps; `None` for a class
+    /// that cannot be asked for.
+    #[must_use]
+    pub fn all_of(mut self, class: TerrainClass) -> Option<Self> {
+        self.cover.shares.clear();
+        if SPREAD.contains(&class) {
+            self.cover.shares.insert(class, 1.0);
+        } else if class != TerrainClass::SmoothRegolith {
+            return None;
+        }
+        self.about = format!("{} all over", class.traits().name);
+        Some(self)
+    }
+
     /// The share of a class that is asked for.
     #[must_use]
     pub fn share(&self, class: TerrainClass) -> f64 {
@@ -215,6 +229,18 @@ mod tests {
             seen += 1;
         }
         assert!(seen >= 5);
+    }
+
+    #[test]
+    fn a_world_can_be_of_one_class() {
+        let all = |class: TerrainClass| recipe("mixed").all_of(class);
+        let loose = all(TerrainClass::LooseSoil).unwrap();
+        loose.check("loose").unwrap();
+        assert_eq!(loose.share(TerrainClass::LooseSoil), 1.0);
+        assert_eq!(loose.share(TerrainClass::Bedrock), 0.0);
+        let smooth = all(TerrainClass::SmoothRegolith).unwrap();
+        assert!(smooth.cover.shares.is_empty());
+        assert!(all(TerrainClass::CraterOrScarp).is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{say, say_json};
 use crate::cli_error::CliResult;
 use crate::ground;
 use crate::launch::places::Places;
-use crate::peer::route::{Around, along};
+use crate::peer::route::{Around, ROCK_M, along};
 use crate::peer::tracks::{Place, Track, Truth, plane_and_roughness};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -52,7 +52,7 @@ pub struct DrivesArgs {
     /// The rover: a name in config/rovers or a file.
     #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
     pub rover: String,
-    /// Prints JSON: samples, drives (sol, waypoints, and time_s, tilt_max_deg, path_ratio, each with low, median, high, truth, held), …
+    /// Prints JSON: samples, drives (sol, waypoints, and time_s, tilt_max_deg, path_ratio, each with low, median, high, truth, held, why), …
     #[arg(long)]
     pub json: bool,
 }
@@ -92,6 +92,8 @@ struct Predicted {
     high: f64,
     truth: f64,
     held: bool,
+    /// Where it was not held: by how much, and what the prediction did not know.
+    why: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -155,7 +157,7 @@ pub fn drives(args: &DrivesArgs) -> CliResult {
                 guess
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        drives.push(known.result(track, &guesses, &rover));
+        drives.push(known.result(track, &guesses, (&prior, &rover)));
     }
     bar.finish_and_clear();
     let held = |d: &DriveResult| {
@@ -294,34 +296,87 @@ impl Known {
         turned / rover.drive.turn_rate_radps
     }
 
-    fn result(&self, track: &Track, guesses: &[Guess], rover: &Rover) -> DriveResult {
+    fn result(
+        &self,
+        track: &Track,
+        guesses: &[Guess],
+        (prior, rover): (&Prior, &Rover),
+    ) -> DriveResult {
         let truth: Truth = track.truth();
-        let predicted = |of: fn(&Guess) -> f64, truth: f64| {
+        let predicted = |of: fn(&Guess) -> f64, truth: f64, why: &dyn Fn(Missed) -> String| {
             let mut v: Vec<f64> = guesses.iter().map(of).collect();
             v.sort_by(f64::total_cmp);
             let at = |q: f64| v[((v.len() - 1) as f64 * q).round() as usize];
             let (low, high) = (at(0.05), at(0.95));
+            let missed = if truth < low {
+                Some(Missed::Below(low - truth))
+            } else {
+                (truth > high).then_some(Missed::Above(truth - high))
+            };
             Predicted {
                 low,
                 median: at(0.5),
                 high,
                 truth,
-                held: low <= truth && truth <= high,
+                held: missed.is_none(),
+                why: missed.map(why),
             }
         };
+        let ratio = truth.way_m / geometry::length_m(&self.waypoints);
         DriveResult {
             sol: track.sol,
             waypoints: self.waypoints.len(),
             way_m: truth.way_m,
-            time_s: predicted(|g| g.time_s, truth.time_s),
-            tilt_max_deg: predicted(|g| g.tilt_max_deg, truth.tilt_max_deg),
-            path_ratio: predicted(
-                |g| g.path_ratio,
-                truth.way_m / geometry::length_m(&self.waypoints),
-            ),
+            time_s: predicted(|g| g.time_s, truth.time_s, &|m| {
+                why_time(m, &truth, prior.progress_mph)
+            }),
+            tilt_max_deg: predicted(|g| g.tilt_max_deg, truth.tilt_max_deg, &|m| {
+                why_tilt(m, self.apart_m)
+            }),
+            path_ratio: predicted(|g| g.path_ratio, ratio, &why_ratio),
             wheels_alone_s: truth.way_m / rover.drive.cruise_mps,
             longest_halt_s: truth.longest_halt_s,
         }
+    }
+}
+
+/// On which side of its interval, and how far beyond it, what happened lies.
+#[derive(Clone, Copy, Debug)]
+enum Missed {
+    Below(f64),
+    Above(f64),
+}
+
+fn why_time(missed: Missed, truth: &Truth, [slow_mph, fast_mph]: [f64; 2]) -> String {
+    let moved_mph = 3600.0 * truth.way_m / (truth.time_s - truth.halts_s).max(1.0);
+    let moved =
+        format!("while it moved it made {moved_mph:.1} m/h (drawn: {slow_mph} to {fast_mph})");
+    match missed {
+        Missed::Above(s) => format!(
+            "{s:.0} s more: it stood {} times, {:.0} s in all, the longest {:.0} s, and what for is in no plan; {moved}",
+            truth.halts, truth.halts_s, truth.longest_halt_s
+        ),
+        Missed::Below(s) => format!("{s:.0} s less: {moved}"),
+    }
+}
+
+fn why_tilt(missed: Missed, apart_m: f64) -> String {
+    let known = format!("the ground between waypoints {apart_m:.0} m apart is drawn, not known");
+    match missed {
+        Missed::Below(deg) => format!("{deg:.1}° less: {known}, and was smoother"),
+        Missed::Above(deg) => format!("{deg:.1}° more: {known}, and was steeper"),
+    }
+}
+
+fn why_ratio(missed: Missed) -> String {
+    match missed {
+        Missed::Below(by) => {
+            format!("{by:.3} less: it met fewer rocks that it had to drive around than were drawn")
+        }
+        Missed::Above(by) => format!(
+            "{by:.3} more: drawn ways leave the straight line only for rocks of {ROCK_M} m and more; AutoNav also for \
+             slopes, for what it cannot see and by how it drives arcs"
+        ),
     }
 }
 
@@ -348,6 +403,9 @@ fn text(r: &DrivesResult) -> String {
                 p.truth,
                 if p.held { "held" } else { "missed" }
             );
+            if let Some(why) = &p.why {
+                out += &format!("  {:20} {why}\n", "");
+            }
         }
     }
     out.trim_end().to_string()

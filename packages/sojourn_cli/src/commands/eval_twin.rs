@@ -216,35 +216,90 @@ fn cpu_s() -> anyhow::Result<f64> {
 }
 
 fn text(r: &TwinResult) -> String {
-    format!(
-        "{}, {:.1} m of {:.1} m (end: {}), compared at {} places, tilt {:.1}° RMS:\n\
-         attitude          {:.2}° RMS, {:.2}° for 95 %, {:.2}° at most\n\
-         wheel height      {:.1} mm RMS, {:+.1} mm mean, {:.0} mm at most; {:.1} % of the peer's wheels hang in the air, {:.1} mm RMS for the others\n\
-         verification      {} values of {} channels, {:.0} times real time on one core; {} samples in {:.1} s on {} threads\n\
-         {:17} {:.0} times real time at {:.1} ms; the verification is {:.0} times as fast over the same way",
+    let mm = |m: f64| 1e3 * m;
+    let rows = [
+        (
+            "attitude, RMS",
+            format!("{:.2}°", r.attitude_rms_deg),
+            "at most 1°",
+        ),
+        (
+            "attitude, 95 % of places",
+            format!("{:.2}°", r.attitude_p95_deg),
+            "",
+        ),
+        (
+            "attitude, greatest",
+            format!("{:.2}°", r.attitude_max_deg),
+            "",
+        ),
+        (
+            "wheel height, RMS",
+            format!("{:.1} mm", mm(r.wheel_height_rms_m)),
+            "at most 20 mm",
+        ),
+        (
+            "wheel height, mean",
+            format!("{:+.1} mm", mm(r.wheel_height_mean_m)),
+            "",
+        ),
+        (
+            "wheel height, greatest",
+            format!("{:.0} mm", mm(r.wheel_height_max_m)),
+            "",
+        ),
+        (
+            "wheels of the peer in the air",
+            format!("{:.1} %", 100.0 * r.wheels_hanging),
+            "",
+        ),
+        (
+            "wheel height of the others",
+            format!("{:.1} mm", mm(r.touching_height_rms_m)),
+            "",
+        ),
+        (
+            "verification, one core",
+            format!("{:.0} times real time", r.realtime_factor),
+            "at least 10000",
+        ),
+        (
+            "peer, one core",
+            format!("{:.0} times real time", r.peer_realtime_factor),
+            "",
+        ),
+        (
+            "verification beside the peer",
+            format!("{:.0} times as fast", r.speed_ratio),
+            "at least 100",
+        ),
+        (
+            "values checked",
+            format!("{} of {} channels", r.telemetry_values, r.channels),
+            "",
+        ),
+        (
+            "verification with samples",
+            format!(
+                "{:.1} s ({} samples, {} threads)",
+                r.monte_carlo_wall_s, r.monte_carlo_samples, r.threads
+            ),
+            "at most 60 s",
+        ),
+    ];
+    let mut out = format!(
+        "{} at {:.1} ms: {:.1} m of {:.1} m, end: {}; compared at {} places, tilt {:.1}° RMS\n",
         r.peer,
+        1e3 * r.peer_step_s,
         r.peer_m,
         r.route_m,
         r.peer_end,
         r.places,
-        r.tilt_rms_deg,
-        r.attitude_rms_deg,
-        r.attitude_p95_deg,
-        r.attitude_max_deg,
-        1e3 * r.wheel_height_rms_m,
-        1e3 * r.wheel_height_mean_m,
-        1e3 * r.wheel_height_max_m,
-        100.0 * r.wheels_hanging,
-        1e3 * r.touching_height_rms_m,
-        r.telemetry_values,
-        r.channels,
-        r.realtime_factor,
-        r.monte_carlo_samples,
-        r.monte_carlo_wall_s,
-        r.threads,
-        r.peer,
-        r.peer_realtime_factor,
-        1e3 * r.peer_step_s,
-        r.speed_ratio
-    )
+        r.tilt_rms_deg
+    );
+    for (what, value, asked) in rows {
+        out += format!("  {what:30} {value:>32}   {asked}").trim_end();
+        out.push('\n');
+    }
+    out.trim_end().to_string()
 }

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 /// Examples of the help page.
 pub const EXAMPLES: &str = "Examples:\n  \
-    sojourn verify --dtm dtm.tif --plan plan.json --out report.json --json\n  \
+    sojourn verify --dtm dtm.tif --plan plan.json --json\n  \
     sojourn verify --dtm dtm.tif --plan plan.json --out report.json --html report.html --csv channels.csv\n  \
     sojourn verify --site site/ --plan plan.json --out report.json --samples 1000 --seed 7\n  \
     sojourn verify --site site/ --plan plan.json --out report.json --in-the-loop --xml plan.xml\n\n\
@@ -44,9 +44,9 @@ pub struct VerifyArgs {
     /// Seed of those runs, instead of the one in config/verification.yaml.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// The report to write.
+    /// The report to write; approval asks for it.
     #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
+    pub out: Option<PathBuf>,
     /// A page for people to write as well.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -71,13 +71,11 @@ pub struct VerifyArgs {
 /// [`CliError::Rejected`] when the twin rejects it (the report is written), [`CliError::Failed`] when it cannot be driven.
 pub fn verify(args: &VerifyArgs) -> CliResult {
     let places = Places::find();
-    for file in std::iter::once(&args.out)
-        .chain(&args.html)
-        .chain(&args.csv)
-    {
+    for file in args.out.iter().chain(&args.html).chain(&args.csv) {
         ground::writable(file)?;
     }
-    let mut named = vec![("--plan", &args.plan), ("--out", &args.out)];
+    let mut named = vec![("--plan", &args.plan)];
+    named.extend(args.out.iter().map(|f| ("--out", f)));
     named.extend(args.html.iter().map(|f| ("--html", f)));
     named.extend(args.csv.iter().map(|f| ("--csv", f)));
     ground::apart(&named)?;
@@ -120,8 +118,10 @@ pub fn verify(args: &VerifyArgs) -> CliResult {
     bar.finish_and_clear();
     let wall_s = begin.elapsed().as_secs_f64();
     let nominal_s = nominal_done.get().copied().unwrap_or(wall_s);
-    let text = serde_json::to_string_pretty(&report)? + "\n";
-    files::write_atomic(&args.out, text.as_bytes())?;
+    if let Some(file) = &args.out {
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        files::write_atomic(file, text.as_bytes())?;
+    }
     if let (Some(file), Some(csv)) = (&args.csv, csv) {
         files::write_atomic(file, &csv)?;
     }

@@ -5,9 +5,10 @@ use crate::cli_error::CliResult;
 use crate::ground;
 use crate::launch::places::Places;
 use crate::world_pictures;
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use sojourn_core::{files, rover::Rover, soil::SoilTable};
+use sojourn_core::{classes::TerrainClass, files, rover::Rover, soil::SoilTable};
 use sojourn_twin::{
     folder::{ALL_ROCKS, TRUTH, WorldFolder},
     generate,
@@ -26,8 +27,9 @@ pub enum WorldCommand {
     #[command(
         after_help = "Examples:\n  sojourn world generate --seed 7 --out w/\n  \
         sojourn world generate --seed 7 --soil hazard --size 200x150 --cfa 7% --slope 5 --out w/\n\n\
-        --soil names a file of config/worlds: mixed, firm, sandy, hazard, demo, or a file of your own. One seed gives one\n\
-        shape of the ground whatever the soil, so that two worlds can differ in their soil alone."
+        --soil names a file of config/worlds: mixed, firm, sandy, hazard, demo, a file of your own, or one class of\n\
+        ground for all of it (loose_soil, bedrock, sand_ripples, ...). One seed gives one shape of\n\
+        the ground whatever the soil, so that two worlds can differ in their soil alone."
     )]
     Generate(GenerateArgs),
     /// Makes a world on a real elevation model: its large shape is kept, what is below its resolution is added.
@@ -65,8 +67,8 @@ pub struct MakeArgs {
     /// Everything random comes from it.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// What the ground is made of: a name in config/worlds or a file.
-    #[arg(long, value_name = "NAME|FILE", default_value = "mixed")]
+    /// What the ground is made of: a name in config/worlds, a file, or one class for all of it (loose_soil, bedrock, …).
+    #[arg(long, value_name = "NAME|FILE|CLASS", default_value = "mixed")]
     pub soil: String,
     /// Golombek's k, 0 to 0.2 or in per cent (7%); the soil's without it.
     #[arg(long, value_name = "K", allow_hyphen_values = true)]
@@ -145,11 +147,17 @@ pub fn world(command: &WorldCommand) -> CliResult {
     }
 }
 
-/// A recipe by name or file.
+/// A recipe by name or file, or one class of ground all over.
 ///
 /// # Errors
 /// One sentence that names the file and the key.
 pub fn recipe(places: &Places, name: &str) -> anyhow::Result<Recipe> {
+    if let Some(class) = TerrainClass::from_name(name) {
+        let mixed = Recipe::load(&ground::named_file(places, "worlds", "mixed")?)?;
+        return mixed
+            .all_of(class)
+            .with_context(|| format!("a world cannot be made of {name} alone"));
+    }
     Ok(Recipe::load(&ground::named_file(places, "worlds", name)?)?)
 }
 

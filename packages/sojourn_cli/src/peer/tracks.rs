@@ -51,6 +51,11 @@ pub struct Truth {
     pub way_m: f64,
     /// Largest tilt at any of the places, degrees.
     pub tilt_max_deg: f64,
+    /// How often and for how many seconds in all it stood: times between two places without moving. Turns in place are among
+    /// them.
+    pub halts: usize,
+    /// See `halts`.
+    pub halts_s: f64,
     /// The longest time between two places, seconds, when the rover did not move in it; 0 otherwise.
     pub longest_halt_s: f64,
 }
@@ -137,15 +142,18 @@ impl Track {
     pub fn truth(&self) -> Truth {
         let p = &self.places;
         let line: Vec<Xy> = p.iter().map(|p| p.xy).collect();
-        let halts = p
+        let halts: Vec<f64> = p
             .windows(2)
             .filter(|w| geometry::distance_m(w[0].xy, w[1].xy) < STOOD_M)
-            .map(|w| w[1].clock_s - w[0].clock_s);
+            .map(|w| w[1].clock_s - w[0].clock_s)
+            .collect();
         Truth {
             time_s: p[p.len() - 1].clock_s - p[0].clock_s,
             way_m: geometry::length_m(&line),
             tilt_max_deg: p.iter().fold(0.0f64, |m, p| m.max(p.tilt_rad)).to_degrees(),
-            longest_halt_s: halts.fold(0.0, f64::max),
+            halts: halts.len(),
+            halts_s: halts.iter().sum(),
+            longest_halt_s: halts.into_iter().fold(0.0, f64::max),
         }
     }
 

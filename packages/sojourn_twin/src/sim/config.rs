@@ -34,6 +34,9 @@ pub struct SimConfig {
     pub imu_drift: ImuDrift,
     /// Scatter of the sun sensor about each axis, radians.
     pub sun_sigma_rad: f64,
+    /// Whether the sun of images and sun sensor stands where hour and season of the day put it; otherwise where the world has
+    /// it, the whole run through.
+    pub sun_by_hour: bool,
     /// Drives, battery and source; `None` for what comes with Sojourn by the rover's name, or is scaled from its mass.
     pub power: Option<PowerFile>,
     /// Day and weather by body, "default" for any other; `None` for what comes with Sojourn.
@@ -60,6 +63,7 @@ impl SimConfig {
             sensor: SensorParams::navcam(),
             imu_drift: ImuDrift::default(),
             sun_sigma_rad: 0.005,
+            sun_by_hour: false,
             power: None,
             days: None,
             images: true,

@@ -42,6 +42,9 @@ use sojourn_core::{
 use std::sync::Arc;
 use sun::SunSensor;
 
+/// No image is taken with the sun lower than this, radians: 3°, the least that a world may have.
+const LEAST_SUN_RAD: f64 = 0.05;
+
 /// A rover in a world.
 pub struct Simulator {
     world: Arc<World>,
@@ -186,8 +189,12 @@ impl Simulator {
         let moved = self.advance(command, &motion, dt_s);
         self.turn_wheels(&motion, dt_s);
         let torque_nm = self.traction.wheels.map(|w| w.torque_nm);
-        self.electrics
-            .step(torque_nm, self.wheels.velocity_radps, dt_s);
+        self.electrics.step(
+            torque_nm,
+            self.wheels.velocity_radps,
+            self.wheels.steer_rad,
+            dt_s,
+        );
         let electrics = self.electrics.reading();
         let sunk = self.sunk();
         if self.scoring && dt_s > 0.0 {
@@ -363,7 +370,11 @@ impl Simulator {
 
     /// Where the sun stands.
     fn sun_from_map(&self) -> Sun {
-        let [azimuth_rad, elevation_rad] = self.world.sun_rad();
+        let [azimuth_rad, elevation_rad] = if self.config.sun_by_hour {
+            self.electrics.sun_rad()
+        } else {
+            self.world.sun_rad()
+        };
         Sun {
             azimuth_rad,
             elevation_rad,
@@ -383,11 +394,12 @@ impl Simulator {
                 / (camera.fx * self.rover.navcam.baseline_m),
         });
         let map_from_navcam = self.map_from_base_link() * base_link_from_navcam;
-        if self.faults.drops(number) {
+        let sun = self.sun_from_map();
+        if self.faults.drops(number) || sun.elevation_rad < LEAST_SUN_RAD {
             return None;
         }
         let shot = Shot {
-            sun: self.sun_from_map(),
+            sun,
             seed: self.config.seed,
             number,
             right: self.config.right_images,

@@ -346,3 +346,38 @@ fn wheels_meet_what_the_class_says() {
         "{rock} {firm} {loose} {sand}"
     );
 }
+
+/// With the hour's sun, images are taken by day and none at night, and the sun sensor agrees with the panels.
+#[test]
+fn the_sun_goes_with_the_hour_where_that_is_asked_for() {
+    let run = |start_hour: f64, sun_by_hour: bool| {
+        let day = Environment {
+            start_hour,
+            ..Environment::shipped("mars").unwrap()
+        };
+        let config = SimConfig {
+            sun_by_hour,
+            sun_sigma_rad: 0.0,
+            days: Some([("mars".to_string(), day)].into()),
+            ..SimConfig::demo(3, Pose2::default(), None)
+        };
+        let mut rover = perseverance();
+        (rover.navcam.width, rover.navcam.height) = (32, 24);
+        let mut sim = Simulator::new(plane(0.0, 0.0), rover, &mars(), config).unwrap();
+        let out = drive(&mut sim, Velocity::STOP, 3);
+        let sun = out[0].sun.map(|s| s.direction);
+        let images = out.iter().filter(|o| o.image.is_some()).count();
+        (sun, images)
+    };
+    let (morning, images) = run(8.0, true);
+    let [east, _, up] = morning.unwrap();
+    assert!(
+        east > 0.5 && up > 0.3 && images == 3,
+        "{morning:?} {images}"
+    );
+    let (evening, _) = run(16.0, true);
+    assert!(evening.unwrap()[0] < -0.5, "{evening:?}");
+    assert_eq!(run(23.0, true), (None, 0));
+    // the world's own sun knows no hour
+    assert_eq!(run(23.0, false), run(8.0, false));
+}

@@ -20,12 +20,16 @@ use sojourn_core::{
     site::Site,
 };
 use sojourn_twin::{
+    day::Environment,
     folder::{View, WorldFolder},
     generate::terrain,
     render::{Frame, ROCK, Renderer, SensorParams, Shot, StereoRig, Sun},
     world::{World, WorldParams},
 };
 use std::path::{Path, PathBuf};
+
+/// Least height of the sun, degrees.
+const LEAST_SUN_DEG: f64 = 3.0;
 
 /// `sojourn camera render`
 #[derive(Debug, Args)]
@@ -47,6 +51,10 @@ pub struct RenderArgs {
     /// The sun: direction (degrees counter-clockwise from east) and height (degrees); may be given several times.
     #[arg(long, value_name = "AZ,EL", default_values = ["20,15", "100,40", "200,65"], allow_hyphen_values = true)]
     pub sun: Vec<String>,
+    /// The sun by the hour (0 to 24) of the planet's day as config/verification.yaml has its latitude and season, in place of
+    /// --sun; may be given several times.
+    #[arg(long, value_name = "H", conflicts_with = "sun")]
+    pub hour: Vec<f64>,
     /// The rover: a name in config/rovers or a file.
     #[arg(long, value_name = "NAME|FILE", default_value = "perseverance")]
     pub rover: String,
@@ -84,7 +92,7 @@ pub struct RenderArgs {
 pub fn render(args: &RenderArgs) -> CliResult {
     let places = Places::find();
     let (rover, _) = ground::rover(&places, &args.rover)?;
-    let suns = args
+    let given = args
         .sun
         .iter()
         .map(|s| sun(s))
@@ -93,6 +101,13 @@ pub fn render(args: &RenderArgs) -> CliResult {
     std::fs::create_dir_all(&args.out).with_context(|| format!("making {}", args.out.display()))?;
     ground::writable(&args.out.join("depth.png"))?;
     let site = the_site(&places, args, &rover)?;
+    let suns = if args.hour.is_empty() {
+        given
+    } else {
+        let day = Environment::shipped(&site.manifest.body.name)?;
+        let at = |h: &f64| sun_at(*h, day);
+        args.hour.iter().map(at).collect::<Result<Vec<_>, _>>()?
+    };
     let elevation = site.elevation()?;
     let middle = [0, 1].map(|k| elevation.origin_m()[k] + 0.5 * elevation.size_m()[k]);
     let at = match &args.at {
@@ -204,10 +219,30 @@ fn sun(text: &str) -> Result<Sun, CliError> {
         )));
     };
     in_range("--sun", "direction", *azimuth, -360.0, 360.0)?;
-    in_range("--sun", "height", *elevation, 3.0, 90.0)?;
+    in_range("--sun", "height", *elevation, LEAST_SUN_DEG, 90.0)?;
     Ok(Sun {
         azimuth_rad: azimuth.to_radians(),
         elevation_rad: elevation.to_radians(),
+    })
+}
+
+/// The sun at an hour of a day, not lower than images are taken with.
+fn sun_at(hour: f64, day: Environment) -> Result<Sun, CliError> {
+    in_range("--hour", "hour", hour, 0.0, 24.0)?;
+    let then = Environment {
+        start_hour: hour,
+        ..day
+    };
+    let [azimuth_rad, elevation_rad] = then.sun_rad(0.0);
+    if elevation_rad < LEAST_SUN_DEG.to_radians() {
+        return Err(CliError::Usage(format!(
+            "--hour {hour}: the sun stands at {:.0}° then, expected at least {LEAST_SUN_DEG}°",
+            elevation_rad.to_degrees()
+        )));
+    }
+    Ok(Sun {
+        azimuth_rad,
+        elevation_rad,
     })
 }
 
@@ -306,6 +341,18 @@ mod tests {
     }
 
     #[test]
+    fn the_sun_of_an_hour_stands_where_the_day_has_it() {
+        let day = Environment::shipped("mars").unwrap();
+        let high = |h: f64| sun_at(h, day).ok().unwrap().elevation_rad;
+        assert!(high(12.0) > high(9.0) && (high(9.0) - high(15.0)).abs() < 1e-9);
+        let east = sun_at(8.0, day).ok().unwrap().direction();
+        assert!(east[0] > 0.5 && sun_at(16.0, day).ok().unwrap().direction()[0] < -0.5);
+        for bad in [0.0, 22.0, 25.0, f64::NAN] {
+            assert!(sun_at(bad, day).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn pictures_of_a_generated_world_are_written() {
         let dir = tempfile::tempdir().unwrap();
         let args = RenderArgs {
@@ -318,6 +365,7 @@ mod tests {
             at: None,
             yaw: 10.0,
             sun: vec!["20,15".into()],
+            hour: vec![],
             rover: "perseverance".into(),
             camera: None,
             width: Some(64),

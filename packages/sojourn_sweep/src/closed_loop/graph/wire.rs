@@ -43,6 +43,7 @@ pub(super) fn simulator(
         sensor: s.sensor,
         imu_drift: s.imu_drift,
         sun_sigma_rad: s.sun_sigma_rad,
+        sun_by_hour: s.sun_by_hour,
         power: s.power()?,
         days: s.days()?,
         images: scenario.sensing == Sensing::Rendered,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     TwinError,
-    electrics::{Motor, Power},
+    electrics::{Motor, Power, Steers},
 };
 use sojourn_core::{
     CoreError,
@@ -98,6 +98,7 @@ pub struct Drive<'a, 'w> {
     command: Velocity,
     motion: WheelMotion,
     wheels: [WheelState; 6],
+    steers: Steers,
     power: Power,
     segment_s: f64,
     wheel_way_m: f64,
@@ -169,6 +170,7 @@ impl<'a, 'w> Drive<'a, 'w> {
             command: Velocity::STOP,
             motion: WheelMotion::default(),
             wheels: [cold; 6],
+            steers: Steers::default(),
             power: Power::begin(&env.plate),
             segment_s: 0.0,
             wheel_way_m: 0.0,

@@ -173,8 +173,14 @@ impl Drive<'_, '_> {
         let sun_deg = day.sun_elevation_deg(self.place.time_s);
         let source_w = self.env.plate.source.power_w(sun_deg, day.opacity);
         let around = (ambient_c, duty, source_w);
+        self.steers = self.steers.after(&self.env.plate, motion.steer_rad, dt_s);
         let drive_w = self.wheels.iter().map(|w| w.motor.power_w).sum();
-        self.power = self.power.after(&self.env.plate, drive_w, around, dt_s);
+        self.power = self.power.after(
+            &self.env.plate,
+            [drive_w, self.steers.power_w],
+            around,
+            dt_s,
+        );
         let rise_m = settled.z_m - before.z_m;
         self.climbed_m[0] += rise_m.max(0.0);
         self.climbed_m[1] += (-rise_m).max(0.0);

@@ -2,6 +2,7 @@
 //! whenever something is missing.
 
 mod course;
+mod reflexes;
 
 use crate::{
     check::Checker,
@@ -32,14 +33,13 @@ use std::sync::Arc;
 const ARRIVED_SHARE: f64 = 0.95;
 /// A step of the pose that is farther than this many ticks' way at full speed is a jump: nothing under way holds then.
 const JUMP_TICKS: f64 = 20.0;
-/// What a tilt that stays the same is measured apart, radians.
-const LEAN_NOISE_RAD: f64 = 0.002;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Phase {
     /// A planning is due.
     Plan,
-    Turn(Turn, Track),
+    /// In place, then along a track, so many metres of it before the next planning.
+    Turn(Turn, Track, f64),
     Follow(Track, f64),
     Back(Track),
     /// Turning in place to see other ground.
@@ -66,6 +66,8 @@ pub struct AutoNav {
     pub(crate) coarse: CoarseMap,
     pub(crate) phase: Phase,
     pub(crate) next: Option<Next>,
+    /// The next way was thought of over this ground and this track, and there is none.
+    pub(crate) thought_in_vain: bool,
     /// A planning under way on a slow computer ends then; the rover stands until it has.
     thinking_until: Option<Stamp>,
     /// The track driven forward since the last turn, newest last.
@@ -84,6 +86,10 @@ pub struct AutoNav {
     pub(crate) curvature_now_per_m: f64,
     /// How far the rover leant where the way under way begins, radians; none before it has begun.
     pub(crate) leant_rad: Option<f64>,
+    /// Share of its limits that the suspension took where the way or turn under way begins; none before it has begun.
+    pub(crate) strained: Option<f64>,
+    /// The ground or the way from here is to be checked again though no new grid has come.
+    pub(crate) look_again: bool,
     pub(crate) stops: u32,
     /// Whether something forbade any motion at the last tick: an excess that lasts is one stop.
     was_forbidden: bool,
@@ -110,6 +116,7 @@ impl AutoNav {
             checker,
             phase: Phase::Plan,
             next: None,
+            thought_in_vain: false,
             thinking_until: None,
             crumbs: VecDeque::new(),
             backed_m: 0.0,
@@ -123,6 +130,8 @@ impl AutoNav {
             gave_up: None,
             curvature_now_per_m: 0.0,
             leant_rad: None,
+            strained: None,
+            look_again: false,
             stops: 0,
             was_forbidden: false,
             think_stops: 0,
@@ -164,6 +173,7 @@ impl AutoNav {
             }
             Input::Terrain { stamp, layers } => self.inputs.take_grid(stamp, *layers),
             Input::Slip { stamp, slip } => self.inputs.take_slip(stamp, slip),
+            Input::Suspension { stamp, angles } => self.inputs.take_suspension(stamp, angles),
             Input::Pose {
                 stamp,
                 odom_from_base_link,
@@ -372,6 +382,7 @@ impl AutoNav {
         }
         self.embedding(now, scope)?;
         self.leaning(now, scope)?;
+        self.straining(now, scope)?;
         if scope.distance_m < self.nearest_m - self.config.commit_m {
             // Real progress earns a new back-up.
             self.nearest_m = scope.distance_m;
@@ -388,70 +399,7 @@ impl AutoNav {
             self.think_ahead(now, scope);
         }
         self.inputs.grid_is_new = false;
+        self.look_again = false;
         Ok(self.follow(scope))
-    }
-
-    /// Learns slip; stops while it is over its limit, before the wheels dig in.
-    fn embedding(&mut self, now: Stamp, scope: &Scope) -> Result<(), Halt> {
-        let Some(slip) = self.inputs.fresh_slip(now) else {
-            return Ok(());
-        };
-        let direction = match &self.phase {
-            Phase::Follow(..) => 1.0,
-            Phase::Back(..) => -1.0,
-            _ => return Ok(()),
-        };
-        let class = self
-            .inputs
-            .ground
-            .as_ref()
-            .and_then(|g| g.class.nearest(scope.pose.x_m, scope.pose.y_m));
-        self.checker
-            .slip_mut()
-            .learn(scope.pitch_rad, direction, class, slip);
-        let allowed = scope.limits.slip * self.config.slip_share;
-        if slip > allowed && direction > 0.0 {
-            // Forward only digs deeper: from here the way goes on backwards or elsewhere.
-            let why = format!("slip is {slip:.2}, allowed {allowed:.2}: embedding risk");
-            self.retreat(now, scope);
-            return Err(Halt::new(DriveState::Stopped, why));
-        }
-        Ok(())
-    }
-
-    /// Stops a way ahead on which the rover leans more than the map said, before the guard has to. Where the way begins
-    /// beyond the share, it may lean as much as it did there.
-    fn leaning(&mut self, now: Stamp, scope: &Scope) -> Result<(), Halt> {
-        if !matches!(self.phase, Phase::Follow(..)) {
-            return Ok(());
-        }
-        let tilt_rad = scope.tilt_rad;
-        let share_rad = self.config.hold_share.tilt * scope.limits.tilt_rad();
-        let began_rad = *self.leant_rad.get_or_insert(tilt_rad) + LEAN_NOISE_RAD;
-        let allowed_rad = share_rad.max(began_rad);
-        if tilt_rad <= allowed_rad {
-            return Ok(());
-        }
-        self.retreat(now, scope);
-        Err(Halt::new(
-            DriveState::Stopped,
-            format!(
-                "tilt is {:.1} deg, on the way allowed {:.1} deg",
-                tilt_rad.to_degrees(),
-                allowed_rad.to_degrees()
-            ),
-        ))
-    }
-
-    /// Here the ground is worse than the map says: back on the track, or a new way from here.
-    fn retreat(&mut self, now: Stamp, scope: &Scope) {
-        self.remember_dead_end([scope.pose.x_m, scope.pose.y_m]);
-        self.next = None;
-        self.stops = self.stops.saturating_add(1);
-        self.blocked_since = Some(now);
-        self.phase = match self.way_back(scope) {
-            Some(track) => Phase::Back(track),
-            None => Phase::Plan,
-        };
     }
 }

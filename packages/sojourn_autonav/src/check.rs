@@ -7,12 +7,21 @@ use crate::{
     slip_forecast::SlipForecast,
 };
 use sojourn_core::{
-    frames::Pose2,
+    frames::{Pose2, wrap_rad},
     limits::{Limits, Share},
     plan::WaypointLimits,
     rover::{Rover, SuspensionKind},
     settle::{Excess, Settler},
 };
+use std::collections::VecDeque;
+
+/// Poses this near to one at which too much was felt are as bad, metres and radians.
+const FELT_NEAR_M: f64 = 0.12;
+const FELT_NEAR_RAD: f64 = 0.08;
+/// How far a pose may lie to the side of where it is thought to be, share of how far it may lie before or behind.
+const ASIDE_SHARE: f64 = 0.5;
+/// Most of them that are remembered.
+const FELT_MAX: usize = 50;
 
 /// Verdict on one pose.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,8 +79,8 @@ pub fn tightened(rover: &Limits, waypoint: &WaypointLimits) -> Limits {
 /// Checks poses in tiers and counts how many it settled.
 ///
 /// Approximate clearance evaluation accepts what is safe for any ground the map allows; what it does not accept is
-/// settled exactly on the mean, the highest and the lowest surface, and has to keep the limits on each. Nothing else is
-/// safe.
+/// settled exactly on the mean, the highest and the lowest surface and beside the pose, and has to keep the limits each time.
+/// Nothing else is safe.
 #[derive(Clone, Debug)]
 pub struct Checker {
     settler: Settler,
@@ -82,6 +91,8 @@ pub struct Checker {
     capped: bool,
     slip: SlipForecast,
     slip_share: f64,
+    /// Where the rover felt more than a way may take, newest last.
+    felt: VecDeque<(Pose2, Excess)>,
     /// Poses looked up since [`Checker::start`].
     pub looked_up: usize,
     /// Poses settled since [`Checker::start`].
@@ -112,10 +123,28 @@ impl Checker {
             capped: config.planner == PlannerKind::EnavLike,
             slip: SlipForecast::new(rover.slip, config.slip_prior_sigma, config.slip_noise_sigma),
             slip_share: config.slip_share,
+            felt: VecDeque::new(),
             looked_up: 0,
             settled: 0,
             budget: config.max_settles,
         }
+    }
+
+    /// The rover felt more than a way may take: near this pose no way ahead and no turn is safe any more, whatever the map says.
+    pub fn remember_felt(&mut self, pose: Pose2, excess: Excess) {
+        self.felt.push_back((pose, excess));
+        if self.felt.len() > FELT_MAX {
+            self.felt.pop_front();
+        }
+    }
+
+    /// What was felt at a pose, if anything was.
+    fn felt_at(&self, pose: Pose2) -> Option<Excess> {
+        let near = |at: &Pose2| {
+            (at.x_m - pose.x_m).hypot(at.y_m - pose.y_m) <= FELT_NEAR_M
+                && wrap_rad(at.yaw_rad - pose.yaw_rad).abs() <= FELT_NEAR_RAD
+        };
+        self.felt.iter().find(|(at, _)| near(at)).map(|(_, e)| *e)
     }
 
     /// What settles the poses.
@@ -213,6 +242,11 @@ impl Checker {
         pose: Pose2,
         direction: f64,
     ) -> Verdict {
+        if direction >= 0.0
+            && let Some(excess) = self.felt_at(pose)
+        {
+            return Verdict::Unsafe(excess);
+        }
         if self.tiers == Tiers::Disc {
             self.looked_up += 1;
             return match &ground.disc {
@@ -244,7 +278,8 @@ impl Checker {
         }
     }
 
-    /// The second tier: exact settling on each surface.
+    /// The second tier: exact settling on the highest, the mean and the lowest surface, and on the mean at the places
+    /// beside where the rover may stand in truth. What is unknown there does not count: of the pose itself all is known.
     fn settled_verdict(
         &mut self,
         ground: &Ground,
@@ -255,9 +290,17 @@ impl Checker {
     ) -> Verdict {
         self.settled += 1;
         let (mut tilt_rad, mut clearance_m) = (0.0f64, f64::INFINITY);
-        for surface in [&ground.grown, &ground.seen, &ground.low] {
-            let Some(s) = self.settler.settle(surface, pose) else {
-                return Verdict::Unknown;
+        let surfaces = [&ground.seen, &ground.high, &ground.low];
+        let here = surfaces.into_iter().map(|surface| (surface, pose, true));
+        let beside = beside(pose, ground.drift_m)
+            .into_iter()
+            .map(|at| (&ground.seen, at, false));
+        for (surface, at, must_know) in here.chain(beside) {
+            let Some(s) = self.settler.settle(surface, at) else {
+                if must_know {
+                    return Verdict::Unknown;
+                }
+                continue;
             };
             if let Some(excess) = s.excess(limits, share) {
                 return Verdict::Unsafe(excess);
@@ -273,6 +316,27 @@ impl Checker {
             clearance_m,
         }
     }
+}
+
+/// Where a rover may stand that is thought to stand at a pose: before and behind it by the drift, and half as far to the
+/// sides, for it is the length of the way that is known worst. Growing every rock by the drift instead would close pits
+/// and gaps between stones, and cannot tell a wheel that stands on a stone from one that has missed it.
+fn beside(pose: Pose2, drift_m: f64) -> Vec<Pose2> {
+    if !(drift_m > 0.0) {
+        return Vec::new();
+    }
+    let aside_m = ASIDE_SHARE * drift_m;
+    [
+        [drift_m, 0.0],
+        [-drift_m, 0.0],
+        [0.0, aside_m],
+        [0.0, -aside_m],
+    ]
+    .map(|[ahead, left]| {
+        let [x, y] = pose.point(ahead, left);
+        Pose2::new(x, y, pose.yaw_rad)
+    })
+    .into()
 }
 
 #[cfg(test)]
@@ -336,5 +400,67 @@ mod tests {
         );
         assert!(t.tilt_deg == r.limits.tilt_deg && t.slip == 0.3);
         assert!(t.wheel_speed_mps == r.limits.wheel_speed_mps);
+    }
+
+    /// A wheel that stands on a step's edge, as the map has it, hangs over it when the rover stands a little beside.
+    #[test]
+    fn what_is_safe_only_where_the_map_has_it_is_not_safe() {
+        let r = rover("perseverance");
+        let mut check = Checker::new(&Config::new(&params(), &r).unwrap(), &r);
+        let flat = Raster::filled(120, 120, 0.1, [-6.0, -6.0], 0.0).unwrap();
+        // A stone as high as the drop allows; seen from the side of it the wheel only just misses it.
+        let hub = r.hubs_m()[0];
+        let stone = flat.like(|c, row| {
+            let [x, y] = flat.centre_m(c, row);
+            if (x - hub[0]).abs() < 0.3 && y > hub[1] + 0.22 && y < hub[1] + 0.9 {
+                0.4
+            } else {
+                0.0
+            }
+        });
+        let mut verdict = |inflate_m: f64| {
+            let ground = Ground::of(&stone, None, inflate_m);
+            check.settled_verdict(&ground, &r.limits, 1.0.into(), Pose2::default(), 0.0)
+        };
+        assert!(
+            matches!(verdict(0.0), Verdict::Safe { .. }),
+            "{:?}",
+            verdict(0.0)
+        );
+        assert!(
+            matches!(verdict(0.25), Verdict::Unsafe(_)),
+            "{:?}",
+            verdict(0.25)
+        );
+    }
+
+    #[test]
+    fn where_too_much_was_felt_no_way_leads_again() {
+        let r = rover("perseverance");
+        let mut check = Checker::new(&Config::new(&params(), &r).unwrap(), &r);
+        let flat = Raster::filled(120, 120, 0.1, [-6.0, -6.0], 0.0).unwrap();
+        let ground = Ground::of(&flat, None, 0.1);
+        let excess = Excess {
+            limit: "bogie_deg",
+            value: 16.5,
+            allowed: 17.0,
+        };
+        check.remember_felt(Pose2::new(1.0, 0.0, 0.0), excess);
+        let mut at = |x: f64, yaw: f64, direction: f64| {
+            check.verdict(
+                &ground,
+                &r.limits,
+                1.0.into(),
+                Pose2::new(x, 0.0, yaw),
+                direction,
+            )
+        };
+        assert_eq!(at(1.05, 0.02, 1.0), Verdict::Unsafe(excess));
+        assert!(
+            matches!(at(1.05, 0.02, -1.0), Verdict::Safe { .. }),
+            "back is the way out"
+        );
+        assert!(matches!(at(1.3, 0.0, 1.0), Verdict::Safe { .. }));
+        assert!(matches!(at(1.0, 0.3, 0.0), Verdict::Safe { .. }));
     }
 }

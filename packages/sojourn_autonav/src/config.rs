@@ -6,7 +6,12 @@
 use crate::check::Tiers;
 use serde::Deserialize;
 use sojourn_core::{
-    CoreError, error::in_range, limits::Share, rover::Rover, slip_forecast::SlipPriors,
+    CoreError,
+    error::in_range,
+    kinematics::{Velocity, fastest_rim_mps},
+    limits::Share,
+    rover::Rover,
+    slip_forecast::SlipPriors,
 };
 
 /// A configuration that cannot be used; the message names the key, the value and what was expected.
@@ -95,6 +100,8 @@ pub struct AutoNavParams {
     pub wait_s: f64,
     /// Number of curvatures, odd so that straight ahead is among them.
     pub curvatures: i64,
+    /// Curvatures are the sharpest times (i / half of them) to this power: above 1 gentle arcs lie nearer to each other.
+    pub curvature_power: f64,
     /// Turns in place that are weighed, degrees; 0 is always weighed.
     pub turns_deg: Vec<f64>,
     /// Heading error above which the rover turns in place first (modes GUARDED and DIRECTED), degrees.
@@ -113,13 +120,16 @@ pub struct AutoNavParams {
     pub tilt_hold_share: f64,
     /// The same for tilt, for the first steps out.
     pub tilt_out_share: f64,
+    /// Share of the suspension's limits that the rover may feel on the way; with more it goes back. Below the guard's
+    /// `suspension_share`, whose fault ends a drive.
+    pub suspension_hold_share: f64,
     /// Share of the slip limit that predicted slip may use.
     pub slip_share: f64,
     /// Cost of slope: factor `1 + weight * (slope / limit)^2`.
     pub tilt_weight: f64,
     /// Cost of roughness: weight times roughness over a tenth of the wheel's diameter.
     pub roughness_weight: f64,
-    /// Cost of rocks: weight times (height over the plane / wheel drop limit)^2.
+    /// Cost of rocks: weight times (height over the plane / what would meet a limit)^3.
     pub rock_weight: f64,
     /// Factor on the cost of unknown ground.
     pub unknown_factor: f64,
@@ -191,11 +201,14 @@ pub struct Config {
     pub goal_timeout_s: f64,
     pub wait_s: f64,
     pub curvatures_per_m: Vec<f64>,
+    /// How many times longer the same way takes on each curvature than straight ahead.
+    pub slowness: Vec<f64>,
     pub turns_rad: Vec<f64>,
     pub turn_first_rad: f64,
     pub limit_share: Share,
     pub hold_share: Share,
     pub out_share: Share,
+    pub suspension_hold_share: f64,
     pub slip_share: f64,
     pub tilt_weight: f64,
     pub roughness_weight: f64,
@@ -261,11 +274,50 @@ weights!(
     short_cost_s,
 );
 
+/// Turns in place of the widened set: up to this, in these steps, radians.
+const WIDE_TURN_RAD: f64 = 2.6;
+const WIDE_STEP_RAD: f64 = 0.13;
+
 impl Config {
     /// Distance between checked poses, metres.
     #[must_use]
     pub fn sample_m(&self) -> f64 {
         self.arc_length_m / self.samples_per_arc as f64
+    }
+
+    /// The same with a wider set of candidates: where nothing else is safe, finer headings and curvatures, and pieces of half
+    /// the length. All that decides whether a pose is safe stays.
+    #[must_use]
+    pub fn widened(&self) -> Self {
+        let n = self.curvatures_per_m.len();
+        let finer = |all: &[f64]| -> Vec<f64> {
+            let between = all.windows(2).filter_map(|w| match w {
+                [a, b] => Some([*a, 0.5 * (a + b)]),
+                _ => None,
+            });
+            between.flatten().chain(all.last().copied()).collect()
+        };
+        let turns = (WIDE_TURN_RAD / WIDE_STEP_RAD).round() as i32;
+        let turns_rad = std::iter::once(0.0)
+            .chain((1..=turns).flat_map(|i| {
+                let angle = f64::from(i) * WIDE_STEP_RAD;
+                [angle, -angle]
+            }))
+            .chain([std::f64::consts::PI])
+            .collect();
+        Self {
+            arc_length_m: 0.5 * self.arc_length_m,
+            samples_per_arc: (self.samples_per_arc / 2).max(1),
+            commit_m: 0.5 * self.commit_m,
+            curvatures_per_m: finer(&self.curvatures_per_m),
+            slowness: if n == self.slowness.len() {
+                finer(&self.slowness)
+            } else {
+                Vec::new()
+            },
+            turns_rad,
+            ..self.clone()
+        }
     }
 
     /// Checks the parameters and brings them to the rover's size.
@@ -289,8 +341,21 @@ impl Config {
         }
         let most = 1.0 / rover.drive.min_turn_radius_m;
         let half = (curvatures / 2) as f64;
-        let curvatures_per_m = (0..curvatures)
-            .map(|i| most * (i as f64 - half) / half)
+        let power = num("curvature_power", p.curvature_power, 1.0, 4.0)?;
+        let curvatures_per_m: Vec<f64> = (0..curvatures)
+            .map(|i| (i as f64 - half) / half)
+            .map(|share| most * share.signum() * share.abs().powf(power))
+            .collect();
+        // The outer wheels set the pace.
+        let slowness = curvatures_per_m
+            .iter()
+            .map(|&k| {
+                let arc = Velocity {
+                    speed_mps: 1.0,
+                    turn_radps: k,
+                };
+                fastest_rim_mps(rover, arc).max(1.0)
+            })
             .collect();
         num("turns_deg.length", p.turns_deg.len() as f64, 0.0, 32.0)?;
         let mut turns_rad = vec![0.0];
@@ -350,6 +415,7 @@ impl Config {
             goal_timeout_s: num("goal_timeout_s", p.goal_timeout_s, 0.02, 10.0)?,
             wait_s: num("wait_s", p.wait_s, 0.0, 3600.0)?,
             curvatures_per_m,
+            slowness,
             turns_rad,
             turn_first_rad: num("turn_first_deg", p.turn_first_deg, 1.0, 90.0)?.to_radians(),
             limit_share: Share {
@@ -364,6 +430,7 @@ impl Config {
                 rest: num("out_share", p.out_share, 0.1, 1.0)?,
                 tilt: num("tilt_out_share", p.tilt_out_share, 0.1, 1.0)?,
             },
+            suspension_hold_share: num("suspension_hold_share", p.suspension_hold_share, 0.1, 1.0)?,
             slip_share: num("slip_share", p.slip_share, 0.1, 1.0)?,
             tilt_weight: num("tilt_weight", p.tilt_weight, 0.0, 1e3)?,
             roughness_weight: num("roughness_weight", p.roughness_weight, 0.0, 1e3)?,
@@ -458,6 +525,7 @@ pub(crate) mod tests {
         )
         .unwrap();
         assert!(params().tilt_out_share < guard.tilt_share);
+        assert!(params().suspension_hold_share < guard.suspension_share);
     }
 
     #[test]

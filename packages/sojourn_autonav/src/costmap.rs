@@ -123,6 +123,12 @@ impl CostMap {
         map
     }
 
+    /// Time for a metre straight ahead on clear ground, seconds.
+    #[must_use]
+    pub fn pace_spm(&self) -> f64 {
+        self.pace_spm
+    }
+
     fn index(&self, p: Xy) -> Option<(usize, usize)> {
         let c = ((p[0] - self.origin_m[0]) / self.cell_m).floor();
         let r = ((p[1] - self.origin_m[1]) / self.cell_m).floor();
@@ -247,12 +253,13 @@ impl CostMap {
         cell
     }
 
-    /// What rocks add to the cost factor when they take a share of a limit; over the limit hardly any pose is safe.
+    /// What rocks add to the cost factor when they take a share of a limit (which grows with the square of their height): low
+    /// ones next to nothing; over the limit hardly any pose is safe.
     fn rock_cost(&self, share: f64) -> f64 {
         if share > 1.0 {
             BARRIER
         } else {
-            (self.rock_weight * share).min(BARRIER)
+            (self.rock_weight * share * share.max(0.0).sqrt()).min(BARRIER)
         }
     }
 

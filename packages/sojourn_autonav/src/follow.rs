@@ -12,6 +12,9 @@ const TURN_DONE_RAD: f64 = 0.02;
 /// The target point of the pursuit lies at most this far off the nose; beyond, the path is lost.
 const LOST_RAD: f64 = 1.0;
 
+/// Steps of the pursuit that are worked out between two poses of the way ahead.
+const STEPS_OF_A_STEP: f64 = 5.0;
+
 /// A polyline of poses under way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Track {
@@ -144,6 +147,35 @@ impl Track {
         Some([a.x_m + t * (b.x_m - a.x_m), a.y_m + t * (b.y_m - a.y_m)])
     }
 
+    /// The poses that the pursuit will drive through from where the rover stands, one every `step_m` for `way_m`: not those
+    /// of the track when the rover is beside it. Without slip.
+    #[must_use]
+    pub fn driven_from(
+        &self,
+        rover: &Rover,
+        pose: Pose2,
+        lookahead_m: f64,
+        step_m: f64,
+        way_m: f64,
+    ) -> Vec<Pose2> {
+        let (mut track, mut at, mut out) = (self.clone(), pose, Vec::new());
+        let small_m = step_m / STEPS_OF_A_STEP;
+        let steps = (way_m / small_m).ceil().max(1.0) as usize;
+        for i in 1..=steps {
+            let p = track.pursue(rover, at, lookahead_m, 1.0);
+            if p.lost || p.velocity.speed_mps == 0.0 {
+                break;
+            }
+            let curvature = p.velocity.turn_radps / p.velocity.speed_mps;
+            let ds = self.direction * small_m;
+            at = at.moved(ds, ds * curvature);
+            if (i as f64) % STEPS_OF_A_STEP == 0.0 || i == steps {
+                out.push(at);
+            }
+        }
+        out
+    }
+
     /// One step of the pursuit.
     pub fn pursue(
         &mut self,
@@ -190,6 +222,8 @@ impl Track {
 /// A turn in place under way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Turn {
+    /// Heading in `odom` that it began at, radians.
+    pub from_rad: f64,
     /// Target heading in `odom`, radians.
     pub target_rad: f64,
     /// 1 left, −1 right.
@@ -201,6 +235,7 @@ impl Turn {
     #[must_use]
     pub fn by(yaw_rad: f64, angle_rad: f64) -> Self {
         Self {
+            from_rad: yaw_rad,
             target_rad: wrap_rad(yaw_rad + angle_rad),
             direction: if angle_rad < 0.0 { -1.0 } else { 1.0 },
         }
@@ -302,6 +337,36 @@ mod tests {
                 assert!(error < 0.08, "{direction} {curvature} {error}");
             }
         }
+    }
+
+    #[test]
+    fn beside_its_track_the_way_ahead_is_the_one_that_will_be_driven() {
+        let r = rover("perseverance");
+        let poses = (0..=12)
+            .map(|i| Pose2::new(0.25 * f64::from(i), 0.0, 0.0))
+            .collect();
+        let track = Track::new(poses, 1.0);
+        let beside = Pose2::new(0.5, 0.15, 0.0);
+        let ahead = track.driven_from(&r, beside, 0.6, 0.125, 1.2);
+        assert_eq!(ahead.len(), 10);
+        let (first, last) = (ahead[0], ahead[9]);
+        assert!(
+            first.y_m > 0.13 && last.y_m.abs() < 0.03,
+            "{first:?} {last:?}"
+        );
+        assert!((last.x_m - 1.7).abs() < 0.03, "{last:?}");
+        // What is worked out is what is driven.
+        let (mut at, mut driven, mut passed) = (beside, track.clone(), 0);
+        for _ in 0..400 {
+            let p = driven.pursue(&r, at, 0.6, 0.042);
+            at = at.moved(0.1 * p.velocity.speed_mps, 0.1 * p.velocity.turn_radps);
+            passed += usize::from(
+                ahead
+                    .iter()
+                    .any(|q| distance_m([q.x_m, q.y_m], [at.x_m, at.y_m]) < 0.01),
+            );
+        }
+        assert!(passed > 30, "{passed}");
     }
 
     #[test]

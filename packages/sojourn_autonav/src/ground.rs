@@ -5,6 +5,7 @@ use crate::{
     clearance::{Heights, Images, Surfaces},
     config::PlannerKind,
     disc::Disc,
+    sharpen::sharpened,
 };
 use nalgebra::Vector3;
 use sojourn_core::{
@@ -48,12 +49,16 @@ impl StartPatch {
 /// Prepared ground in `odom`.
 #[derive(Clone, Debug)]
 pub struct Ground {
-    /// Heights as seen, holes of one cell closed, starting place filled in.
+    /// The surface whose means over the cells are those seen, holes of one cell closed, starting place filled in.
     pub seen: Raster,
-    /// Highest that the ground may be, rocks grown by the uncertainty of the pose.
+    /// Highest that the ground may be.
+    pub high: Raster,
+    /// The same, rocks grown by the uncertainty of the pose.
     pub grown: Raster,
     /// Lowest that the ground may be.
     pub low: Raster,
+    /// How far the rover may stand from where the map has it, metres.
+    pub drift_m: f64,
     /// Class codes, not-a-number where unknown.
     pub class: Raster,
     /// Both surfaces less the regional plane.
@@ -93,12 +98,20 @@ impl Ground {
             })
         };
         let reach = (inflate_m / mean.resolution_m()).round().clamp(0.0, 20.0) as i64;
-        let (seen, low, high) = (filled(mean), filled(low), filled(high));
-        let grown = if reach == 0 { high } else { grow(&high, reach) };
+        let (seen, low, high) = (sharpened(&filled(mean)), filled(low), filled(high));
+        let low = low.like(|c, r| low.get(c, r).min(seen.get(c, r)));
+        let high = high.like(|c, r| high.get(c, r).max(seen.get(c, r)));
+        let grown = if reach == 0 {
+            high.clone()
+        } else {
+            grow(&high, reach)
+        };
         Self {
             seen,
+            high,
             grown,
             low,
+            drift_m: inflate_m,
             class: class.clone(),
             surfaces: None,
             images: None,
@@ -218,10 +231,11 @@ mod tests {
         let g = Ground::of(&r, None, 0.1);
         assert_eq!(g.grown.get(5, 5), 0.0);
         assert_eq!(g.grown.get(2, 2), 0.0);
-        assert_eq!(g.grown.get(11, 10), 0.4);
-        assert_eq!(g.grown.get(12, 10), 0.0);
+        // A stone of one cell is higher than the mean of that cell.
+        assert!(g.seen.get(10, 10) > 0.4 && g.grown.get(11, 10) == g.seen.get(10, 10));
+        assert!(g.grown.get(12, 10) < 0.01);
         assert!(g.grown.get(17, 10).is_nan());
-        assert_eq!(g.seen.get(11, 10), 0.0);
+        assert!(g.seen.get(11, 10) < 0.05 && g.high.get(11, 10) < 0.05);
     }
 
     #[test]

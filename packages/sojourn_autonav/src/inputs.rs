@@ -7,6 +7,7 @@ use crate::{
     drift::{Certainty, Drift},
     fusion::{TerrainLayers, TerrainMap},
     ground::{Ground, StartPatch},
+    guard::SuspensionAngles,
     status::{DriveState, Halt},
 };
 use sojourn_core::{
@@ -17,12 +18,15 @@ use sojourn_core::{
     plan::{Mode, WaypointLimits},
     raster::Raster,
     rover::Rover,
+    settle::Excess,
 };
 
 /// Largest grid that is taken, cells.
 pub const MAX_GRID_CELLS: usize = 1_000_000;
 /// Most polygons and most points of a corridor that are taken.
 pub const MAX_CORRIDOR_POINTS: usize = 10_000;
+/// Angles of the suspension that are older tell nothing of where the rover stands, seconds.
+const SUSPENSION_FRESH_S: f64 = 0.5;
 /// Slip is not learned from measurements older than this, seconds.
 const SLIP_FRESH_S: f64 = 5.0;
 
@@ -101,6 +105,13 @@ pub enum Input {
         /// 0 to 1; below 0 when the rover slides ahead.
         slip: f64,
     },
+    /// How the suspension stands, where it is measured.
+    Suspension {
+        /// Stamp of the measurement.
+        stamp: Stamp,
+        /// The angles.
+        angles: SuspensionAngles,
+    },
     /// Pose of the rover.
     Pose {
         /// Stamp of the estimate.
@@ -158,6 +169,7 @@ pub(crate) struct Inputs {
     map_from_odom: Option<(Stamp, Transform<Map, Odom>)>,
     goal: Option<(Stamp, Goal)>,
     slip: Option<(Stamp, f64)>,
+    suspension: Option<(Stamp, SuspensionAngles)>,
     pub driven_since_grid_m: f64,
     pub driven_m: f64,
     pub refused: Option<String>,
@@ -177,6 +189,7 @@ impl Inputs {
             map_from_odom: None,
             goal: None,
             slip: None,
+            suspension: None,
             driven_since_grid_m: 0.0,
             driven_m: 0.0,
             refused: None,
@@ -270,6 +283,42 @@ impl Inputs {
         } else {
             self.refused = Some("slip refused: it is not finite".into());
         }
+    }
+
+    pub fn take_suspension(&mut self, stamp: Stamp, angles: SuspensionAngles) {
+        let [left, right] = angles.bogie_rad;
+        if [angles.differential_rad, left, right]
+            .iter()
+            .all(|v| v.is_finite())
+        {
+            self.suspension = Some((stamp, angles));
+        } else {
+            self.refused = Some("angles of the suspension refused: not finite".into());
+        }
+    }
+
+    /// The angle of the suspension that is nearest to its limit, when it is told and fresh.
+    pub fn strain(&self, now: Stamp, limits: &Limits) -> Option<Excess> {
+        let (stamp, s) = self.suspension?;
+        if !(now.since(stamp).abs() <= SUSPENSION_FRESH_S) {
+            return None;
+        }
+        let bogie = s.bogie_rad[0].abs().max(s.bogie_rad[1].abs());
+        [
+            (
+                "differential_deg",
+                s.differential_rad.abs(),
+                limits.differential_deg,
+            ),
+            ("bogie_deg", bogie, limits.bogie_deg),
+        ]
+        .into_iter()
+        .map(|(limit, angle_rad, allowed)| Excess {
+            limit,
+            value: angle_rad.to_degrees(),
+            allowed,
+        })
+        .max_by(|a, b| (a.value / a.allowed).total_cmp(&(b.value / b.allowed)))
     }
 
     /// The newest slip, once, when it is fresh.

@@ -26,6 +26,7 @@ pub mod paths;
 mod planes;
 pub mod rocks;
 pub mod search;
+pub mod sharpen;
 pub use sojourn_core::slip_forecast;
 mod status;
 mod think;

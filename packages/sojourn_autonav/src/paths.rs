@@ -86,8 +86,12 @@ impl Soil<'_> {
     }
 
     /// Cost of an arc, cut where it reaches the waypoint; `None` where it leaves the corridor.
-    fn walk(&self, start: Pose2, curvature: f64, samples: usize, margin_m: f64) -> Option<Walked> {
+    fn walk(&self, start: Pose2, bend: usize, samples: usize, margin_m: f64) -> Option<Walked> {
         let ds = self.config.sample_m();
+        let curvature = self.curvature(bend);
+        // The outer wheels set the pace: a sharp arc takes longer than a straight one.
+        let slowness = self.config.slowness.get(bend).copied().unwrap_or(1.0);
+        let longer_s = (slowness - 1.0) * ds * self.map.pace_spm();
         let mut out = Walked {
             end: start,
             samples: 0,
@@ -99,7 +103,7 @@ impl Soil<'_> {
             if !self.corridor.holds(p, margin_m) {
                 return None;
             }
-            out.cost_s += self.map.way_s(pose, ds, self.config.unknown_factor);
+            out.cost_s += self.map.way_s(pose, ds, self.config.unknown_factor) + longer_s;
             out.end = pose;
             out.samples += 1;
             if distance_m(p, self.goal_xy) <= self.near_m {
@@ -143,7 +147,6 @@ impl Soil<'_> {
         let margin_m = self.margin_m();
         let n = c.curvatures_per_m.len();
         let sharpest = c.curvatures_per_m.last().copied().unwrap_or(1.0).max(1e-6);
-        // A sharp arc is slower than a straight one, because the outer wheels set the pace; turning less is cheaper.
         let steer = |from: f64, to: f64| c.steer_cost_s * (to - from).abs() / (2.0 * sharpest);
         for (turn, &angle) in c.turns_rad.iter().enumerate() {
             let start = self.turned(turn);
@@ -154,7 +157,7 @@ impl Soil<'_> {
             };
             for first in 0..n {
                 let k1 = self.curvature(first);
-                let Some(a) = self.walk(start, k1, length, margin_m) else {
+                let Some(a) = self.walk(start, first, length, margin_m) else {
                     continue;
                 };
                 let now = if turn == 0 {
@@ -181,7 +184,7 @@ impl Soil<'_> {
                 }
                 for second in 0..n {
                     let k2 = self.curvature(second);
-                    let Some(b) = self.walk(a.end, k2, length, margin_m) else {
+                    let Some(b) = self.walk(a.end, second, length, margin_m) else {
                         continue;
                     };
                     let rest = if b.arrived {

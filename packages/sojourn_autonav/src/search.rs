@@ -140,6 +140,15 @@ impl Search<'_> {
         found
     }
 
+    /// Where [`Search::run`] found nothing: single pieces of a wider set ([`Config::widened`], which the search has to have been
+    /// made with). Not for the rover that stands beyond what a way may use; that one has tried its way out.
+    pub fn run_wide(&mut self, soil: &Soil<'_>) -> Found {
+        self.checker.start();
+        let mut found = self.pass(soil, false);
+        found.settled = self.checker.settled;
+        found
+    }
+
     /// Whether the ground as it is known now says that the rover stands beyond what a way may use.
     fn stands_badly(&mut self, start: Pose2) -> bool {
         let share = self.config.hold_share;
@@ -410,17 +419,27 @@ impl Search<'_> {
         until_m: f64,
         direction: f64,
     ) -> Option<Blocked> {
-        let steps = (until_m / self.config.sample_m()).ceil().max(1.0) as usize;
-        poses.iter().take(steps).find_map(|&pose| {
-            let verdict = self.checker.verdict(
-                self.ground,
-                self.limits,
-                self.first_share(),
-                pose,
-                direction,
-            );
-            (!matches!(verdict, Verdict::Safe { .. })).then_some(Blocked { pose, verdict })
-        })
+        let mut way_m = 0.0;
+        let mut before: Option<Pose2> = None;
+        let near = poses.iter().take_while(|p| {
+            // The first of them lies up to one sample ahead.
+            way_m += before.map_or(0.0, |b| (b.x_m - p.x_m).hypot(b.y_m - p.y_m));
+            before = Some(**p);
+            way_m < until_m.max(self.config.sample_m()) - 1e-9
+        });
+        near.copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .find_map(|pose| {
+                let verdict = self.checker.verdict(
+                    self.ground,
+                    self.limits,
+                    self.first_share(),
+                    pose,
+                    direction,
+                );
+                (!matches!(verdict, Verdict::Safe { .. })).then_some(Blocked { pose, verdict })
+            })
     }
 }
 

@@ -29,6 +29,8 @@ const LOOKS_RAD: [f64; 6] = [0.6, -0.6, 1.2, -1.2, 2.0, -2.0];
 const VISIT_SHARE: f64 = 0.4;
 /// A heading that differs by less from the track's needs no turn before backing up, radians.
 const TRACK_TURN_RAD: f64 = 0.1;
+/// Two crumbs whose headings differ by more have a turn in place between them, radians: no arc bends as much.
+const TURNED_RAD: f64 = 0.4;
 /// Most dead ends that are remembered.
 const DEAD_ENDS_MAX: usize = 30;
 
@@ -56,6 +58,13 @@ impl AutoNav {
         {
             return;
         }
+        // Over the same ground the same thought would find the same.
+        if self.inputs.grid_is_new {
+            self.thought_in_vain = false;
+        }
+        if self.thought_in_vain {
+            return;
+        }
         let Some(start) = track.pose_at(end_m) else {
             return;
         };
@@ -64,8 +73,9 @@ impl AutoNav {
             return;
         }
         let thought = self.think(scope, start);
-        if let Some(path) = thought.path {
-            self.next = Some(Next { path, ready });
+        match thought.path {
+            Some(path) => self.next = Some(Next { path, ready }),
+            None => self.thought_in_vain = true,
         }
     }
 
@@ -130,7 +140,7 @@ impl AutoNav {
                 },
                 &mut self.coarse,
             );
-            let found = search.run(&Soil {
+            let soil = Soil {
                 config: &self.config,
                 corridor: &scope.corridor,
                 map: &map,
@@ -139,7 +149,27 @@ impl AutoNav {
                 near_m: NEAR_SHARE * scope.tolerance_m,
                 turn_radps: turn_rate_radps(&self.rover, scope.rim_mps),
                 curvature_now_per_m: self.curvature_now_per_m,
-            });
+            };
+            let mut found = search.run(&soil);
+            if found.path.is_none() && kind == PlannerKind::Tiered {
+                let wide = self.config.widened();
+                let mut search = Search {
+                    config: &wide,
+                    ground,
+                    limits: &scope.limits,
+                    checker: &mut self.checker,
+                    way_out: false,
+                };
+                let wider = search.run_wide(&Soil {
+                    config: &wide,
+                    ..soil
+                });
+                found.path = wider.path;
+                found.wants_image |= wider.wants_image;
+                found
+                    .weighed
+                    .extend(wider.weighed.into_iter().filter(|w| w.chosen));
+            }
             self.candidates = Arc::new(found.weighed);
             Thought {
                 path: found.path,
@@ -315,6 +345,11 @@ fn take_back(
         let step = distance_m([last.x_m, last.y_m], [crumb.x_m, crumb.y_m]);
         if step < 0.5 * c.sample_m() {
             continue;
+        }
+        // Here the rover has turned in place; what lies before that is driven back from the heading that it had then.
+        if wrap_rad(crumb.yaw_rad - last.yaw_rad).abs() > TURNED_RAD {
+            crumbs.push_back(crumb);
+            break;
         }
         way_m += step;
         poses.push(crumb);

@@ -106,7 +106,7 @@ topics! {
         "Angular rate and specific force; no orientation (orientation_covariance[0] = -1).";
     SUN_SENSOR = "sun_sensor", "geometry_msgs/msg/Vector3Stamped", Sensor, "base_link", ["simulator"], ["localization"],
         "Unit vector to the sun; once a second while the sun is up.";
-    WHEELS = "wheel_states", "sensor_msgs/msg/JointState", Sensor, "", ["simulator"], ["localization", "guard"],
+    WHEELS = "wheel_states", "sensor_msgs/msg/JointState", Sensor, "", ["simulator"], ["localization", "autonav", "guard"],
         "Six drives (velocity rad/s, position rad), six steers (position rad) and the suspension (differential, bogie_left, bogie_right: position rad), named drive_lf …, steer_lf …; effort of the drives (N m) where it is known; one per control period.";
     BATTERY = "battery_state", "sensor_msgs/msg/BatteryState", Sensor, "", ["simulator"], [],
         "Voltage, current (negative when discharging), charge and temperature of the rover's battery; one per second.";

@@ -63,12 +63,23 @@ impl AutoNav {
             checker: &mut self.checker,
             way_out: false,
         };
-        let ahead = path.poses.get(1..).unwrap_or(&[]);
+        let c = &self.config;
+        let must_m = path.commit_m + c.stop_m;
+        // Without a turn it begins where the rover is, not where it was thought to be.
+        let ahead = if path.turn_rad == 0.0 {
+            Track::new(path.poses.clone(), 1.0).driven_from(
+                &self.rover,
+                scope.pose,
+                c.lookahead_m,
+                0.5 * c.sample_m(),
+                must_m,
+            )
+        } else {
+            path.poses.get(1..).unwrap_or(&[]).to_vec()
+        };
         let holds = scope.mode == Mode::Directed
             || (search.turn_blocked(scope.pose, path.turn_rad).is_none()
-                && search
-                    .held_blocked(ahead, path.commit_m + self.config.stop_m, 1.0)
-                    .is_none());
+                && search.held_blocked(&ahead, must_m, 1.0).is_none());
         if holds {
             self.set_out(path, scope.pose);
         }
@@ -79,11 +90,13 @@ impl AutoNav {
     pub(crate) fn set_out(&mut self, path: Path, pose: Pose2) {
         self.blocked_since = None;
         self.leant_rad = None;
+        self.strained = None;
+        self.thought_in_vain = false;
         let track = Track::new(path.poses, 1.0);
         self.phase = if path.turn_rad == 0.0 {
             Phase::Follow(track, path.commit_m)
         } else {
-            Phase::Turn(Turn::by(pose.yaw_rad, path.turn_rad), track)
+            Phase::Turn(Turn::by(pose.yaw_rad, path.turn_rad), track, path.commit_m)
         };
     }
 
@@ -92,15 +105,16 @@ impl AutoNav {
         let tick_s = self.rover.cadence.control_period_s;
         let look_m = self.config.lookahead_m;
         match &mut self.phase {
-            Phase::Turn(turn, track) => {
+            Phase::Turn(turn, track, commit_m) => {
                 match turn.velocity(&self.rover, scope.pose.yaw_rad, scope.rim_mps, tick_s) {
                     Some(v) => {
                         let rest = turn.rest_rad(scope.pose.yaw_rad).to_degrees();
                         (v, Turning, format!("turning in place, {rest:.0} deg to go"))
                     }
                     None => {
-                        let track = track.clone();
-                        self.phase = Phase::Follow(track, self.config.commit_m);
+                        let (track, commit_m) = (track.clone(), *commit_m);
+                        self.phase = Phase::Follow(track, commit_m);
+                        (self.strained, self.look_again) = (None, true);
                         (Velocity::STOP, Turning, "turned".into())
                     }
                 }
@@ -168,7 +182,7 @@ impl AutoNav {
             return false;
         };
         let c = &self.config;
-        let fresh = self.inputs.grid_is_new;
+        let fresh = self.inputs.grid_is_new || self.look_again;
         let unchecked = scope.mode == Mode::Directed || c.planner == PlannerKind::StraightGuarded;
         let mut search = Search {
             config: c,
@@ -186,7 +200,7 @@ impl AutoNav {
                         .turn_blocked(scope.pose, turn.rest_rad(scope.pose.yaw_rad))
                         .is_some()
             }
-            Phase::Turn(turn, _) => {
+            Phase::Turn(turn, ..) => {
                 fresh && !unchecked && {
                     let rest = turn.rest_rad(scope.pose.yaw_rad);
                     search.turn_blocked(scope.pose, rest).is_some()
@@ -194,9 +208,12 @@ impl AutoNav {
             }
             Phase::Follow(track, commit_m) => {
                 let rest_m = (commit_m - track.progress_m).max(0.0) + c.stop_m;
-                let blocked = fresh
-                    && !unchecked
-                    && search.held_blocked(track.ahead(), rest_m, 1.0).is_some();
+                let blocked = fresh && !unchecked && {
+                    let step_m = 0.5 * c.sample_m();
+                    let ahead =
+                        track.driven_from(&self.rover, scope.pose, c.lookahead_m, step_m, rest_m);
+                    search.held_blocked(&ahead, rest_m, 1.0).is_some()
+                };
                 if blocked {
                     // What was to follow it is not to be driven either.
                     self.next = None;

@@ -5,13 +5,14 @@ use r2r::{
     geometry_msgs::msg::{Point, Point32, TransformStamped, TwistStamped, Vector3Stamped},
     grid_map_msgs::msg::GridMap,
     nav_msgs::msg::Odometry,
+    sensor_msgs::msg::JointState,
     sojourn_msgs::msg::{AutonavStatus, CandidatePath, DriveGoal},
     std_msgs::msg::ColorRGBA,
     visualization_msgs::msg::{Marker, MarkerArray},
 };
 use sojourn_autonav::{
     AutoNav, AutoNavParams, Config, Decision, DriveState, Goal, Input, drift::Certainty,
-    fusion::TerrainLayers, search::Weighed,
+    fusion::TerrainLayers, guard::SuspensionAngles, search::Weighed,
 };
 use sojourn_core::{
     Stamp,
@@ -80,6 +81,24 @@ fn goal(m: &DriveGoal) -> Result<Input, Refused> {
             },
         },
     })
+}
+
+/// The suspension's angles, when the message names one of them.
+fn suspension(m: &JointState) -> Result<Option<Input>, Refused> {
+    if !topics::SUSPENSION_JOINTS
+        .iter()
+        .any(|joint| m.name.iter().any(|n| n == joint))
+    {
+        return Ok(None);
+    }
+    let (stamp, [differential_rad, left, right], _) = msgs::joints(m, &topics::SUSPENSION_JOINTS)?;
+    Ok(Some(Input::Suspension {
+        stamp,
+        angles: SuspensionAngles {
+            differential_rad,
+            bogie_rad: [left, right],
+        },
+    }))
 }
 
 fn candidate(w: &Weighed) -> CandidatePath {
@@ -285,6 +304,7 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         let slip = msgs::finite("slip", m.vector.x)?;
         Ok(Some(Input::Slip { stamp, slip }))
     })?;
+    kit.subscribe(&topics::WHEELS, |m: JointState| suspension(&m))?;
     let cmd_vel = kit.publisher::<TwistStamped>(&topics::CMD_VEL_NAV)?;
     let markers_out = kit.publisher::<MarkerArray>(&topics::AUTONAV_MARKERS)?;
     let status_out = kit.publisher::<AutonavStatus>(&topics::AUTONAV_STATUS)?;

@@ -4,6 +4,7 @@ use crate::double::{params, rover};
 use proptest::prelude::*;
 use sojourn_autonav::{
     AutoNav, Config, Decision, DriveState, Goal, Input, drift::Certainty, fusion::TerrainLayers,
+    guard::SuspensionAngles,
 };
 use sojourn_core::{
     Stamp,
@@ -165,7 +166,7 @@ fn a_wall_all_around_ends_in_a_stop_that_names_limit_value_and_place() {
     let blank = flat(0.0);
     let walls = blank.like(|c, r| {
         let [x, y] = blank.centre_m(c, r);
-        if x.abs().max(y.abs()) > 2.6 { 2.0 } else { 0.0 }
+        if x.abs().max(y.abs()) > 2.2 { 2.0 } else { 0.0 }
     });
     let mut last = None;
     let mut yaw = 0.0;
@@ -338,6 +339,34 @@ fn leaning_more_than_the_map_says_it_stops_before_the_guard_and_turns_back() {
     }
     assert!(stopped.contains("tilt is 23.7 deg"), "{stopped}");
     assert!(backed);
+}
+
+#[test]
+fn a_suspension_that_takes_more_than_the_map_says_stops_it_before_the_guard_and_it_goes_back() {
+    let (mut n, limit_deg) = (nav(), rover("perseverance").limits.bogie_deg);
+    let (mut x, mut farthest) = (0.0f64, 0.0f64);
+    let mut stopped = String::new();
+    let mut backed = false;
+    for k in 0..100 {
+        let now = at(400 * k);
+        let bogie_deg = limit_deg * if x > 0.6 { 0.95 } else { 0.3 };
+        n.step(now, pose(now, x, 0.0, 0.0, 0.0));
+        let angles = SuspensionAngles {
+            differential_rad: 0.0,
+            bogie_rad: [bogie_deg.to_radians(), 0.0],
+        };
+        n.step(now, Input::Suspension { stamp: now, angles });
+        let d = feed(&mut n, now, "pose", &goal(), &flat(0.0));
+        x += 0.4 * d.velocity.speed_mps;
+        farthest = farthest.max(x);
+        if stopped.is_empty() && d.state == DriveState::Stopped {
+            assert!(d.velocity.is_stop() && x > 0.6);
+            stopped = d.reason;
+        }
+        backed |= d.velocity.speed_mps < 0.0;
+    }
+    assert!(stopped.contains("bogie_deg is 16.1"), "{stopped}");
+    assert!(backed && farthest < 0.65, "{farthest}");
 }
 
 #[test]

@@ -381,6 +381,11 @@ impl Graph {
         if let Some((stamp, slip)) = heard.slip {
             self.nav.step(now, Input::Slip { stamp, slip });
         }
+        if let Some((stamp, felt)) = heard.suspension
+            && let Some(angles) = felt.suspension
+        {
+            self.nav.step(now, Input::Suspension { stamp, angles });
+        }
         if let Some(grid) = &heard.grid {
             let layers = Box::new(TerrainLayers {
                 variance: Some(grid.variance.clone()),

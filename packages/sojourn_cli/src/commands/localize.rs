@@ -82,7 +82,7 @@ pub struct LocalizeArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Source {
-    /// An MCAP recording.
+    /// An MCAP recording, or the folder that `ros2 bag record` makes.
     #[arg(long, value_name = "FILE")]
     bag: Option<PathBuf>,
     /// A folder of images and tables.

@@ -39,10 +39,77 @@ const KINDS: [(Kind, topics::Topic); 7] = [
     (Kind::Truth, topics::TRUTH),
 ];
 
+/// A file of a recording.
+struct BagFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl BagFile {
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            path: path.to_path_buf(),
+            bytes: sojourn_core::files::read_bytes(path, MOST_BYTES)?,
+        })
+    }
+
+    fn broken(&self, why: impl std::fmt::Display) -> anyhow::Error {
+        anyhow::anyhow!("{}: {why}", self.path.display())
+    }
+
+    fn not_whole(&self, why: &mcap::McapError) -> anyhow::Error {
+        self.broken(format!("not a whole MCAP recording: {why}"))
+    }
+
+    fn stream(&self) -> anyhow::Result<mcap::MessageStream<'_>> {
+        mcap::MessageStream::new(&self.bytes).map_err(|e| self.not_whole(&e))
+    }
+
+    /// When its first message was heard; a file without one comes last.
+    fn begins(&self) -> anyhow::Result<u64> {
+        let first = self.stream()?.next().transpose();
+        let first = first.map_err(|e| self.not_whole(&e))?;
+        Ok(first.map_or(u64::MAX, |m| m.log_time))
+    }
+}
+
+/// The files of a recording: itself, or those of its folder in the order of their first messages.
+fn files(path: &Path) -> anyhow::Result<Vec<BagFile>> {
+    if !path.is_dir() {
+        return Ok(vec![BagFile::read(path)?]);
+    }
+    let (mut found, mut sqlite) = (Vec::new(), false);
+    let entries =
+        std::fs::read_dir(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+    for entry in entries {
+        let file = entry?.path();
+        let is = |ending: &str| file.extension().is_some_and(|e| e == ending);
+        sqlite |= is("db3");
+        if is("mcap") {
+            let file = BagFile::read(&file)?;
+            found.push((file.begins()?, file));
+        }
+    }
+    anyhow::ensure!(
+        !found.is_empty(),
+        "{}: holds no .mcap file{}",
+        path.display(),
+        if sqlite {
+            "; SQLite's .db3 is not read, ros2 bag convert makes MCAP of it"
+        } else {
+            ""
+        }
+    );
+    // By name where two begin at once, so that the order never hangs on the folder's.
+    found.sort_by(|a, b| (a.0, &a.1.path).cmp(&(b.0, &b.1.path)));
+    Ok(found.into_iter().map(|(_, file)| file).collect())
+}
+
 /// A recording.
 pub struct Bag {
     path: PathBuf,
-    bytes: Vec<u8>,
+    /// In the order of their first messages.
+    files: Vec<BagFile>,
     names: BTreeMap<String, Kind>,
     mast_ahead: Isometry3<f64>,
     rover: Rover,
@@ -54,7 +121,7 @@ pub struct Bag {
 }
 
 impl Bag {
-    /// Opens a recording. `other_names` says under which topics a recording has ours: ours first.
+    /// Opens a recording: a file, or the folder that `ros2 bag record` makes, with one file or several. `other_names` says under which topics a recording has ours: ours first.
     ///
     /// # Errors
     /// One sentence that names the file, and the topic where one is at fault.
@@ -63,10 +130,9 @@ impl Bag {
         rover: &Rover,
         other_names: &[(String, String)],
     ) -> anyhow::Result<Self> {
-        let bytes = sojourn_core::files::read_bytes(path, MOST_BYTES)?;
         let mut out = Self {
             path: path.to_path_buf(),
-            bytes,
+            files: files(path)?,
             names: names(other_names)?,
             mast_ahead: rover.base_link_from_navcam().iso,
             rover: rover.clone(),
@@ -80,30 +146,27 @@ impl Bag {
         Ok(out)
     }
 
-    fn broken(&self, why: impl std::fmt::Display) -> anyhow::Error {
-        anyhow::anyhow!("{}: {why}", self.path.display())
+    /// Every message that localization hears, in the order of the files.
+    fn messages(&self, each: &mut Hears<'_>) -> anyhow::Result<()> {
+        self.files.iter().try_for_each(|f| self.of_file(f, each))
     }
 
-    /// Every message that localization hears, in the order of the file.
-    fn messages(&self, each: &mut Hears<'_>) -> anyhow::Result<()> {
-        let stream = mcap::MessageStream::new(&self.bytes)
-            .map_err(|e| self.broken(format!("not a whole MCAP recording: {e}")))?;
-        for message in stream {
-            let message =
-                message.map_err(|e| self.broken(format!("not a whole MCAP recording: {e}")))?;
+    fn of_file(&self, file: &BagFile, each: &mut Hears<'_>) -> anyhow::Result<()> {
+        for message in file.stream()? {
+            let message = message.map_err(|e| file.not_whole(&e))?;
             let topic = &message.channel.topic;
             let Some(kind) = self.names.get(topic.trim_start_matches('/')) else {
                 continue;
             };
             if message.channel.message_encoding != "cdr" {
-                return Err(self.broken(format!(
+                return Err(file.broken(format!(
                     "topic {topic} is encoded as {:?}, expected cdr",
                     message.channel.message_encoding
                 )));
             }
             let heard = Stamp(i64::try_from(message.log_time).unwrap_or(i64::MAX));
             each(heard, *kind, &message.data)
-                .map_err(|e| self.broken(format!("a message on {topic} {e}")))?;
+                .map_err(|e| file.broken(format!("a message on {topic} {e}")))?;
         }
         Ok(())
     }

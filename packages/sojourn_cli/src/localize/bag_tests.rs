@@ -168,6 +168,40 @@ fn what_a_recording_lacks_is_told() {
 }
 
 #[test]
+fn a_folder_of_ros2_bag_is_one_recording_in_the_order_of_its_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    let bag = dir.path().join("drive");
+    std::fs::create_dir(&bag).unwrap();
+    let why = |bag: &Path| Bag::open(bag, &rover(), &[]).err().unwrap().to_string();
+    assert!(why(&bag).contains("drive: holds no .mcap file"));
+    std::fs::write(bag.join("drive_0.db3"), "").unwrap();
+    assert!(why(&bag).contains("ros2 bag convert"), "{}", why(&bag));
+    std::fs::write(bag.join("metadata.yaml"), "rosbag2_bagfile_information: {}").unwrap();
+    make_bag(&bag.join("drive_0.mcap"), &|_| true, "/");
+    let (alone, _) = judged(&Bag::open(&bag, &rover(), &[]).unwrap());
+    assert_eq!(alone.pairs.motions, 4);
+    // The images in a file of their own, beside one that says nothing.
+    make_bag(
+        &bag.join("drive_0.mcap"),
+        &|t| !t.starts_with("navcam"),
+        "/",
+    );
+    make_bag(&bag.join("drive_1.mcap"), &|t| t.starts_with("navcam"), "/");
+    make_bag(&bag.join("drive_10.mcap"), &|_| false, "/");
+    let recorded = Bag::open(&bag, &rover(), &[]).unwrap();
+    assert_eq!(
+        (recorded.contents()["imu"] > 0, recorded.contents()["pairs"]),
+        (true, 5)
+    );
+    std::fs::write(bag.join("drive_2.mcap"), "no recording").unwrap();
+    assert!(
+        why(&bag).contains("drive_2.mcap: not a whole MCAP"),
+        "{}",
+        why(&bag)
+    );
+}
+
+#[test]
 fn broken_recordings_are_told_in_a_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("recording.mcap");

@@ -225,6 +225,17 @@ impl Rover {
         }
         let [x, y, z] = self.center_m();
         let s = &self.suspension;
+        let outer_m = s.front_hub_m[1].max(s.rear_hub_m[1]) + 0.5 * self.wheel.width_m;
+        if self.belly.height_m < 2.0 * self.wheel.radius_m && self.belly.half_width_m > outer_m {
+            return Err(CoreError::value(
+                what,
+                "belly.half_width_m",
+                self.belly.half_width_m,
+                format!(
+                    "at most {outer_m:.3}, the outer side of the wheels, for a belly lower than their tops"
+                ),
+            ));
+        }
         let side_m = s.front_hub_m[1].min(s.rear_hub_m[1]) - y.abs();
         let end_m = (s.front_hub_m[0] - x).min(x - s.rear_hub_m[0]);
         let falls_deg = side_m.min(end_m).atan2(z).to_degrees();
@@ -467,13 +478,16 @@ mod tests {
     #[test]
     fn geometry_that_cannot_be_and_limits_that_contradict_are_refused() {
         type Spoil = fn(&mut Rover);
-        let cases: [(&str, Spoil); 6] = [
+        let cases: [(&str, Spoil); 7] = [
             ("run into each other", |r| {
                 r.suspension.middle_hub_m[0] = r.suspension.front_hub_m[0] - 0.3;
                 r.suspension.rocker_pivot_m[0] = r.suspension.front_hub_m[0] - 0.1;
             }),
             ("front_hub_m.z", |r| r.suspension.front_hub_m[2] = 0.5),
             ("limits.clearance_m", |r| r.limits.clearance_m = 0.7),
+            ("belly.half_width_m", |r| {
+                (r.belly.height_m, r.belly.half_width_m) = (0.45, 1.5);
+            }),
             ("falls over", |r| r.mass_center_m = Some([0.0, 0.0, 5.0])),
             ("falls over", |r| r.mass_center_m = Some([2.0, 0.0, 0.7])),
             ("cruise_mps", |r| r.drive.cruise_mps = 0.05),

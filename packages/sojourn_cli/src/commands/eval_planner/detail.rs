@@ -100,10 +100,10 @@ mod tests {
                     let few = if p.is_empty() { 0.0 } else { 0.5 };
                     r.missed_hazard = Some(0.1 + few);
                     r.tokens_in = if p.is_empty() { 9000 } else { 3000 };
-                    r.same_hazards = (!p.is_empty()).then_some(0.6);
+                    r.same_hazards = (!p.is_empty()).then_some(0.5);
                     r.detail
                         .missed
-                        .insert("loose_soil".into(), part(100.0, 10.0));
+                        .insert("loose_soil".into(), part(100.0, 25.0));
                     r.detail.by_risk.insert(4, part(50.0, 40.0));
                     r.detail
                         .by_confidence
@@ -114,7 +114,7 @@ mod tests {
             .collect();
         let classes = per_class(&rows, 1);
         assert_eq!(classes[0].0, "loose_soil");
-        assert_eq!(classes[0].1[0].1.value, Some(0.1));
+        assert_eq!(classes[0].1[0].1.value, Some(0.25));
         let words = calibration(&rows);
         let named: Vec<(&str, f64, Option<f64>)> = words
             .iter()
@@ -137,7 +137,7 @@ mod tests {
         assert!(value(1, "missed_hazard") > value(0, "missed_hazard"));
         assert_eq!(
             (value(0, "same_hazards"), value(1, "same_hazards")),
-            (None, Some(0.6))
+            (None, Some(0.5))
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{say, say_json};
 use crate::cli_error::{CliError, CliResult};
-use crate::corpus::{Score, built_in, folder, judge_all};
+use crate::corpus::{Score, built_in, folder, judge_all, kinds, unknown_reasons};
 use crate::launch::places::Places;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -29,7 +29,7 @@ pub struct CorpusArgs {
     /// Bad plans of each family.
     #[arg(long, value_name = "N", default_value_t = 6)]
     pub variants: usize,
-    /// Prints JSON: {bad, bad_rejected, good, good_rejected, families, wrong, wall_s, …}.
+    /// Prints JSON: {bad, bad_rejected, good, good_rejected, families, wrong, unknown_reasons, wall_s, …}.
     #[arg(long)]
     pub json: bool,
 }
@@ -51,6 +51,16 @@ pub fn corpus(args: &CorpusArgs) -> CliResult {
         return Ok(());
     }
     let setup = Setup::load(&places.shared("config")?)?;
+    let unknown = unknown_reasons(&cases, &setup);
+    for (reason, plans) in &unknown {
+        eprintln!(
+            "warning: {}: \"{reason}\" is no kind of reason, it counts as not given ({} plans, first {}); kinds are {}",
+            folder::EXPECTED,
+            plans.len(),
+            plans.first().map_or("", String::as_str),
+            kinds(&setup).into_iter().collect::<Vec<_>>().join(", ")
+        );
+    }
     let bar = bar(cases.len());
     let judgements = judge_all(&cases, &setup, &|| bar.inc(1));
     bar.finish_and_clear();
@@ -58,6 +68,7 @@ pub fn corpus(args: &CorpusArgs) -> CliResult {
     let wall_s = begin.elapsed().as_secs_f64();
     if args.json {
         let mut said = serde_json::to_value(&score)?;
+        said["unknown_reasons"] = serde_json::to_value(&unknown)?;
         said["ok"] = score.holds().into();
         said["wall_s"] = wall_s.into();
         say_json(&said)?;

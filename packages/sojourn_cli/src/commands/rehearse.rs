@@ -13,12 +13,12 @@ use sojourn_core::{
 };
 use sojourn_planner::xml::{from_xml, to_xml};
 use sojourn_sweep::closed_loop::{
-    FaultPlan, Observer, Outcome, Scenario, Sensing, Settings, Task, TickView, run,
+    FaultPlan, Observer, Outcome, Scenario, Sensing, Settings, Task, TickView, VisualOdometry, run,
 };
 use sojourn_twin::{
     noise,
     sim::score::UnsafeEvent,
-    verify::settings::{POWER_DIR, SETTINGS_FILE},
+    verify::settings::{POWER_DIR, SETTINGS_FILE, Setup},
     world::{World, WorldParams},
 };
 use std::{io::IsTerminal, ops::ControlFlow, path::Path, sync::Arc};
@@ -29,6 +29,11 @@ const MARGIN_M: f64 = 40.0;
 const CHANNEL: u64 = 0x5e_4e;
 /// Time beyond the plan's time-outs after which a drive is cut off, seconds.
 const GRACE_S: f64 = 600.0;
+
+/// Way between two stereo pairs of the stand-in for visual odometry, metres.
+const PAIR_STEP_M: f64 = 0.5;
+/// Scatter of one pair's way beside the error of scale that the drive keeps: twice as much, and averaged out over the drive.
+const PAIR_SHARE: f64 = 2.0;
 
 /// How the drive went.
 #[derive(Clone, Debug, Serialize)]
@@ -114,7 +119,8 @@ fn as_commanded(plan: &Plan, xml: Option<&Path>) -> anyhow::Result<Plan> {
     Ok(out)
 }
 
-/// Drives it.
+/// Drives it. No image is rendered: AutoNav's grid comes from the truth, and in place of visual odometry stands the true motion
+/// with the drift that the verification takes a drive without fixes to have (`drift_share`).
 ///
 /// # Errors
 /// One sentence when the drive cannot begin.
@@ -124,9 +130,11 @@ pub fn in_the_loop(
     rover: &Rover,
     config_dir: &Path,
     xml: Option<&Path>,
-    seed: u64,
+    setup: &Setup,
 ) -> anyhow::Result<InTheLoop> {
     let plan = as_commanded(plan, xml)?;
+    let seed = setup.settings.monte_carlo.seed;
+    let drift_share = setup.settings.mission.drift_share;
     let mut settings = Settings::load(config_dir)?;
     let s = &mut settings.simulator;
     // On the verification's own figures of power, day and weather.
@@ -162,7 +170,11 @@ pub fn in_the_loop(
         settings,
         faults: FaultPlan::default(),
         ground_classes: false,
-        visual_odometry: None,
+        visual_odometry: Some(VisualOdometry {
+            scale_sigma: drift_share,
+            step_sigma: PAIR_SHARE * drift_share,
+            step_m: PAIR_STEP_M,
+        }),
         seed: drawn,
         limit_s,
     };
@@ -296,7 +308,8 @@ mod tests {
     fn the_cores_drive_a_short_plan_to_its_goal() {
         let (plan, site, rover) = planned();
         let config = Places::find().shared("config").unwrap();
-        let l = in_the_loop(&plan, &site, &rover, &config, None, 1).unwrap();
+        let setup = Setup::load(&config).unwrap();
+        let l = in_the_loop(&plan, &site, &rover, &config, None, &setup).unwrap();
         assert_eq!(l.outcome, Outcome::Reached, "{l:?}");
         assert_eq!(l.unsafe_events, 0, "{l:?}");
         assert!(

@@ -131,9 +131,9 @@ pub fn verify(args: &VerifyArgs) -> CliResult {
     }
     let in_the_loop = if args.in_the_loop {
         let config = places.shared("config")?;
-        let (xml, seed) = (args.xml.as_deref(), setup.settings.monte_carlo.seed);
+        let xml = args.xml.as_deref();
         Some(rehearse::in_the_loop(
-            &plan, &site, &rover, &config, xml, seed,
+            &plan, &site, &rover, &config, xml, &setup,
         )?)
     } else {
         None

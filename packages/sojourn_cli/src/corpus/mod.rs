@@ -207,6 +207,30 @@ pub fn judge(case: &Case, setup: &Setup) -> Judgement {
     }
 }
 
+/// Kinds of reason that a rejection can have: the categories of the flight rules, `digest` and `document`.
+#[must_use]
+pub fn kinds(setup: &Setup) -> BTreeSet<String> {
+    let rules = setup.dictionary.rules.iter();
+    let mut kinds: BTreeSet<String> = rules.map(|r| r.category.clone()).collect();
+    kinds.extend(["digest".to_string(), "document".to_string()]);
+    kinds
+}
+
+/// Expected reasons that no rejection can have, each with the plans that name it: they always count as not given.
+#[must_use]
+pub fn unknown_reasons(cases: &[Case], setup: &Setup) -> BTreeMap<String, Vec<String>> {
+    let known = kinds(setup);
+    let mut out: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for case in cases {
+        for reason in case.reasons.iter().filter(|r| !known.contains(*r)) {
+            out.entry(reason.clone())
+                .or_default()
+                .push(case.name.clone());
+        }
+    }
+    out
+}
+
 fn one(reason: &str) -> BTreeSet<String> {
     BTreeSet::from([reason.to_string()])
 }
@@ -256,6 +280,22 @@ mod tests {
         assert!(Score::default().holds());
     }
 
+    #[test]
+    fn a_reason_that_no_rejection_has_is_told() {
+        let places = Places::find();
+        let setup = Setup::load(&places.shared("config").unwrap()).unwrap();
+        let mut cases = built_in(&places, 2, 1, 1).unwrap();
+        cases.truncate(2);
+        cases[0].reasons = vec!["slip".into(), "boulder".into()];
+        cases[1].reasons = vec!["boulder".into()];
+        let unknown = unknown_reasons(&cases, &setup);
+        assert_eq!(unknown.keys().collect::<Vec<_>>(), ["boulder"]);
+        assert_eq!(
+            unknown["boulder"],
+            [cases[0].name.clone(), cases[1].name.clone()]
+        );
+    }
+
     /// One bad plan of every family and some good ones, written as a folder and read back as somebody else's.
     #[test]
     fn a_small_corpus_is_judged_right_from_a_folder() {
@@ -270,6 +310,7 @@ mod tests {
         let read = folder::read(dir.path(), &places).unwrap();
         assert_eq!(read.len(), cases.len());
         let mut setup = Setup::load(&places.shared("config").unwrap()).unwrap();
+        assert!(unknown_reasons(&cases, &setup).is_empty());
         setup.settings.monte_carlo.samples = 10;
         let score = Score::of(judge_all(&read, &setup, &|| {}));
         assert!(score.bad >= 35 && score.good == 3, "{score:?}");

@@ -77,14 +77,14 @@ fn word(confidence: Confidence) -> &'static str {
     }
 }
 
-/// Labels over the whole of a raster of class codes; cells without a known code do not count.
+/// Labels over the whole of a raster of class codes; cells without a known code do not count. `passes` is how many times the
+/// ground was looked at: after two, what one of them alone called hazardous counts against their agreement, also where the
+/// other called nothing so.
 #[must_use]
-pub fn label_detail(labels: &[Label], truth: &Raster) -> LabelDetail {
+pub fn label_detail(labels: &[Label], passes: u8, truth: &Raster) -> LabelDetail {
     let cell_m2 = truth.resolution_m().powi(2);
     let mut out = LabelDetail::default();
-    let two = labels
-        .iter()
-        .any(|l| l.source == "both passes" || l.source == "second pass");
+    let two = passes >= 2;
     for (i, code) in truth.data().iter().enumerate() {
         let Some(hazard) = hazard_of(*code) else {
             continue;
@@ -158,7 +158,7 @@ mod tests {
         let mut wrong = label([50.0, 20.0], [60.0, 40.0], 5);
         (wrong.confidence, wrong.source) = (Confidence::Low, "second pass".into());
         let harmless = label([70.0, 20.0], [80.0, 40.0], 2);
-        let d = label_detail(&[right.clone(), wrong.clone(), harmless], &t);
+        let d = label_detail(&[right.clone(), wrong.clone(), harmless], 2, &t);
         assert_eq!(d.missed["sand_ripples"].share(), Some(0.5));
         assert_eq!(d.by_risk[&4].share(), Some(1.0));
         assert_eq!(d.by_risk[&5].share(), Some(0.0));
@@ -171,7 +171,16 @@ mod tests {
         // 0.1 off where it was sure, 0.5 where it was not, over as much ground.
         assert!((d.calibration_error().unwrap() - 0.3).abs() < 1e-12);
         assert_eq!(d.passes.share(), Some(0.5));
-        let none = label_detail(&[], &t);
+        // A second look that saw nothing agrees with none of what the first saw; one look alone agrees with nobody.
+        let mut first = right.clone();
+        first.source = "first pass".into();
+        let alone = |passes| {
+            label_detail(std::slice::from_ref(&first), passes, &t)
+                .passes
+                .share()
+        };
+        assert_eq!((alone(2), alone(1)), (Some(0.0), None));
+        let none = label_detail(&[], 2, &t);
         assert_eq!(
             (none.calibration_error(), none.passes.share()),
             (None, None)

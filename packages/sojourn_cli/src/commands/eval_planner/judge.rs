@@ -184,7 +184,8 @@ pub(super) fn judge(
     take(&mut row, bench, &made);
     let score = score_labels(&labels, &scene.truth);
     row.labels = labels.len();
-    row.detail = label_detail(&labels, &scene.truth);
+    let passes = made.model.as_ref().map_or(1, |m| m.passes);
+    row.detail = label_detail(&labels, passes, &scene.truth);
     row.hazards = hazards(&labels);
     row.same_hazards = whole.and_then(|w| agreement(&w.hazards, &row.hazards, &scene.truth));
     (row.missed_hazard, row.false_alarm_area) = (score.missed(), score.false_alarm());

@@ -60,6 +60,8 @@ pub struct ModelRecord {
     pub surface: Vec<SurfaceView>,
     /// Labels that hold.
     pub labels: Vec<Label>,
+    /// How many passes of labels the model answered, with labels or without: 0, 1 or 2.
+    pub passes: u8,
     /// Where the passes differ.
     pub disagreements: Vec<Disagreement>,
     /// Routes that were on offer, `map` metres.
@@ -82,6 +84,7 @@ struct Found {
     labels_refused: Vec<String>,
     labels_taken: usize,
     summary: String,
+    passes: u8,
     disagreements: Vec<Disagreement>,
     calibration: Option<Calibration>,
     criticism: Option<Criticism>,
@@ -169,6 +172,7 @@ pub(crate) fn advise(
         views: desk.views,
         surface: desk.surface,
         labels: desk.labels,
+        passes: found.passes,
         disagreements: found.disagreements,
         routes: desk
             .routes
@@ -260,6 +264,9 @@ fn take(
 ) -> Result<(), Failure> {
     found.summary = first.summary;
     found.labels_refused.extend(first.refused);
+    // A second look that sees nothing is a second look: what only the first saw is then a difference.
+    let twice = matches!(second, Some(Ok(_)));
+    found.passes = 1 + u8::from(twice);
     let second = match second {
         Some(Ok(second)) => second,
         Some(Err(e)) if e.cancelled() => return Err(Failure::Answer(e)),
@@ -272,7 +279,6 @@ fn take(
         }
         None => Labelled::default(),
     };
-    let twice = !second.labels.is_empty() || !second.summary.is_empty();
     found.labels_refused.extend(second.refused);
     let (labels, differ) = merge(&first.labels, &second.labels, talk.config);
     for l in &labels {

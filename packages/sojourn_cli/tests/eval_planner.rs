@@ -57,6 +57,13 @@ fn every_part_is_left_out_once_and_nothing_is_asked_twice() {
             (Some(1.0), Some(0))
         );
         assert_eq!(r["valid"] == true, r["part"] != "routes", "{r}");
+        // It claims what it is told of its route, where it has tools and a route.
+        let composed = r["part"] != "routes" && r["part"] != "tools";
+        assert_eq!(
+            (r["claims"] != 0, r["claims"] == r["claims_held"]),
+            (composed, true),
+            "{r}"
+        );
     }
     for part in parts {
         let worth = &first["ablations"][part]["valid_plans"];

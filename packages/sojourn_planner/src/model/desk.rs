@@ -7,7 +7,7 @@ use super::label::{Label, outline_fault};
 use super::surface::{SurfaceView, nearest};
 use super::view::{self, GridLines, Layer, Overlays, Show, View, Wanted};
 use crate::error::PlanError;
-use crate::validator::{Ground, SeenView, local_from_map, map_from_local};
+use crate::validator::{ClaimCheck, Ground, SeenView, local_from_map, map_from_local};
 use serde_json::{Value, json};
 use sojourn_core::geometry::{Xy, distance_m, length_m};
 
@@ -33,6 +33,8 @@ pub(crate) struct Desk<'a> {
     pub views: Vec<View>,
     /// Pictures from the surface that the protocol allows, those nearest to the routes first.
     pub surface: Vec<SurfaceView>,
+    /// What every answer of the planning conversation claimed, beside what was measured.
+    pub claims: Vec<ClaimCheck>,
 }
 
 impl<'a> Desk<'a> {
@@ -45,6 +47,7 @@ impl<'a> Desk<'a> {
             routes: Vec::new(),
             views: Vec::new(),
             surface: Vec::new(),
+            claims: Vec::new(),
         }
     }
 

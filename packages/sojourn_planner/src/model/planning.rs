@@ -248,6 +248,7 @@ impl Planning {
             claimed_wrongly_before: self.claimed_wrongly,
         };
         let (verdict, accepted) = check_answer(text, &task, desk.ground).map_err(own)?;
+        desk.claims.extend(verdict.claims.iter().cloned());
         self.claimed_wrongly |= verdict
             .violations
             .iter()

@@ -82,6 +82,7 @@ pub fn html(record: &ModelRecord, plan: &Plan, disagreement_png: Option<&[u8]>) 
         }
         out.push_str("</ul>");
     }
+    claims(&mut out, record);
     twin(&mut out, record);
     out.push_str("<h2>The conversation</h2>");
     let mut pictures = BTreeMap::new();
@@ -147,6 +148,27 @@ fn labels(out: &mut String, record: &ModelRecord) {
         }
         out.push_str("</ul>");
     }
+}
+
+/// What the answers claimed of their routes beside what was measured there.
+fn claims(out: &mut String, record: &ModelRecord) {
+    if record.claims.is_empty() {
+        return;
+    }
+    out.push_str("<h2>Claims</h2><table><tr><th>of</th><th>claimed</th><th>measured</th><th>may differ by</th><th></th></tr>");
+    for c in &record.claims {
+        let claimed = c.claimed.map_or("nothing".into(), |v| format!("{v:.2}"));
+        let _ = write!(
+            out,
+            "<tr><td>{}</td><td>{claimed}</td><td>{:.2} {}</td><td>{:.2}</td><td>{}</td></tr>",
+            escape(&c.constraint),
+            c.measured,
+            c.unit,
+            c.tolerance,
+            if c.holds() { "holds" } else { "does not hold" }
+        );
+    }
+    out.push_str("</table>");
 }
 
 /// What the digital twin said of every plan that it drove.

@@ -3,7 +3,7 @@
 use super::answer::{Answer, AnswerTask, Decision, Envelope, map_from_local};
 use super::ground::Ground;
 use super::route::Ends;
-use super::verdict::{Code, Measures, Verdict, Violation};
+use super::verdict::{ClaimCheck, Code, Measures, Verdict, Violation};
 use super::{Limits, features, geometry, output};
 use crate::error::PlanError;
 use crate::smooth::densify;
@@ -294,50 +294,62 @@ fn identity(answer: &Answer, task: &AnswerTask, out: &mut Vec<Violation>) {
     }
 }
 
-/// Section G.
-fn claims(
+/// What is claimed of each constraint beside what was measured.
+fn claim_checks(
     answer: &Answer,
     task: &AnswerTask,
     measured: &Measures,
     limits: &Limits,
-    out: &mut Vec<Violation>,
-) {
+) -> Vec<ClaimCheck> {
     let a = &limits.answer;
-    for id in &task.task.constraint_ids {
+    let ids = task.task.constraint_ids.iter();
+    ids.filter_map(|id| {
         let (value, tolerance, unit) = match id.as_str() {
             "max_slope_deg" => (measured.max_slope_deg, a.claim_tolerance_deg, "deg"),
             "max_roughness_m" => (measured.max_roughness_m, a.claim_tolerance_m, "m"),
-            "length_m" => (
-                measured.length_m,
-                a.claim_tolerance_share * measured.length_m,
-                "m",
-            ),
-            _ => continue,
+            "length_m" => {
+                let tolerance = a.claim_tolerance_share * measured.length_m;
+                (measured.length_m, tolerance, "m")
+            }
+            _ => return None,
         };
-        let Some(claim) = answer.claims.iter().find(|c| c.constraint_id == *id) else {
+        let claim = answer.claims.iter().find(|c| c.constraint_id == *id);
+        Some(ClaimCheck {
+            constraint: id.clone(),
+            claimed: claim.map(|c| c.worst_value),
+            measured: value,
+            tolerance,
+            unit,
+        })
+    })
+    .collect()
+}
+
+/// Section G.
+fn claims(checks: &[ClaimCheck], wrongly_before: bool, out: &mut Vec<Violation>) {
+    for c in checks.iter().filter(|c| !c.holds()) {
+        let Some(claimed) = c.claimed else {
             out.push(Violation::soft(
                 Code::ClaimMissing,
-                format!("nothing is claimed for {id}"),
+                format!("nothing is claimed for {}", c.constraint),
             ));
             continue;
         };
-        if !((claim.worst_value - value).abs() <= tolerance) {
-            let make = if task.claimed_wrongly_before {
-                Violation::hard
-            } else {
-                Violation::soft
-            };
-            out.push(
-                make(
-                    Code::ClaimMismatch,
-                    format!(
-                        "{id} is claimed to be {:.2} {unit} and measured as {value:.2} {unit}",
-                        claim.worst_value
-                    ),
-                )
-                .value(claim.worst_value, value, unit),
-            );
-        }
+        let make = if wrongly_before {
+            Violation::hard
+        } else {
+            Violation::soft
+        };
+        let (id, value, unit) = (&c.constraint, c.measured, c.unit);
+        out.push(
+            make(
+                Code::ClaimMismatch,
+                format!(
+                    "{id} is claimed to be {claimed:.2} {unit} and measured as {value:.2} {unit}"
+                ),
+            )
+            .value(claimed, value, unit),
+        );
     }
 }
 
@@ -387,15 +399,17 @@ pub fn check_answer(
     let labelled = !answer.features.is_empty();
     let measures = geometry(&line, &task.task.ends, labelled, ground, &mut out)?;
     features::answer_features(&answer, &line, &anchor_of, task, ground, &mut out);
-    claims(&answer, task, &measures, limits, &mut out);
+    let checks = claim_checks(&answer, task, &measures, limits);
+    claims(&checks, task.claimed_wrongly_before, &mut out);
     output::round_trip(&line, ground, &mut out);
-    let verdict = Verdict::of(
+    let mut verdict = Verdict::of(
         limits,
         out,
         &['B', 'C', 'D', 'E', 'F', 'G', 'H', 'J', 'K'],
         &not,
         Some(measures),
     )?;
+    verdict.claims = checks;
     let accepted = verdict.ok.then_some(Accepted { answer, line });
     Ok((verdict, accepted))
 }

@@ -24,7 +24,7 @@ pub use ground::Ground;
 pub use limits::Limits;
 pub(crate) use output::expected_s;
 pub use route::Ends;
-pub use verdict::{Code, Measures, NotChecked, Verdict, Violation};
+pub use verdict::{ClaimCheck, Code, Measures, NotChecked, Verdict, Violation};
 
 use crate::coarse::Coarse;
 use crate::error::PlanError;

@@ -191,6 +191,30 @@ pub struct Measures {
     pub cost_by_optimum: Option<f64>,
 }
 
+/// What an answer claims of its route beside what is measured there.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClaimCheck {
+    /// The constraint: `max_slope_deg`, `max_roughness_m` or `length_m`.
+    pub constraint: String,
+    /// What was claimed; nothing where the answer is silent.
+    pub claimed: Option<f64>,
+    /// What was measured.
+    pub measured: f64,
+    /// How far apart they may be.
+    pub tolerance: f64,
+    /// Unit of all three.
+    pub unit: &'static str,
+}
+
+impl ClaimCheck {
+    /// Whether something was claimed, and within the tolerance of what was measured.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.claimed
+            .is_some_and(|c| (c - self.measured).abs() <= self.tolerance)
+    }
+}
+
 /// What was not looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NotChecked {
@@ -217,6 +241,9 @@ pub struct Verdict {
     pub violations: Vec<Violation>,
     /// Figures, when the geometry was checked.
     pub measures: Option<Measures>,
+    /// What a model's answer claims, beside what was measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ClaimCheck>,
 }
 
 impl Verdict {
@@ -243,6 +270,7 @@ impl Verdict {
                 .collect(),
             violations,
             measures,
+            claims: Vec::new(),
         })
     }
 

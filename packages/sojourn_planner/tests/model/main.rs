@@ -174,6 +174,13 @@ fn every_character_ends_where_it_belongs() {
         assert!(record.spent.requests <= 12);
         let page = conversation_html(record, &made.plan, None);
         assert!(!page.contains("<script"), "{policy:?}");
+        let held = |holds| record.claims.iter().filter(|c| c.holds() == holds).count();
+        match policy {
+            Policy::Perfect => assert!(held(true) == 3 && held(false) == 0 && record.passes == 2),
+            Policy::Liar => assert!(held(false) > 0 && page.contains("does not hold")),
+            Policy::Truncating => assert!(record.claims.is_empty() && record.passes == 0),
+            _ => {}
+        }
         if matches!(policy, Policy::YFlipper | Policy::ScaleCheater) {
             assert!(record.calibration.as_ref().is_some_and(|c| !c.good));
         }

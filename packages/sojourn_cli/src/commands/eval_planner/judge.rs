@@ -15,6 +15,7 @@ use sojourn_planner::model::{Label, Watch};
 use sojourn_planner::score::{
     LabelDetail, agreement, hazard_m, hazards, label_detail, line_figures, score_labels,
 };
+use sojourn_planner::validator::ClaimCheck;
 use sojourn_planner::{
     Assistance, Briefing, GivenLabels, PlanError, PlanOutcome, PlanRequest, candidates,
     open_ground, plan, plan_labelled,
@@ -59,6 +60,13 @@ pub(super) struct Row {
     pub centroid_error_m: Option<f64>,
     /// Cost of the route on the true ground by the least there is.
     pub cost_ratio: Option<f64>,
+    /// What slope, roughness, closeness and true hazards add to the route's length, by the same of the cheapest route.
+    pub risk_ratio: Option<f64>,
+    /// Claims that the answers with a route were asked for, and those that hold.
+    pub claims: usize,
+    pub claims_held: usize,
+    /// How far claims are from what was measured, in tolerances, mean over those that were made.
+    pub claim_error: Option<f64>,
     pub rounds: usize,
     pub usd: f64,
     /// Tokens asked with, those taken from a cache included, and answered with.
@@ -104,6 +112,10 @@ impl Row {
             iou: None,
             centroid_error_m: None,
             cost_ratio: None,
+            risk_ratio: None,
+            claims: 0,
+            claims_held: 0,
+            claim_error: None,
             rounds: 0,
             usd: 0.0,
             tokens_in: 0,
@@ -200,6 +212,7 @@ pub(super) fn judge(
         best.first(),
     ) {
         row.cost_ratio = Some(this.cost / best.cost);
+        row.risk_ratio = (best.risk_m > 0.0).then(|| this.risk_m / best.risk_m);
     }
     rides(&mut row, bench, scene, &alone.plan.line(), &line)?;
     Ok(row)
@@ -286,6 +299,11 @@ fn take(row: &mut Row, bench: &Bench<'_>, made: &PlanOutcome) {
         row.tokens_out = m.spent.tokens.output;
         row.seconds = m.spent.seconds;
         row.disagreements = m.disagreements.len();
+        row.claims = m.claims.len();
+        row.claims_held = m.claims.iter().filter(|c| c.holds()).count();
+        let off = |c: &ClaimCheck| Some((c.claimed? - c.measured).abs() / c.tolerance);
+        let off: Vec<f64> = m.claims.iter().filter_map(off).collect();
+        row.claim_error = (!off.is_empty()).then(|| off.iter().sum::<f64>() / off.len() as f64);
     }
 }
 

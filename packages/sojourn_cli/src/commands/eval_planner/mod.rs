@@ -95,11 +95,12 @@ pub struct PlannerArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Prints JSON: {scenes, missed_hazard, false_alarm_area, iou, centroid_error_m, valid_plans, cost_ratio_median,
-    /// rounds_mean, usd_mean, tokens_mean, calibration_error, pass_agreement, hazard_m_alone, hazard_m_with, length_ratio, embeddings_alone, embeddings_with, embedding_fall,
+    /// risk_ratio_median, claims_hold, claim_error, rounds_mean, usd_mean, tokens_mean, calibration_error, pass_agreement, hazard_m_alone, hazard_m_with, length_ratio, embeddings_alone, embeddings_with, embedding_fall,
     /// slip_events_alone, slip_events_with, slip_event_fall, slip_m_fall, pairs, by, ablations, per_class,
     /// calibration, budgets, rows}, each figure {value, lo, hi, n}; `by` holds the figures by span, openness, terrain and world,
     /// `ablations` what each part is worth, `per_class` what was missed of each class, `calibration` which share of the ground
-    /// is a hazard by risk and by word of confidence, `budgets` quality against tokens.
+    /// is a hazard by risk and by word of confidence, `budgets` quality against tokens; `claims_hold` is the share of what the
+    /// model was asked to claim of its routes that the host measures too, `claim_error` how far off in tolerances.
     #[arg(long)]
     pub json: bool,
 }

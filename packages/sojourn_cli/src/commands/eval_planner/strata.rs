@@ -27,6 +27,15 @@ pub(super) fn figures(rows: &[Row], seed: u64) -> Figures {
         ("centroid_error_m", one(|r| r.centroid_error_m, mean)),
         ("valid_plans", figure(rows, seed, valid, mean)),
         ("cost_ratio_median", one(|r| r.cost_ratio, median)),
+        ("risk_ratio_median", one(|r| r.risk_ratio, median)),
+        (
+            "claims_hold",
+            one(
+                |r| (r.claims > 0).then(|| r.claims_held as f64 / r.claims as f64),
+                mean,
+            ),
+        ),
+        ("claim_error", one(|r| r.claim_error, mean)),
         ("rounds_mean", one(|r| Some(r.rounds as f64), mean)),
         ("usd_mean", one(|r| Some(r.usd), mean)),
         (

@@ -20,6 +20,7 @@ use super::view::View;
 use crate::candidates::Preset;
 use crate::error::PlanError;
 use crate::route::{PlanOutcome, searched};
+use crate::validator::ClaimCheck;
 use crate::workshop::Workshop;
 use compose::with_labels;
 use last::{flags, head, seal, without_model};
@@ -64,6 +65,8 @@ pub struct ModelRecord {
     pub passes: u8,
     /// Where the passes differ.
     pub disagreements: Vec<Disagreement>,
+    /// What every answer with a route claimed of it beside what was measured, in the order of the answers.
+    pub claims: Vec<ClaimCheck>,
     /// Routes that were on offer, `map` metres.
     pub routes: Vec<(String, Vec<Xy>)>,
     /// How far off the model's coordinates are, when the card was asked for.
@@ -172,6 +175,7 @@ pub(crate) fn advise(
         views: desk.views,
         surface: desk.surface,
         labels: desk.labels,
+        claims: desk.claims,
         passes: found.passes,
         disagreements: found.disagreements,
         routes: desk

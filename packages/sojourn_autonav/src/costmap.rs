@@ -129,11 +129,20 @@ impl CostMap {
         self.pace_spm
     }
 
+    #[inline]
     fn index(&self, p: Xy) -> Option<(usize, usize)> {
-        let c = ((p[0] - self.origin_m[0]) / self.cell_m).floor();
-        let r = ((p[1] - self.origin_m[1]) / self.cell_m).floor();
+        let c = (p[0] - self.origin_m[0]) / self.cell_m;
+        let r = (p[1] - self.origin_m[1]) / self.cell_m;
         (c >= 0.0 && r >= 0.0 && c < self.cols as f64 && r < self.rows as f64)
             .then_some((c as usize, r as usize))
+    }
+
+    /// Column (axis 0) or row (axis 1) of a coordinate of `odom`, and its distance from the map's corner, metres.
+    fn along(&self, axis: usize, v: f64) -> Option<(usize, f64)> {
+        let at_m = v - self.origin_m[axis];
+        let i = at_m / self.cell_m;
+        let n = if axis == 0 { self.cols } else { self.rows };
+        (i >= 0.0 && i < n as f64).then_some((i as usize, at_m))
     }
 
     fn centre(&self, c: usize, r: usize) -> Xy {
@@ -151,16 +160,22 @@ impl CostMap {
     /// Works what the window shows into the memory: planes of the rover's size, rocks, classes.
     fn remember(&self, rover: &Rover, scene: &Scene<'_>, memory: &mut CoarseMap) {
         let seen = &scene.ground.seen;
+        let towards = NEIGHBOURS.map(|(dc, dr)| self.rocks.towards((dr as f64).atan2(dc as f64)));
         let mut sums = vec![Moments::default(); self.cols * self.rows];
+        // The columns of the window in the coarse map, with their places: the same in every row.
+        let cols: Vec<Option<(usize, f64)>> = (0..seen.cols())
+            .map(|col| self.along(0, seen.centre_m(col, 0)[0]))
+            .collect();
         for row in 0..seen.rows() {
-            for col in 0..seen.cols() {
-                let z = f64::from(seen.get(col, row));
-                let p = seen.centre_m(col, row);
-                if let (true, Some((c, r))) = (z.is_finite(), self.index(p)) {
-                    let at = [p[0] - self.origin_m[0], p[1] - self.origin_m[1]];
-                    if let Some(sum) = sums.get_mut(r * self.cols + c) {
-                        sum.add(&Moments::of(at[0], at[1], z));
-                    }
+            let Some((r, y)) = self.along(1, seen.centre_m(0, row)[1]) else {
+                continue;
+            };
+            let heights = seen.data().get(row * seen.cols()..).unwrap_or(&[]);
+            for (z, at) in heights.iter().zip(&cols) {
+                if let (true, Some((c, x))) = (z.is_finite(), *at)
+                    && let Some(sum) = sums.get_mut(r * self.cols + c)
+                {
+                    sum.add(&Moments::of(x, y, f64::from(*z)));
                 }
             }
         }
@@ -187,8 +202,7 @@ impl CostMap {
                 let at = self.centre(c, r);
                 let mut known = Known::new(plane, m.n);
                 known.class = seen_class(scene.ground, at);
-                for (rocks, (dc, dr)) in known.rocks.iter_mut().zip(NEIGHBOURS) {
-                    let direction = (dr as f64).atan2(dc as f64);
+                for (rocks, direction) in known.rocks.iter_mut().zip(&towards) {
                     *rocks = self.rocks.share_towards(at, direction, 0.4 * self.cell_m) as f32;
                 }
                 memory.take([corner[0] + c as i64, corner[1] + r as i64], known);
@@ -289,7 +303,8 @@ impl CostMap {
             let factor = cell.factor.min(BARRIER);
             self.rate_spm(&Cell { factor, ..*cell }, [c, s])
         });
-        let rocks = self.rock_cost(self.rocks.share(pose));
+        let heading = self.rocks.heading(s, c);
+        let rocks = self.rock_cost(self.rocks.share_at([pose.x_m, pose.y_m], &heading));
         (rate + self.pace_spm * rocks) * ds_m
     }
 
@@ -385,9 +400,10 @@ impl CostMap {
         let fx = (p[0] - self.origin_m[0]) / self.cell_m - 0.5;
         let fy = (p[1] - self.origin_m[1]) / self.cell_m - 0.5;
         let mut best = f64::INFINITY;
+        let (west, south) = (fx.floor(), fy.floor());
         for dr in 0..2 {
             for dc in 0..2 {
-                let (c, r) = (fx.floor() + f64::from(dc), fy.floor() + f64::from(dr));
+                let (c, r) = (west + f64::from(dc), south + f64::from(dr));
                 if c < 0.0 || r < 0.0 || c >= self.cols as f64 || r >= self.rows as f64 {
                     continue;
                 }

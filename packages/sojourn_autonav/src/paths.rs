@@ -23,6 +23,9 @@ pub struct Candidate {
     pub cost_s: f64,
 }
 
+/// What distances to the same thing differ by at most, metres.
+const ROUNDING_M: f64 = 1e-6;
+
 /// What the tree grows in.
 pub struct Soil<'a> {
     /// Configuration.
@@ -86,7 +89,15 @@ impl Soil<'_> {
     }
 
     /// Cost of an arc, cut where it reaches the waypoint; `None` where it leaves the corridor.
-    fn walk(&self, start: Pose2, bend: usize, samples: usize, margin_m: f64) -> Option<Walked> {
+    /// `room_m` is how far from `start` no corridor's edge and no keep-out lies ([`Corridor::room_m`]).
+    fn walk(
+        &self,
+        start: Pose2,
+        bend: usize,
+        samples: usize,
+        margin_m: f64,
+        room_m: f64,
+    ) -> Option<Walked> {
         let ds = self.config.sample_m();
         let curvature = self.curvature(bend);
         // The outer wheels set the pace: a sharp arc takes longer than a straight one.
@@ -98,9 +109,12 @@ impl Soil<'_> {
             cost_s: 0.0,
             arrived: false,
         };
+        let length_m = samples as f64 * ds;
+        // Where no point that near lies beyond the corridor's edge or by a keep-out none has to be asked about.
+        let free = room_m >= length_m + margin_m + ROUNDING_M;
         for pose in arc(start, curvature, ds, samples) {
             let p = [pose.x_m, pose.y_m];
-            if !self.corridor.holds(p, margin_m) {
+            if !(free || self.corridor.holds(p, margin_m)) {
                 return None;
             }
             out.cost_s += self.map.way_s(pose, ds, self.config.unknown_factor) + longer_s;
@@ -145,6 +159,7 @@ impl Soil<'_> {
     fn grow_tree(&self, length: usize, whole: bool, extra_s: f64, out: &mut Vec<Candidate>) {
         let c = self.config;
         let margin_m = self.margin_m();
+        let room_m = self.corridor.room_m([self.start.x_m, self.start.y_m]);
         let n = c.curvatures_per_m.len();
         let sharpest = c.curvatures_per_m.last().copied().unwrap_or(1.0).max(1e-6);
         let steer = |from: f64, to: f64| c.steer_cost_s * (to - from).abs() / (2.0 * sharpest);
@@ -157,7 +172,7 @@ impl Soil<'_> {
             };
             for first in 0..n {
                 let k1 = self.curvature(first);
-                let Some(a) = self.walk(start, first, length, margin_m) else {
+                let Some(a) = self.walk(start, first, length, margin_m, room_m) else {
                     continue;
                 };
                 let now = if turn == 0 {
@@ -182,9 +197,10 @@ impl Soil<'_> {
                     });
                     continue;
                 }
+                let room_m = room_m - a.samples as f64 * c.sample_m();
                 for second in 0..n {
                     let k2 = self.curvature(second);
-                    let Some(b) = self.walk(a.end, second, length, margin_m) else {
+                    let Some(b) = self.walk(a.end, second, length, margin_m, room_m) else {
                         continue;
                     };
                     let rest = if b.arrived {

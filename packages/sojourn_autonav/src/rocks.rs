@@ -56,35 +56,94 @@ impl Rocks {
     #[must_use]
     pub fn share(&self, pose: Pose2) -> f64 {
         let (s, c) = pose.yaw_rad.sin_cos();
-        let at = |raster: &Raster, x: f64, y: f64| {
-            let p = [pose.x_m + c * x - s * y, pose.y_m + s * x + c * y];
-            raster.nearest(p[0], p[1]).unwrap_or(0.0)
+        self.share_at([pose.x_m, pose.y_m], &self.heading(s, c))
+    }
+
+    /// The places that a heading looks at.
+    #[must_use]
+    pub fn heading(&self, sin: f64, cos: f64) -> Heading {
+        let at = |[x, y]: [f64; 2]| [[cos * x, sin * y], [sin * x, cos * y]];
+        Heading {
+            wheels: self.hubs_m.map(at),
+            belly: self.belly_at_m.map(|x| at([x, 0.0])),
+        }
+    }
+
+    /// [`Rocks::share`] at a place for a heading that is used at many places.
+    #[must_use]
+    #[inline]
+    pub fn share_at(&self, [x_m, y_m]: Xy, heading: &Heading) -> f64 {
+        // Unknown ground has no height; the highest is looked for before what is the same for all is divided by.
+        let highest = |raster: &Raster, places: &[Offset]| {
+            places.iter().fold(0.0f64, |m, [[cx, sy], [sx, cy]]| {
+                let h = raster.nearest(x_m + cx - sy, y_m + sx + cy).unwrap_or(0.0);
+                if h > m { h } else { m }
+            })
         };
-        let mut worst: f64 = 0.0;
-        for [x, y] in self.hubs_m {
-            worst = worst.max(at(&self.wheel_m, x, y) / self.block_m);
-        }
-        for x in self.belly_at_m {
-            worst = worst.max(at(&self.belly_m, x, 0.0) / self.belly_block_m);
-        }
+        let wheel = highest(&self.wheel_m, &heading.wheels) / self.block_m;
+        let belly = highest(&self.belly_m, &heading.belly) / self.belly_block_m;
+        let worst = 0.0f64.max(wheel).max(belly);
         worst * worst
+    }
+
+    /// Headings around a direction for [`Rocks::share_towards`].
+    #[must_use]
+    pub fn towards(&self, direction_rad: f64) -> Towards {
+        let (s, c) = direction_rad.sin_cos();
+        let turned = |turn: f64| {
+            let (s, c) = (direction_rad + turn).sin_cos();
+            self.heading(s, c)
+        };
+        Towards {
+            sin: s,
+            cos: c,
+            straight: turned(0.0),
+            right: turned(-0.2),
+            left: turned(0.2),
+        }
     }
 
     /// The least of [`Rocks::share`] at a place over a few headings around a direction and up to `aside_m` to each side.
     #[must_use]
-    pub fn share_towards(&self, at: Xy, direction_rad: f64, aside_m: f64) -> f64 {
-        let (s, c) = direction_rad.sin_cos();
-        let tried = [(0.0, 0.0), (0.0, -0.2), (0.0, 0.2), (-1.0, 0.0), (1.0, 0.0)];
+    pub fn share_towards(&self, at: Xy, direction: &Towards, aside_m: f64) -> f64 {
+        let d = direction;
+        let tried = [
+            (0.0, &d.straight),
+            (0.0, &d.right),
+            (0.0, &d.left),
+            (-1.0, &d.straight),
+            (1.0, &d.straight),
+        ];
         let mut least = f64::INFINITY;
-        for (aside, turn) in tried {
-            let (dx, dy) = (-s * aside * aside_m, c * aside * aside_m);
-            least = least.min(self.share(Pose2::new(at[0] + dx, at[1] + dy, direction_rad + turn)));
+        for (aside, heading) in tried {
+            let (dx, dy) = (-d.sin * aside * aside_m, d.cos * aside * aside_m);
+            least = least.min(self.share_at([at[0] + dx, at[1] + dy], heading));
             if least < CLEAR {
                 break;
             }
         }
         least
     }
+}
+
+/// A place in `base_link`, turned: `[[cos·x, sin·y], [sin·x, cos·y]]`, metres.
+type Offset = [[f64; 2]; 2];
+
+/// The places under wheels and belly for one heading.
+#[derive(Clone, Copy, Debug)]
+pub struct Heading {
+    wheels: [Offset; 6],
+    belly: [Offset; 2],
+}
+
+/// A direction and the headings that are tried around it.
+#[derive(Clone, Copy, Debug)]
+pub struct Towards {
+    sin: f64,
+    cos: f64,
+    straight: Heading,
+    right: Heading,
+    left: Heading,
 }
 
 /// Mean over a square of `2·half + 1` cells on a side, of the known cells.

@@ -99,6 +99,7 @@ impl Raster {
         }
     }
 
+    #[inline]
     fn clone_frame(&self) -> Self {
         Self {
             data: Vec::new(),
@@ -108,24 +109,28 @@ impl Raster {
 
     /// Number of columns (west to east).
     #[must_use]
+    #[inline]
     pub fn cols(&self) -> usize {
         self.cols
     }
 
     /// Number of rows (south to north).
     #[must_use]
+    #[inline]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
     /// Size of a cell, metres.
     #[must_use]
+    #[inline]
     pub fn resolution_m(&self) -> f64 {
         self.resolution_m
     }
 
     /// The outer south-west corner, metres.
     #[must_use]
+    #[inline]
     pub fn origin_m(&self) -> [f64; 2] {
         [self.origin_x_m, self.origin_y_m]
     }
@@ -141,6 +146,7 @@ impl Raster {
 
     /// All cells, south row first, west to east within a row.
     #[must_use]
+    #[inline]
     pub fn data(&self) -> &[f32] {
         &self.data
     }
@@ -152,6 +158,7 @@ impl Raster {
 
     /// The value of a cell; not-a-number outside the raster.
     #[must_use]
+    #[inline]
     pub fn get(&self, col: usize, row: usize) -> f32 {
         if col < self.cols && row < self.rows {
             self.data[row * self.cols + col]
@@ -161,6 +168,7 @@ impl Raster {
     }
 
     /// Sets a cell; outside the raster nothing happens.
+    #[inline]
     pub fn set(&mut self, col: usize, row: usize, value: f32) {
         if col < self.cols && row < self.rows {
             self.data[row * self.cols + col] = value;
@@ -169,6 +177,7 @@ impl Raster {
 
     /// The centre of a cell, metres.
     #[must_use]
+    #[inline]
     pub fn centre_m(&self, col: usize, row: usize) -> [f64; 2] {
         [
             self.origin_x_m + (col as f64 + 0.5) * self.resolution_m,
@@ -178,10 +187,11 @@ impl Raster {
 
     /// The cell that holds a point, or `None` outside.
     #[must_use]
+    #[inline]
     pub fn cell_of(&self, x_m: f64, y_m: f64) -> Option<(usize, usize)> {
-        let c = ((x_m - self.origin_x_m) / self.resolution_m).floor();
-        let r = ((y_m - self.origin_y_m) / self.resolution_m).floor();
-        // A comparison with not-a-number is false, so it falls out here too.
+        let c = (x_m - self.origin_x_m) / self.resolution_m;
+        let r = (y_m - self.origin_y_m) / self.resolution_m;
+        // A comparison with not-a-number is false, so it falls out here too; what is not below 0 is cut off as `floor` does.
         (c >= 0.0 && r >= 0.0 && c < self.cols as f64 && r < self.rows as f64)
             .then_some((c as usize, r as usize))
     }
@@ -194,6 +204,7 @@ impl Raster {
 
     /// The value of the cell that holds a point; `None` outside or without data.
     #[must_use]
+    #[inline]
     pub fn nearest(&self, x_m: f64, y_m: f64) -> Option<f64> {
         let (c, r) = self.cell_of(x_m, y_m)?;
         let v = self.data[r * self.cols + c];
@@ -203,6 +214,7 @@ impl Raster {
     /// Bilinear interpolation between cell centres; the half cell at the border takes the border's value.
     /// `None` outside or when one of the four cells has no data.
     #[must_use]
+    #[inline]
     pub fn sample(&self, x_m: f64, y_m: f64) -> Option<f64> {
         let (fx, fy) = (
             (x_m - self.origin_x_m) / self.resolution_m,
@@ -243,6 +255,7 @@ pub trait HeightField {
 }
 
 impl HeightField for Raster {
+    #[inline]
     fn height_m(&self, x_m: f64, y_m: f64) -> Option<f64> {
         self.sample(x_m, y_m)
     }

@@ -13,22 +13,39 @@
 //! the sample's offset is rounded to a whole cell. `around` are all of these; the highest of the highest over them, less
 //! the lowest of the lowest, over all samples, is no less than the difference.
 
-use super::surfaces::{BETWEEN_CELLS, Surfaces};
+use super::{
+    slide::{BLOCK, Framed, Grid, Steps, Tap, reach},
+    surfaces::{BETWEEN_CELLS, Surfaces},
+};
 use sojourn_core::{rover::Rover, settle::Settler};
-use std::f64::consts::PI;
+use std::{f64::consts::PI, sync::OnceLock};
 
 /// Headings of half a turn.
 pub const HEADINGS: usize = 16;
 /// How far a look-up's place, and a sample's offset, may lie from the cell that is taken for it, cells along each axis.
 const ROUNDED_CELLS: f64 = 0.5;
 
-/// Images of one heading.
-#[derive(Clone, Debug, Default)]
+/// Images of one heading, block by block.
+#[derive(Clone, Debug)]
 struct Heading {
-    wheel_hi: Vec<f32>,
-    wheel_lo: Vec<f32>,
-    span: Vec<f32>,
-    pan_hi: Vec<f32>,
+    wheel_box: Steps,
+    wheel_lines: Steps,
+    tread: Steps,
+    pan_box: Steps,
+    wheels: Vec<OnceLock<Box<Wheels>>>,
+    pans: Vec<OnceLock<Box<Values>>>,
+}
+
+/// Values of a block, row by row.
+type Values = [[f32; BLOCK]; BLOCK];
+
+/// What wheels may stand on in a block.
+#[derive(Clone, Debug)]
+struct Wheels {
+    hi: Values,
+    lo: Values,
+    top: Values,
+    bottom: Values,
 }
 
 /// What a wheel may stand on.
@@ -42,11 +59,15 @@ pub struct Footing {
     pub span_m: f64,
 }
 
-/// Images of a window.
+/// Images of a window; what nobody asks for is not worked out.
 #[derive(Clone, Debug)]
 pub struct Images {
-    cols: usize,
-    rows: usize,
+    grid: Grid,
+    high: Framed,
+    eroded: Framed,
+    tops: Framed,
+    bottoms: Framed,
+    spread: Framed,
     headings: Vec<Heading>,
 }
 
@@ -74,34 +95,45 @@ impl Images {
             grid.slide(&bottoms, &near, false),
         );
         // Half a cell of the look-up's own rounding.
-        let reach = reach_m + 0.5 * res;
-        let around = disc(reach / res);
+        let reach_m = reach_m + 0.5 * res;
+        let around = disc(reach_m / res);
         let eroded = grid.slide(&low, &around, false);
         let spread = grid.slide(&high, &square(1), true);
-        let headings = (0..HEADINGS)
+        let taps: Vec<[Vec<Tap>; 4]> = (0..HEADINGS)
             .map(|k| {
                 let (s, c) = (PI * k as f64 / HEADINGS as f64).sin_cos();
                 let [ahead, left] = surfaces.along(c, s);
-                let tread = tread(settler, [c, s], res);
-                let (top, bottom) = (
-                    grid.slide(&tops, &tread, true),
-                    grid.slide(&bottoms, &tread, false),
-                );
-                Heading {
-                    span: top.iter().zip(&bottom).map(|(t, b)| t - b).collect(),
-                    wheel_hi: grid.slide(
-                        &high,
-                        &wheel_box(rover, [c, s], [ahead, left], reach, res),
-                        true,
-                    ),
-                    wheel_lo: grid.slide(&eroded, &wheel_lines(rover, [c, s], ahead, res), true),
-                    pan_hi: grid.slide(&spread, &pan_box(rover, [c, s], reach, res), true),
-                }
+                [
+                    wheel_box(rover, [c, s], [ahead, left], reach_m, res),
+                    wheel_lines(rover, [c, s], ahead, res),
+                    tread(settler, [c, s], res),
+                    pan_box(rover, [c, s], reach_m, res),
+                ]
+            })
+            .collect();
+        // One frame for all, so that steps are the same in all of them.
+        let frame = reach(taps.iter().flatten().flatten());
+        let framed = |source: &[f32], max: bool| Framed::new(grid, source, frame, max);
+        let (high, eroded) = (framed(&high, true), framed(&eroded, true));
+        let [across, up] = grid.blocks();
+        let headings = taps
+            .iter()
+            .map(|[wheel_box, wheel_lines, tread, pan_box]| Heading {
+                wheel_box: high.steps(wheel_box),
+                wheel_lines: high.steps(wheel_lines),
+                tread: high.steps(tread),
+                pan_box: high.steps(pan_box),
+                wheels: vec![OnceLock::new(); across * up],
+                pans: vec![OnceLock::new(); across * up],
             })
             .collect();
         Self {
-            cols,
-            rows,
+            grid,
+            tops: framed(&tops, true),
+            bottoms: framed(&bottoms, false),
+            spread: framed(&spread, true),
+            high,
+            eroded,
             headings,
         }
     }
@@ -113,17 +145,41 @@ impl Images {
         (turn.round() as usize) % HEADINGS
     }
 
-    fn at(&self, [x, y]: [f64; 2]) -> Option<usize> {
-        (x >= 0.0 && y >= 0.0 && x < self.cols as f64 && y < self.rows as f64)
-            .then(|| y as usize * self.cols + x as usize)
+    #[inline]
+    fn at(&self, [x, y]: [f64; 2]) -> Option<Place> {
+        let Grid { cols, rows } = self.grid;
+        if !(x >= 0.0 && y >= 0.0 && x < cols as f64 && y < rows as f64) {
+            return None;
+        }
+        let (col, row) = (x as usize, y as usize);
+        let block = [col / BLOCK, row / BLOCK];
+        Some(Place {
+            block,
+            index: block[1] * cols.div_ceil(BLOCK) + block[0],
+            col: col % BLOCK,
+            row: row % BLOCK,
+        })
     }
 
     /// What a wheel may stand on whose hub lies near a place, grid coordinates; `None` where ground is unknown.
     #[must_use]
     pub fn wheel(&self, heading: usize, p: [f64; 2]) -> Option<Footing> {
-        let (h, i) = (self.headings.get(heading)?, self.at(p)?);
-        let of = |image: &[f32]| image.get(i).copied().map(f64::from);
-        let (lo_m, hi_m, span_m) = (of(&h.wheel_lo)?, of(&h.wheel_hi)?, of(&h.span)?);
+        let (h, at) = (self.headings.get(heading)?, self.at(p)?);
+        let wheels = h.wheels.get(at.index)?.get_or_init(|| {
+            Box::new(Wheels {
+                hi: self.high.block(at.block, &h.wheel_box),
+                lo: self.eroded.block(at.block, &h.wheel_lines),
+                top: self.tops.block(at.block, &h.tread),
+                bottom: self.bottoms.block(at.block, &h.tread),
+            })
+        });
+        let of = |v: &Values| v[at.row][at.col];
+        let span = of(&wheels.top) - of(&wheels.bottom);
+        let (lo_m, hi_m, span_m) = (
+            f64::from(of(&wheels.lo)),
+            f64::from(of(&wheels.hi)),
+            f64::from(span),
+        );
         (lo_m.is_finite() && hi_m.is_finite() && span_m.is_finite()).then_some(Footing {
             lo_m: lo_m.min(hi_m),
             hi_m,
@@ -134,67 +190,22 @@ impl Images {
     /// Highest ground under a part of the belly, less the regional plane there, metres; grid coordinates.
     #[must_use]
     pub fn pan(&self, heading: usize, p: [f64; 2]) -> Option<f32> {
-        let (h, i) = (self.headings.get(heading)?, self.at(p)?);
-        h.pan_hi.get(i).copied()
+        let (h, at) = (self.headings.get(heading)?, self.at(p)?);
+        let pans = h
+            .pans
+            .get(at.index)?
+            .get_or_init(|| Box::new(self.spread.block(at.block, &h.pan_box)));
+        Some(pans[at.row][at.col])
     }
 }
 
-/// An offset in cells and what is added there.
-#[derive(Clone, Copy, Debug)]
-struct Tap {
-    col: i64,
-    row: i64,
-    add: f32,
-}
-
+/// Where a cell's values lie.
 #[derive(Clone, Copy)]
-struct Grid {
-    cols: usize,
-    rows: usize,
-}
-
-impl Grid {
-    /// For every cell the best of `source` over the taps; beyond the window nothing is known (`±∞` against the start).
-    fn slide(self, source: &[f32], taps: &[Tap], max: bool) -> Vec<f32> {
-        let start = if max {
-            f32::NEG_INFINITY
-        } else {
-            f32::INFINITY
-        };
-        // What lies beyond the window may be anything.
-        let unseen = -start;
-        let mut out = vec![start; source.len()];
-        for (r, line) in out.chunks_exact_mut(self.cols).enumerate() {
-            for tap in taps {
-                let row = r as i64 + tap.row;
-                if row < 0 || row >= self.rows as i64 {
-                    line.fill(unseen);
-                    break;
-                }
-                let base = row as usize * self.cols;
-                let from = (-tap.col).clamp(0, self.cols as i64) as usize;
-                let to = (self.cols as i64 - tap.col).clamp(from as i64, self.cols as i64) as usize;
-                line[..from].fill(unseen);
-                line[to..].fill(unseen);
-                let shifted = (base + from).wrapping_add_signed(tap.col as isize);
-                let Some(src) = source.get(shifted..shifted + (to - from)) else {
-                    continue;
-                };
-                if max {
-                    for (o, s) in line[from..to].iter_mut().zip(src) {
-                        let v = s + tap.add;
-                        *o = if v > *o { v } else { *o };
-                    }
-                } else {
-                    for (o, s) in line[from..to].iter_mut().zip(src) {
-                        let v = s + tap.add;
-                        *o = if v < *o { v } else { *o };
-                    }
-                }
-            }
-        }
-        out
-    }
+struct Place {
+    block: [usize; 2],
+    index: usize,
+    col: usize,
+    row: usize,
 }
 
 fn disc(reach_cells: f64) -> Vec<Tap> {

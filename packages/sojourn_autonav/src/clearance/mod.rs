@@ -5,6 +5,7 @@ pub mod ace;
 pub mod evaluate;
 pub mod images;
 pub mod linkage;
+pub mod slide;
 pub mod surfaces;
 
 pub use ace::{Ace, Bounds};

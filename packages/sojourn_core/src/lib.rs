@@ -36,6 +36,7 @@ pub mod suspension;
 pub mod terrain;
 pub mod time;
 pub mod topics;
+pub mod whole;
 
 pub use error::CoreError;
 pub use time::Stamp;

@@ -5,6 +5,7 @@
 //! averaged over these pixels. Everything after that (which view of a cell counts, holes, the ground under the rover) is
 //! done by perception's own rolling map, so that grids differ from those of rendered images only by how pixels are made.
 
+use super::horizon::Horizon;
 use nalgebra::{Isometry3, Vector3};
 use sojourn_core::{
     Stamp,
@@ -13,6 +14,7 @@ use sojourn_core::{
     health::{Health, NodeState},
     raster::HeightField,
     rover::Rover,
+    whole,
 };
 use sojourn_perception::{
     Config, TerrainGrid,
@@ -30,8 +32,6 @@ use std::{collections::VecDeque, sync::Arc};
 const PLACES: [[f64; 2]; 4] = [[-0.25, -0.25], [0.25, -0.25], [-0.25, 0.25], [0.25, 0.25]];
 /// Channel of the noise; the seed is the run's.
 const CHANNEL: u64 = 0x5e_e1;
-/// Ground counts as seen when it is hidden by less than this slope seen from the camera.
-const GRAZING: f64 = 1e-3;
 
 /// A moment at which the camera looks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -324,7 +324,7 @@ fn half_width_rad(camera: &Pinhole) -> f64 {
 
 /// Number of a cell of `odom`, so that noise belongs to a place and not to an index.
 fn centre_id(centre_m: f64, res_m: f64) -> i64 {
-    (centre_m / res_m).floor() as i64
+    whole::floor(centre_m / res_m)
 }
 
 /// One glance, worked out.
@@ -341,96 +341,14 @@ struct View {
 struct Held(Window);
 
 impl HeightField for Held {
+    #[inline]
     fn height_m(&self, x_m: f64, y_m: f64) -> Option<f64> {
         let res_m = self.0.resolution_m();
         let (gx, gy) = (x_m / res_m, y_m / res_m);
-        let (fx, fy) = (gx.floor(), gy.floor());
-        let (tx, ty) = (gx - fx, gy - fy);
-        let [sw, se, nw, ne] = self.0.corners_m(fx as i64, fy as i64);
+        let (i, j) = (whole::floor(gx), whole::floor(gy));
+        let (tx, ty) = (gx - i as f64, gy - j as f64);
+        let [sw, se, nw, ne] = self.0.corners_m(i, j);
         let z = (sw * (1.0 - tx) + se * tx) * (1.0 - ty) + (nw * (1.0 - tx) + ne * tx) * ty;
         (!z.is_nan()).then_some(z)
-    }
-}
-
-/// For every direction, the greatest slope from the eye to the ground up to every distance.
-#[derive(Clone, Debug, Default)]
-struct Horizon {
-    eye_m: [f64; 3],
-    middle_rad: f64,
-    half_rad: f64,
-    step_m: f64,
-    rays: usize,
-    steps: usize,
-    slopes: Vec<f32>,
-}
-
-impl Horizon {
-    /// How far ground can lie that is seen: range is along the optical axis, and at the image's edge the same depth is
-    /// farther.
-    fn reach_m(range_m: f64) -> f64 {
-        1.5 * range_m
-    }
-
-    fn look(
-        &mut self,
-        ground: &impl HeightField,
-        eye_m: Vector3<f64>,
-        middle_rad: f64,
-        half_rad: f64,
-        range_m: f64,
-        step_m: f64,
-    ) {
-        self.steps = (Self::reach_m(range_m) / step_m).ceil() as usize;
-        self.rays = (2.0 * half_rad * range_m / step_m).ceil() as usize + 1;
-        self.eye_m = eye_m.into();
-        (self.middle_rad, self.half_rad, self.step_m) = (middle_rad, half_rad, step_m);
-        self.slopes.clear();
-        self.slopes.reserve(self.rays * self.steps);
-        for ray in 0..self.rays {
-            let azimuth =
-                middle_rad - half_rad + 2.0 * half_rad * ray as f64 / (self.rays - 1).max(1) as f64;
-            let (s, c) = azimuth.sin_cos();
-            let mut greatest = f32::NEG_INFINITY;
-            for step in 0..self.steps {
-                let r = (step as f64 + 0.5) * step_m;
-                if let Some(h) = ground.height_m(eye_m.x + c * r, eye_m.y + s * r) {
-                    greatest = greatest.max(((h - eye_m.z) / r) as f32);
-                }
-                self.slopes.push(greatest);
-            }
-        }
-    }
-
-    /// Direction and distance of a point, when it lies within the view from above.
-    fn place(&self, x_m: f64, y_m: f64) -> Option<(usize, f64)> {
-        let (dx, dy) = (x_m - self.eye_m[0], y_m - self.eye_m[1]);
-        let r = dx.hypot(dy);
-        if !(r < self.steps as f64 * self.step_m) {
-            return None;
-        }
-        let off = sojourn_core::frames::wrap_rad(dy.atan2(dx) - self.middle_rad);
-        if !(off.abs() <= self.half_rad) {
-            return None;
-        }
-        let ray = (off + self.half_rad) / (2.0 * self.half_rad) * (self.rays - 1) as f64;
-        Some((ray.round() as usize, r))
-    }
-
-    fn may_see(&self, x_m: f64, y_m: f64) -> bool {
-        self.place(x_m, y_m).is_some()
-    }
-
-    fn is_visible(&self, point: &Vector3<f64>) -> bool {
-        let Some((ray, r)) = self.place(point.x, point.y) else {
-            return false;
-        };
-        // All that lies nearer by at least one step.
-        let before = (r / self.step_m - 1.0).floor();
-        if before < 0.0 {
-            return true;
-        }
-        let i = ray * self.steps + (before as usize).min(self.steps - 1);
-        let hidden_by = self.slopes.get(i).copied().unwrap_or(f32::NEG_INFINITY);
-        (point.z - self.eye_m[2]) / r >= f64::from(hidden_by) - GRAZING
     }
 }

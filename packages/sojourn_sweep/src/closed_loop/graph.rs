@@ -44,6 +44,8 @@ use wire::{autonav_state, certainty, felt, nav_goal, simulator, wheels};
 const STATUS_EVERY_S: f64 = 1.0;
 /// Standing for longer than this on the way is a stop, seconds.
 const STAND_S: f64 = 0.5;
+/// How far beyond the grid, as it lies on the map, tiles of classes are held, metres.
+const CLASSES_BEYOND_M: f64 = 1.0;
 
 /// What was published in one tick, for the next.
 #[derive(Default)]
@@ -425,6 +427,21 @@ impl Graph {
         let (truth, (_, estimate)) = (heard.truth?, heard.odometry?);
         let map_from_odom = (truth * estimate.inverse()).iso;
         let e = &grid.elevation;
+        let [wide_m, long_m] = e.size_m();
+        let (o, reach_m) = (e.origin_m(), 0.5 * wide_m.max(long_m) + CLASSES_BEYOND_M);
+        let middle = [
+            o[0] + 0.5 * wide_m,
+            o[1] + 0.5 * long_m,
+            estimate.iso.translation.z,
+        ];
+        let middle = map_from_odom.transform_point(&middle.into());
+        // Tiles at hand, so that not every cell has to look for its own; what lies beyond asks the world.
+        let window = world.window([
+            middle.x - reach_m,
+            middle.y - reach_m,
+            middle.x + reach_m,
+            middle.y + reach_m,
+        ]);
         Some(e.like(|c, r| {
             let h = f64::from(e.get(c, r));
             if h.is_nan() {
@@ -432,7 +449,9 @@ impl Graph {
             }
             let [x, y] = e.centre_m(c, r);
             let at = map_from_odom.transform_point(&[x, y, h].into());
-            let class = world.class_at(at.x, at.y);
+            let class = window
+                .class_at(at.x, at.y)
+                .or_else(|| world.class_at(at.x, at.y));
             class.map_or(f32::NAN, |k| f32::from(k.code()))
         }))
     }

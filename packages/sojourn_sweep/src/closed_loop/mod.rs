@@ -8,6 +8,7 @@
 pub mod eye;
 mod faults;
 mod graph;
+mod horizon;
 pub mod rehearsal;
 mod settings;
 mod visual;

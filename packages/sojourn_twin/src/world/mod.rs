@@ -27,7 +27,7 @@ use ground::{Base, Ground};
 use rayon::prelude::*;
 use sojourn_core::{
     CoreError, classes::TerrainClass, error::in_range, raster::HeightField, site::Site,
-    soil::SoilTable,
+    soil::SoilTable, whole,
 };
 use std::sync::Arc;
 
@@ -373,16 +373,15 @@ impl World {
         look: impl Fn(&Tile, usize, usize) -> T,
     ) -> Option<T> {
         let [first, last] = self.nodes;
-        let (i, j) = (
-            (x_m / self.resolution_m).round(),
-            (y_m / self.resolution_m).round(),
-        );
-        let inside = |v: f64, k: usize| v >= first[k] as f64 && v <= last[k] as f64;
-        if !(inside(i, 0) && inside(j, 1)) {
+        let (x, y) = (x_m / self.resolution_m, y_m / self.resolution_m);
+        if x.is_nan() || y.is_nan() {
+            return None;
+        }
+        let (i, j) = (whole::round(x), whole::round(y));
+        if i < first[0] || i > last[0] || j < first[1] || j > last[1] {
             return None;
         }
         // The last node of all belongs to the tile of the cell before it.
-        let (i, j) = (i as i64, j as i64);
         let (ci, cj) = (i.min(last[0] - 1), j.min(last[1] - 1));
         let (di, dj) = ((i - ci) as usize, (j - cj) as usize);
         Some(self.in_cell(ci, cj, |tile, a, b| look(tile, a + di, b + dj)))
@@ -402,14 +401,12 @@ impl HeightField for World {
     fn height_m(&self, x_m: f64, y_m: f64) -> Option<f64> {
         // Cells are numbered from the map's origin, so that a place has the same bits in every region.
         let (gx, gy) = (x_m / self.resolution_m, y_m / self.resolution_m);
-        let (fx, fy) = (gx.floor(), gy.floor());
         let [first, last] = self.nodes;
-        let inside = |v: f64, k: usize| v >= first[k] as f64 && v <= last[k] as f64;
-        if !(inside(fx, 0) && inside(fy, 1)) {
+        let (mut i, mut j) = (whole::floor(gx), whole::floor(gy));
+        if i < first[0] || i > last[0] || j < first[1] || j > last[1] {
             return None;
         }
-        let (mut i, mut j) = (fx as i64, fy as i64);
-        let (mut tx, mut ty) = (gx - fx, gy - fy);
+        let (mut tx, mut ty) = (gx - i as f64, gy - j as f64);
         // The last node itself still counts as ground.
         if i == last[0] {
             if tx > 0.0 {

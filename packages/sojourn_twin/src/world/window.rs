@@ -1,6 +1,7 @@
 //! A rectangle of tiles held at once: what a camera sees during one image.
 
 use super::tile::{ALBEDO_SCALE, TILE_CELLS, TILE_NODES, Tile};
+use sojourn_core::{classes::TerrainClass, whole};
 use std::sync::Arc;
 
 /// Tiles of a rectangle, looked up without locks. Cells are numbered from the map's origin, so cell `(i, j)` spans
@@ -24,6 +25,7 @@ pub const TOP_LEVEL: usize = TILE_CELLS.trailing_zeros() as usize;
 impl Window {
     /// Distance of the nodes, metres.
     #[must_use]
+    #[inline]
     pub fn resolution_m(&self) -> f64 {
         self.resolution_m
     }
@@ -36,6 +38,7 @@ impl Window {
 
     /// The tile of a cell and the cell's place in it; `None` outside.
     #[must_use]
+    #[inline]
     pub fn tile_of(&self, i: i64, j: i64) -> Option<(&Tile, usize, usize)> {
         let (c, r) = (
             i.div_euclid(SIDE) - self.first[0],
@@ -74,12 +77,33 @@ impl Window {
 
     /// The corners of a cell: `[south-west, south-east, north-west, north-east]`, metres; not-a-number without ground.
     #[must_use]
+    #[inline]
     pub fn corners_m(&self, i: i64, j: i64) -> [f64; 4] {
         self.tile_of(i, j).map_or([f64::NAN; 4], |(tile, i, j)| {
             let k = j * TILE_NODES + i;
             let h = &tile.heights;
             [h[k], h[k + 1], h[k + TILE_NODES], h[k + TILE_NODES + 1]].map(f64::from)
         })
+    }
+
+    /// What the ground at a place of `map` is made of, as [`super::World::class_at`] tells it; `None` outside the window.
+    #[must_use]
+    pub fn class_at(&self, x_m: f64, y_m: f64) -> Option<TerrainClass> {
+        let (i, j) = (
+            whole::round(x_m / self.resolution_m),
+            whole::round(y_m / self.resolution_m),
+        );
+        let [[west, east], [south, north]] = self.cells;
+        if x_m.is_nan() || y_m.is_nan() {
+            return None;
+        }
+        if i < west || j < south || i > east || j > north {
+            return None;
+        }
+        // The node at the end belongs to the tile of the cell before it.
+        let (ci, cj) = (i.min(east - 1), j.min(north - 1));
+        let (tile, a, b) = self.tile_of(ci, cj)?;
+        Some(tile.class(a + (i - ci) as usize, b + (j - cj) as usize))
     }
 
     /// Albedo at `(tx, ty)` (0 to 1) within a cell, interpolated; 0 outside.

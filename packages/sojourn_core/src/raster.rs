@@ -223,15 +223,28 @@ impl Raster {
         if !(fx >= 0.0 && fy >= 0.0 && fx <= self.cols as f64 && fy <= self.rows as f64) {
             return None;
         }
-        let cx = (fx - 0.5).clamp(0.0, (self.cols - 1) as f64);
-        let cy = (fy - 0.5).clamp(0.0, (self.rows - 1) as f64);
-        let (c0, r0) = (cx as usize, cy as usize);
-        let (c1, r1) = ((c0 + 1).min(self.cols - 1), (r0 + 1).min(self.rows - 1));
-        let (tx, ty) = (cx - c0 as f64, cy - r0 as f64);
-        let at = |c: usize, r: usize| f64::from(self.data[r * self.cols + c]);
-        let south = at(c0, r0) * (1.0 - tx) + at(c1, r0) * tx;
-        let north = at(c0, r1) * (1.0 - tx) + at(c1, r1) * tx;
-        let v = south * (1.0 - ty) + north * ty;
+        let (cx, cy) = (fx - 0.5, fy - 0.5);
+        // Away from the border, where nearly all is asked, nothing has to be clamped.
+        let beyond = [(self.cols - 1) as f64, (self.rows - 1) as f64];
+        let (south, north, tx, ty) = if cx >= 0.0 && cy >= 0.0 && cx < beyond[0] && cy < beyond[1] {
+            let (c0, r0) = (cx as usize, cy as usize);
+            let i = r0 * self.cols + c0;
+            let (south, north) = (self.data.get(i..i + 2)?, self.data.get(i + self.cols..)?);
+            let (&[sw, se], &[nw, ne, ..]) = (south, north) else {
+                return None;
+            };
+            let (tx, ty) = (cx - c0 as f64, cy - r0 as f64);
+            ([sw, se], [nw, ne], tx, ty)
+        } else {
+            let (cx, cy) = (cx.clamp(0.0, beyond[0]), cy.clamp(0.0, beyond[1]));
+            let (c0, r0) = (cx as usize, cy as usize);
+            let (c1, r1) = ((c0 + 1).min(self.cols - 1), (r0 + 1).min(self.rows - 1));
+            let at = |c: usize, r: usize| self.data[r * self.cols + c];
+            let (tx, ty) = (cx - c0 as f64, cy - r0 as f64);
+            ([at(c0, r0), at(c1, r0)], [at(c0, r1), at(c1, r1)], tx, ty)
+        };
+        let along = |[west, east]: [f32; 2]| f64::from(west) * (1.0 - tx) + f64::from(east) * tx;
+        let v = along(south) * (1.0 - ty) + along(north) * ty;
         (!v.is_nan()).then_some(v)
     }
 

@@ -245,9 +245,11 @@ impl Settler {
         for &(dx, rise) in &self.along {
             for dy in self.across_m {
                 let h = ground.height_m(x + c * dx - s * dy, y + s * dx + c * dy)? - across * dy;
-                contact = contact.max(h + rise);
-                lo = lo.min(h - ahead * dx);
-                hi = hi.max(h - ahead * dx);
+                // What is not a number never wins, as with `max`.
+                let (top, level) = (h + rise, h - ahead * dx);
+                contact = if top > contact { top } else { contact };
+                lo = if level < lo { level } else { lo };
+                hi = if level > hi { level } else { hi };
             }
         }
         Some((contact, hi - lo))

@@ -10,6 +10,7 @@ use sojourn_core::{
     frames::{Pose2, wrap_rad},
     limits::{Limits, Share},
     plan::WaypointLimits,
+    raster::Raster,
     rover::{Rover, SuspensionKind},
     settle::{Excess, Settler},
 };
@@ -290,13 +291,14 @@ impl Checker {
     ) -> Verdict {
         self.settled += 1;
         let (mut tilt_rad, mut clearance_m) = (0.0f64, f64::INFINITY);
-        let surfaces = [&ground.seen, &ground.high, &ground.low];
+        let surfaces = [&ground.seen, &ground.high, &ground.low].map(Raster::sampler);
+        let seen = surfaces[0];
         let here = surfaces.into_iter().map(|surface| (surface, pose, true));
         let beside = beside(pose, ground.drift_m)
             .into_iter()
-            .map(|at| (&ground.seen, at, false));
+            .map(|at| (seen, at, false));
         for (surface, at, must_know) in here.chain(beside) {
-            let Some(s) = self.settler.settle(surface, at) else {
+            let Some(s) = self.settler.settle(&surface, at) else {
                 if must_know {
                     return Verdict::Unknown;
                 }
@@ -343,7 +345,6 @@ fn beside(pose: Pose2, drift_m: f64) -> Vec<Pose2> {
 mod tests {
     use super::*;
     use crate::config::tests::{params, rover};
-    use sojourn_core::raster::Raster;
 
     #[test]
     fn steep_rocky_and_unknown_are_told_apart() {

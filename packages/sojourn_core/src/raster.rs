@@ -216,36 +216,22 @@ impl Raster {
     #[must_use]
     #[inline]
     pub fn sample(&self, x_m: f64, y_m: f64) -> Option<f64> {
-        let (fx, fy) = (
-            (x_m - self.origin_x_m) / self.resolution_m,
-            (y_m - self.origin_y_m) / self.resolution_m,
-        );
-        if !(fx >= 0.0 && fy >= 0.0 && fx <= self.cols as f64 && fy <= self.rows as f64) {
-            return None;
+        self.sampler().sample(x_m, y_m)
+    }
+
+    /// For many samples of the same raster.
+    #[must_use]
+    #[inline]
+    pub fn sampler(&self) -> Sampler<'_> {
+        Sampler {
+            data: &self.data,
+            cols: self.cols,
+            rows: self.rows,
+            resolution_m: self.resolution_m,
+            origin_m: [self.origin_x_m, self.origin_y_m],
+            size: [self.cols as f64, self.rows as f64],
+            last: [(self.cols - 1) as f64, (self.rows - 1) as f64],
         }
-        let (cx, cy) = (fx - 0.5, fy - 0.5);
-        // Away from the border, where nearly all is asked, nothing has to be clamped.
-        let beyond = [(self.cols - 1) as f64, (self.rows - 1) as f64];
-        let (south, north, tx, ty) = if cx >= 0.0 && cy >= 0.0 && cx < beyond[0] && cy < beyond[1] {
-            let (c0, r0) = (cx as usize, cy as usize);
-            let i = r0 * self.cols + c0;
-            let (south, north) = (self.data.get(i..i + 2)?, self.data.get(i + self.cols..)?);
-            let (&[sw, se], &[nw, ne, ..]) = (south, north) else {
-                return None;
-            };
-            let (tx, ty) = (cx - c0 as f64, cy - r0 as f64);
-            ([sw, se], [nw, ne], tx, ty)
-        } else {
-            let (cx, cy) = (cx.clamp(0.0, beyond[0]), cy.clamp(0.0, beyond[1]));
-            let (c0, r0) = (cx as usize, cy as usize);
-            let (c1, r1) = ((c0 + 1).min(self.cols - 1), (r0 + 1).min(self.rows - 1));
-            let at = |c: usize, r: usize| self.data[r * self.cols + c];
-            let (tx, ty) = (cx - c0 as f64, cy - r0 as f64);
-            ([at(c0, r0), at(c1, r0)], [at(c0, r1), at(c1, r1)], tx, ty)
-        };
-        let along = |[west, east]: [f32; 2]| f64::from(west) * (1.0 - tx) + f64::from(east) * tx;
-        let v = along(south) * (1.0 - ty) + along(north) * ty;
-        (!v.is_nan()).then_some(v)
     }
 
     /// Least and greatest value, or `None` when no cell has data.
@@ -259,6 +245,75 @@ impl Raster {
                 Some((lo, hi)) => Some((lo.min(v), hi.max(v))),
             })
     }
+}
+
+/// Samples one raster; what is the same for all samples is worked out once.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampler<'a> {
+    data: &'a [f32],
+    cols: usize,
+    rows: usize,
+    resolution_m: f64,
+    origin_m: [f64; 2],
+    /// Columns and rows.
+    size: [f64; 2],
+    /// Last column and row.
+    last: [f64; 2],
+}
+
+impl Sampler<'_> {
+    /// [`Raster::sample`].
+    #[must_use]
+    #[inline]
+    pub fn sample(&self, x_m: f64, y_m: f64) -> Option<f64> {
+        let (fx, fy) = (
+            (x_m - self.origin_m[0]) / self.resolution_m,
+            (y_m - self.origin_m[1]) / self.resolution_m,
+        );
+        let (cx, cy) = (fx - 0.5, fy - 0.5);
+        // Away from the border, where nearly all is asked, nothing has to be clamped.
+        if !(cx >= 0.0 && cy >= 0.0 && cx < self.last[0] && cy < self.last[1]) {
+            return self.at_border(fx, fy);
+        }
+        // A raster has less than 2³¹ cells.
+        let (c0, r0) = (cx as i32, cy as i32);
+        let (tx, ty) = (cx - f64::from(c0), cy - f64::from(r0));
+        let i = r0 as usize * self.cols + c0 as usize;
+        let (south, north) = (self.data.get(i..i + 2)?, self.data.get(i + self.cols..)?);
+        let (&[sw, se], &[nw, ne, ..]) = (south, north) else {
+            return None;
+        };
+        between([[sw, se], [nw, ne]], tx, ty)
+    }
+
+    #[cold]
+    fn at_border(&self, fx: f64, fy: f64) -> Option<f64> {
+        if !(fx >= 0.0 && fy >= 0.0 && fx <= self.size[0] && fy <= self.size[1]) {
+            return None;
+        }
+        let cx = (fx - 0.5).clamp(0.0, self.last[0]);
+        let cy = (fy - 0.5).clamp(0.0, self.last[1]);
+        let (c0, r0) = (cx as usize, cy as usize);
+        let (c1, r1) = ((c0 + 1).min(self.cols - 1), (r0 + 1).min(self.rows - 1));
+        let at = |c: usize, r: usize| self.data[r * self.cols + c];
+        let corners = [[at(c0, r0), at(c1, r0)], [at(c0, r1), at(c1, r1)]];
+        between(corners, cx - c0 as f64, cy - r0 as f64)
+    }
+}
+
+impl HeightField for Sampler<'_> {
+    #[inline]
+    fn height_m(&self, x_m: f64, y_m: f64) -> Option<f64> {
+        self.sample(x_m, y_m)
+    }
+}
+
+/// Between four cells, south row first; `None` when one of them has no data.
+#[inline]
+fn between([south, north]: [[f32; 2]; 2], tx: f64, ty: f64) -> Option<f64> {
+    let along = |[west, east]: [f32; 2]| f64::from(west) * (1.0 - tx) + f64::from(east) * tx;
+    let v = along(south) * (1.0 - ty) + along(north) * ty;
+    (!v.is_nan()).then_some(v)
 }
 
 /// Ground that can be asked for its height.

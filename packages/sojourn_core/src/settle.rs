@@ -234,6 +234,7 @@ impl Settler {
     ///
     /// `ahead` is the slope of the body, `across` that of the wheel's axle (up to the left): a wheel leans with the body,
     /// so on a side slope its tread lies on the ground and does not stand on its edge.
+    #[inline]
     fn wheel(
         &self,
         ground: &impl HeightField,

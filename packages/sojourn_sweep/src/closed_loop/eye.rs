@@ -30,6 +30,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 /// Places of a cell that are looked at, as shares of its side from its centre.
 const PLACES: [[f64; 2]; 4] = [[-0.25, -0.25], [0.25, -0.25], [-0.25, 0.25], [0.25, 0.25]];
+/// Cells along a side of a block, of which all are passed over together where the camera does not look.
+const BLOCK: usize = 10;
 /// Channel of the noise; the seed is the run's.
 const CHANNEL: u64 = 0x5e_e1;
 
@@ -185,9 +187,18 @@ impl Eye {
         );
         let side = self.map.side();
         let mut seen = Vec::new();
+        let blocks = side.div_ceil(BLOCK);
+        let hidden: Vec<bool> = (0..blocks * blocks)
+            .map(|k| self.sees_nothing_of([k % blocks, k / blocks], &view))
+            .collect();
         for row in 0..side {
-            for col in 0..side {
-                seen.extend(self.observe(col, row, &view, &ground));
+            for block in 0..blocks {
+                if hidden.get(row / BLOCK * blocks + block) == Some(&true) {
+                    continue;
+                }
+                for col in block * BLOCK..((block + 1) * BLOCK).min(side) {
+                    seen.extend(self.observe(col, row, &view, &ground));
+                }
             }
         }
         self.map.merge(
@@ -199,6 +210,20 @@ impl Eye {
             &self.config,
         );
         self.newest = self.newest.max(Some(glance.stamp));
+    }
+
+    /// Whether no cell of a block can be in the image.
+    fn sees_nothing_of(&self, block: [usize; 2], view: &View) -> bool {
+        let res_m = self.config.grid.resolution_m;
+        let [ox, oy] = self.map.origin_m();
+        let half_m = 0.5 * BLOCK as f64 * res_m;
+        let centre = block.map(|b| half_m * (2 * b + 1) as f64);
+        let z_m = view.odom_from_navcam.translation.vector.z;
+        let middle = view
+            .map_from_odom
+            .transform_point(&[ox + centre[0], oy + centre[1], z_m].into());
+        self.horizon
+            .sees_nothing_near(middle.x, middle.y, 1.5 * half_m)
     }
 
     /// What the image tells about one cell of the window.
@@ -307,12 +332,32 @@ impl Eye {
         if !(p.z >= params.range_min_m && p.z <= self.config.range_max_m) {
             return None;
         }
-        let [u, v] = self.camera.project(p)?;
-        let inside = |c: f64, n: usize| c >= -0.5 && c <= n as f64 - 0.5;
-        if !(inside(u, self.camera.width) && inside(v, self.camera.height)) {
+        if !self.is_in_image(p) {
             return None;
         }
         self.horizon.is_visible(point).then_some(p.z)
+    }
+}
+
+impl Eye {
+    /// Whether a point before the camera falls onto a pixel.
+    #[inline]
+    fn is_in_image(&self, p: Vector3<f64>) -> bool {
+        let c = &self.camera;
+        // Pixels times depth: no division but where it might decide.
+        let beyond = |at: f64, f: f64, middle: f64, n: usize| {
+            let at = f * at;
+            let low = at - (-0.5 - middle) * p.z;
+            let high = (n as f64 - 0.5 - middle) * p.z - at;
+            low.min(high)
+        };
+        let spare = beyond(p.x, c.fx, c.cx, c.width).min(beyond(p.y, c.fy, c.cy, c.height));
+        if spare.abs() > 1e-6 {
+            return spare > 0.0;
+        }
+        let inside = |c: f64, n: usize| c >= -0.5 && c <= n as f64 - 0.5;
+        c.project(p)
+            .is_some_and(|[u, v]| inside(u, c.width) && inside(v, c.height))
     }
 }
 

@@ -19,6 +19,9 @@ pub(super) struct Horizon {
     /// Cosine and sine of the middle, and cosine of half the width.
     middle: [f64; 2],
     half_cos: f64,
+    /// Rays per radian and steps per metre.
+    rays_per_rad: f64,
+    steps_per_m: f64,
     step_m: f64,
     rays: usize,
     steps: usize,
@@ -47,6 +50,8 @@ impl Horizon {
         (self.middle_rad, self.half_rad, self.step_m) = (middle_rad, half_rad, step_m);
         let (s, c) = middle_rad.sin_cos();
         (self.middle, self.half_cos) = ([c, s], half_rad.cos());
+        self.rays_per_rad = (self.rays - 1) as f64 / (2.0 * half_rad);
+        self.steps_per_m = 1.0 / step_m;
         self.slopes.clear();
         self.slopes.reserve(self.rays * self.steps);
         for ray in 0..self.rays {
@@ -95,6 +100,14 @@ impl Horizon {
             .unwrap_or_else(|| self.place(x_m, y_m).is_some())
     }
 
+    /// Whether no point within `radius_m` of one can lie within the view from above.
+    pub(super) fn sees_nothing_near(&self, x_m: f64, y_m: f64, radius_m: f64) -> bool {
+        let [ahead, _, r] = self.towards(x_m, y_m);
+        // Neither changes by more than this from point to point.
+        r - radius_m > self.steps as f64 * self.step_m + CLOSE
+            || ahead - r * self.half_cos < -2.0 * radius_m - CLOSE
+    }
+
     /// Whether a point lies within the view from above, where that is no close thing.
     #[inline]
     fn surely_holds(&self, [ahead, _, r]: [f64; 3]) -> Option<bool> {
@@ -123,8 +136,8 @@ impl Horizon {
         }
         let [ahead, left, r] = at;
         let off = angle_rad(ahead, left);
-        let ray = (off + self.half_rad) / (2.0 * self.half_rad) * (self.rays - 1) as f64;
-        let before = r / self.step_m - 1.0;
+        let ray = (off + self.half_rad) * self.rays_per_rad;
+        let before = r * self.steps_per_m - 1.0;
         let (nearest, whole) = (whole::round(ray), whole::floor(before));
         let from_half = 0.5 - (ray - nearest as f64).abs();
         let part = before - whole as f64;
@@ -136,9 +149,10 @@ impl Horizon {
         }
         let i = nearest as usize * self.steps + (whole as usize).min(self.steps - 1);
         let hidden_by = self.slopes.get(i).copied().unwrap_or(f32::NEG_INFINITY);
-        let over = (point.z - self.eye_m[2]) / r - (f64::from(hidden_by) - GRAZING);
+        // What is compared, times the distance.
+        let over = (point.z - self.eye_m[2]) - r * (f64::from(hidden_by) - GRAZING);
         // Also when it is not a number.
-        (over.abs() > CLOSE).then_some(over > 0.0)
+        (over.abs() > CLOSE * r).then_some(over > 0.0)
     }
 
     fn exactly_visible(&self, point: &Vector3<f64>) -> bool {
@@ -207,6 +221,7 @@ mod tests {
             for (x, y, up) in points {
                 let p = Vector3::new(x, y, hills(x, y).unwrap_or(0.0) + up);
                 prop_assert_eq!(h.may_see(x, y), h.place(x, y).is_some());
+                prop_assert!(!(h.sees_nothing_near(x + 0.4, y - 0.3, 0.51) && h.may_see(x, y)));
                 match h.surely_visible(&p) {
                     Some(seen) => prop_assert_eq!(seen, h.exactly_visible(&p)),
                     None => left_open += 1,

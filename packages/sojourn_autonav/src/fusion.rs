@@ -5,7 +5,7 @@
 //! grids hold stays where the newer one does not reach, or had never held anything; a cell that the grid before held and the
 //! newer one does not was cleared by perception, because newer images contradict it, and is forgotten here too.
 
-use sojourn_core::{CoreError, raster::Raster};
+use sojourn_core::{CoreError, raster::Raster, whole};
 
 /// Layers of a terrain grid over the same cells of `odom`, heights in metres; not-a-number where unknown.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,9 +128,8 @@ impl TerrainMap {
     }
 
     fn slot(&self, col: i64, row: i64) -> Option<usize> {
-        let inside = |v: i64, c: i64| v >= c && v < c + self.n;
-        (inside(col, self.corner[0]) && inside(row, self.corner[1]))
-            .then(|| (row.rem_euclid(self.n) * self.n + col.rem_euclid(self.n)) as usize)
+        let (c, r) = (self.ring(0, col)?, self.ring(1, row)?);
+        Some(r * self.n as usize + c)
     }
 
     /// Moves the window so that a point of `odom` lies in its middle; forgets what leaves.
@@ -169,20 +168,27 @@ impl TerrainMap {
         }
         self.recentre(xy);
         let before = self.before.replace(e.clone());
-        let held = |x: f64, y: f64| {
-            let last = before.as_ref().and_then(|b| b.nearest(x, y));
-            last.is_some_and(f64::is_finite)
-        };
+        // Where the columns of the grid lie in the one before and in the ring buffer: the same in every row.
+        let cols: Vec<(Option<usize>, Option<usize>)> = (0..e.cols())
+            .map(|col| self.places(before.as_ref(), 0, e.centre_m(col, 0)[0], res))
+            .collect();
         for row in 0..e.rows() {
-            for col in 0..e.cols() {
-                let [x, y] = e.centre_m(col, row);
-                let known = e.get(col, row).is_finite();
-                if !known && !held(x, y) {
+            let (last_row, Some(ring_row)) =
+                self.places(before.as_ref(), 1, e.centre_m(0, row)[1], res)
+            else {
+                continue;
+            };
+            for (col, (last_col, ring_col)) in cols.iter().enumerate() {
+                let Some(ring_col) = ring_col else {
                     continue;
-                }
-                let at = [(x / res).floor() as i64, (y / res).floor() as i64];
-                if let Some(i) = self.slot(at[0], at[1])
-                    && let Some(cell) = self.cells.get_mut(i)
+                };
+                let known = e.get(col, row).is_finite();
+                let held = || {
+                    let at = before.as_ref().zip(last_col.zip(last_row));
+                    at.is_some_and(|(b, (c, r))| b.get(c, r).is_finite())
+                };
+                if (known || held())
+                    && let Some(cell) = self.cells.get_mut(ring_row * self.n as usize + ring_col)
                 {
                     *cell = if known {
                         layers.cell(col, row, self.sigmas)
@@ -192,6 +198,29 @@ impl TerrainMap {
                 }
             }
         }
+    }
+
+    /// The column (axis 0) or row (axis 1) of a coordinate of `odom` in the grid before and in the ring buffer.
+    fn places(
+        &self,
+        before: Option<&Raster>,
+        axis: usize,
+        v: f64,
+        res_m: f64,
+    ) -> (Option<usize>, Option<usize>) {
+        let last = before.and_then(|b| {
+            let i = (v - b.origin_m()[axis]) / b.resolution_m();
+            let n = if axis == 0 { b.cols() } else { b.rows() };
+            (i >= 0.0 && i < n as f64).then_some(i as usize)
+        });
+        let at = whole::floor(v / res_m);
+        (last, self.ring(axis, at))
+    }
+
+    /// Where a column (axis 0) or row (axis 1) of `odom` lies in the ring buffer; `None` outside the window.
+    fn ring(&self, axis: usize, at: i64) -> Option<usize> {
+        let first = self.corner[axis];
+        (at >= first && at < first + self.n).then(|| at.rem_euclid(self.n) as usize)
     }
 
     /// The part within `half_m` of a point as mean, lowest, highest and class.
@@ -205,19 +234,25 @@ impl TerrainMap {
         let corner = middle.map(|v| v - (side as i64) / 2);
         let origin = corner.map(|v| v as f64 * self.res_m);
         let blank = Raster::filled(side, side, self.res_m, origin, f32::NAN)?;
-        let layer = |f: fn(&Cell) -> f32| {
-            blank.like(|c, r| {
-                self.slot(corner[0] + c as i64, corner[1] + r as i64)
-                    .and_then(|i| self.cells.get(i))
-                    .map_or(f32::NAN, f)
-            })
-        };
-        Ok([
-            layer(|c| c.mean),
-            layer(|c| c.low),
-            layer(|c| c.high),
-            layer(|c| c.class),
-        ])
+        let mut layers = [blank.clone(), blank.clone(), blank.clone(), blank];
+        let [mean, low, high, class] = &mut layers;
+        let cols: Vec<Option<usize>> = (0..side as i64)
+            .map(|c| self.ring(0, corner[0] + c))
+            .collect();
+        for r in 0..side {
+            let Some(row) = self.ring(1, corner[1] + r as i64) else {
+                continue;
+            };
+            for (c, col) in cols.iter().enumerate() {
+                if let Some(cell) = col.and_then(|c| self.cells.get(row * self.n as usize + c)) {
+                    mean.set(c, r, cell.mean);
+                    low.set(c, r, cell.low);
+                    high.set(c, r, cell.high);
+                    class.set(c, r, cell.class);
+                }
+            }
+        }
+        Ok(layers)
     }
 }
 

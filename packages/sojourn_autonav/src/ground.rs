@@ -84,23 +84,31 @@ impl Ground {
                 .map_or(f32::NAN, |h| h as f32)
         };
         let filled = |layer: &Raster| {
-            let filled = layer.like(|c, r| {
-                let h = layer.get(c, r);
-                if h.is_finite() { h } else { plane(c, r) }
-            });
-            filled.like(|c, r| {
-                let h = filled.get(c, r);
-                if h.is_finite() {
-                    h
-                } else {
-                    close(&filled, c, r)
+            let mut filled = layer.clone();
+            let mut holes = Vec::new();
+            for (i, h) in filled.data_mut().iter_mut().enumerate() {
+                if !h.is_finite() {
+                    let at = (i % layer.cols(), i / layer.cols());
+                    *h = plane(at.0, at.1);
+                    if !h.is_finite() {
+                        holes.push(at);
+                    }
                 }
-            })
+            }
+            // From what is known without them: a hole is not closed over a closed one.
+            let closed: Vec<f32> = holes.iter().map(|&(c, r)| close(&filled, c, r)).collect();
+            for ((c, r), h) in holes.into_iter().zip(closed) {
+                filled.set(c, r, h);
+            }
+            filled
         };
         let reach = (inflate_m / mean.resolution_m()).round().clamp(0.0, 20.0) as i64;
         let (seen, low, high) = (sharpened(&filled(mean)), filled(low), filled(high));
-        let low = low.like(|c, r| low.get(c, r).min(seen.get(c, r)));
-        let high = high.like(|c, r| high.get(c, r).max(seen.get(c, r)));
+        let (mut low, mut high) = (low, high);
+        let ends = low.data_mut().iter_mut().zip(high.data_mut());
+        for ((low, high), seen) in ends.zip(seen.data()) {
+            (*low, *high) = (low.min(*seen), high.max(*seen));
+        }
         let grown = if reach == 0 {
             high.clone()
         } else {
@@ -197,25 +205,34 @@ fn close(raster: &Raster, c: usize, r: usize) -> f32 {
 
 /// Highest value within a disc; unknown cells stay unknown.
 fn grow(raster: &Raster, reach: i64) -> Raster {
-    let disc: Vec<(i64, i64)> = (-reach..=reach)
-        .flat_map(|dr| (-reach..=reach).map(move |dc| (dc, dr)))
-        .filter(|(dc, dr)| dc * dc + dr * dr <= reach * reach)
-        .collect();
-    raster.like(|c, r| {
-        let own = raster.get(c, r);
-        if own.is_nan() {
-            return own;
+    let cols = raster.cols();
+    let mut out = raster.clone();
+    for dr in -reach..=reach {
+        let half = ((reach * reach - dr * dr) as f64).sqrt() as i64;
+        for (r, best) in out.data_mut().chunks_mut(cols).enumerate() {
+            let Some(row) = r
+                .checked_add_signed(dr as isize)
+                .and_then(|r| raster.data().chunks(cols).nth(r))
+            else {
+                continue;
+            };
+            for dc in -half..=half {
+                let (skip, lead) = (dc.max(0) as usize, (-dc).max(0) as usize);
+                let from = row.get(skip..).unwrap_or(&[]);
+                for (b, v) in best.iter_mut().skip(lead).zip(from) {
+                    // Never so where one of the two is not a number.
+                    *b = if *v > *b { *v } else { *b };
+                }
+            }
         }
-        disc.iter().fold(own, |highest, &(dc, dr)| {
-            // f32::max passes over not-a-number
-            highest.max(neighbour(raster, c, r, dc, dr))
-        })
-    })
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn holes_close_and_rocks_grow_but_the_unknown_stays_unknown() {
@@ -236,6 +253,34 @@ mod tests {
         assert!(g.grown.get(12, 10) < 0.01);
         assert!(g.grown.get(17, 10).is_nan());
         assert!(g.seen.get(11, 10) < 0.05 && g.high.get(11, 10) < 0.05);
+    }
+
+    /// Cell by cell, as it is meant.
+    fn grow_plainly(raster: &Raster, reach: i64) -> Raster {
+        let near = |c: usize, r: usize| {
+            (-reach..=reach)
+                .flat_map(move |dr| (-reach..=reach).map(move |dc| (dc, dr)))
+                .filter(move |(dc, dr)| dc * dc + dr * dr <= reach * reach)
+                .map(move |(dc, dr)| neighbour(raster, c, r, dc, dr))
+        };
+        raster.like(|c, r| match raster.get(c, r) {
+            own if own.is_nan() => own,
+            own => near(c, r).fold(own, f32::max),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_highest_in_a_disc_is_found(
+            (cols, rows, values) in (1usize..20, 1usize..20).prop_flat_map(|(c, r)| {
+                (Just(c), Just(r), prop::collection::vec(prop_oneof![Just(f32::NAN), 0.1f32..1.0], c * r))
+            }),
+            reach in 0i64..6,
+        ) {
+            let raster = Raster::new(cols, rows, 0.1, [0.0, 0.0], values).unwrap();
+            let bits = |r: &Raster| r.data().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!(bits(&grow(&raster, reach)), bits(&grow_plainly(&raster, reach)));
+        }
     }
 
     #[test]

@@ -181,30 +181,63 @@ fn box_mean(raster: &Raster, half: usize) -> Raster {
 
 /// Highest value within a square, one axis after the other; unknown cells are passed over.
 fn spread(raster: &Raster, half: usize) -> Raster {
-    let highest = |r: &Raster, along: bool| {
-        r.like(|c, row| {
-            let mut best = f32::NAN;
-            for k in 0..=2 * half {
-                let (cc, rr) = if along { (c + k, row) } else { (c, row + k) };
-                let v = match (
-                    cc.checked_sub(if along { half } else { 0 }),
-                    rr.checked_sub(if along { 0 } else { half }),
-                ) {
-                    (Some(cc), Some(rr)) => r.get(cc, rr),
-                    _ => f32::NAN,
-                };
-                best = best.max(v);
-            }
-            best
-        })
+    let (cols, rows) = (raster.cols(), raster.rows());
+    let higher = |best: &mut [f32], values: &[f32]| {
+        for (b, v) in best.iter_mut().zip(values) {
+            // Never so for what is not a number.
+            *b = if *v > *b { *v } else { *b };
+        }
     };
-    highest(&highest(raster, true), false)
+    let mut along = vec![f32::NEG_INFINITY; cols * rows];
+    for (best, row) in along.chunks_mut(cols).zip(raster.data().chunks(cols)) {
+        higher(best, row);
+        for k in 1..=half.min(cols) {
+            higher(best, row.get(k..).unwrap_or(&[]));
+            higher(best.get_mut(k..).unwrap_or(&mut []), row);
+        }
+    }
+    let mut best = raster.clone();
+    for (r, line) in best.data_mut().chunks_mut(cols).enumerate() {
+        line.fill(f32::NEG_INFINITY);
+        let near = r.saturating_sub(half)..(r + half + 1).min(rows);
+        for row in along.chunks(cols).take(near.end).skip(near.start) {
+            higher(line, row);
+        }
+        for v in line.iter_mut().filter(|v| **v == f32::NEG_INFINITY) {
+            *v = f32::NAN;
+        }
+    }
+    best
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::tests::rover;
+    use proptest::prelude::*;
+
+    /// Cell by cell, as it is meant.
+    fn spread_plainly(raster: &Raster, half: usize) -> Raster {
+        let near = |i: usize| i.saturating_sub(half)..=i + half;
+        raster.like(|c, r| {
+            let values = near(r).flat_map(|r| near(c).map(move |c| raster.get(c, r)));
+            values.fold(f32::NAN, f32::max)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_highest_in_a_square_is_found(
+            (cols, rows, values) in (1usize..20, 1usize..20).prop_flat_map(|(c, r)| {
+                (Just(c), Just(r), prop::collection::vec(prop_oneof![Just(f32::NAN), 0.0f32..1.0], c * r))
+            }),
+            half in 0usize..4,
+        ) {
+            let raster = Raster::new(cols, rows, 0.1, [0.0, 0.0], values).unwrap();
+            let bits = |r: &Raster| r.data().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!(bits(&spread(&raster, half)), bits(&spread_plainly(&raster, half)));
+        }
+    }
 
     #[test]
     fn a_rock_between_the_wheels_is_less_than_one_under_a_wheel() {

@@ -18,29 +18,68 @@ const ROUNDS: usize = 2;
 #[must_use]
 pub fn sharpened(mean: &Raster) -> Raster {
     let mut out = mean.clone();
+    let (mut once, mut flat) = (mean.clone(), mean.clone());
     for _ in 0..ROUNDS {
-        let flat = flattened(&flattened(&out, true), false);
-        let last = out;
-        out = mean.like(|c, r| last.get(c, r) + (mean.get(c, r) - flat.get(c, r)));
+        flatten_along(&out, &mut once);
+        flatten_across(&once, &mut flat);
+        let means = mean.data().iter().zip(flat.data());
+        for (h, (m, f)) in out.data_mut().iter_mut().zip(means) {
+            *h += m - f;
+        }
     }
     out
 }
 
-/// Means over the cells along one axis.
-fn flattened(raster: &Raster, along: bool) -> Raster {
-    raster.like(|c, r| {
-        let here = raster.get(c, r);
-        let beside = |step: isize| {
-            let (cc, rr) = if along {
-                (c.checked_add_signed(step), Some(r))
-            } else {
-                (Some(c), r.checked_add_signed(step))
-            };
-            let h = cc.zip(rr).map_or(f32::NAN, |(c, r)| raster.get(c, r));
-            if h.is_nan() { here } else { h }
+/// Mean of a cell along one axis, from its height and those beside it.
+#[inline]
+fn flat(before: f32, here: f32, after: f32) -> f32 {
+    let known = |h: f32| if h.is_nan() { here } else { h };
+    here + BESIDE * ((known(before) - here) + (known(after) - here))
+}
+
+/// Means over the cells along the rows.
+fn flatten_along(raster: &Raster, out: &mut Raster) {
+    let cols = raster.cols();
+    for (out, row) in out
+        .data_mut()
+        .chunks_mut(cols)
+        .zip(raster.data().chunks(cols))
+    {
+        let inner = out.get_mut(1..).unwrap_or(&mut []);
+        let from = |i: usize| row.get(i..).unwrap_or(&[]);
+        for (o, (b, (h, a))) in inner
+            .iter_mut()
+            .zip(row.iter().zip(from(1).iter().zip(from(2))))
+        {
+            *o = flat(*b, *h, *a);
+        }
+        let at = |i: Option<usize>| i.and_then(|i| row.get(i)).copied().unwrap_or(f32::NAN);
+        for end in [0, cols - 1] {
+            if let Some(o) = out.get_mut(end) {
+                *o = flat(at(end.checked_sub(1)), at(Some(end)), at(Some(end + 1)));
+            }
+        }
+    }
+}
+
+/// Means over the cells across the rows.
+fn flatten_across(raster: &Raster, out: &mut Raster) {
+    let cols = raster.cols();
+    let row = |r: Option<usize>| r.and_then(|r| raster.data().chunks(cols).nth(r));
+    for (r, out) in out.data_mut().chunks_mut(cols).enumerate() {
+        let Some(here) = row(Some(r)) else {
+            continue;
         };
-        here + BESIDE * ((beside(-1) - here) + (beside(1) - here))
-    })
+        // Beyond the edge it is as high as at it.
+        let before = row(r.checked_sub(1)).unwrap_or(here);
+        let after = row(Some(r + 1)).unwrap_or(here);
+        for (o, (h, (b, a))) in out
+            .iter_mut()
+            .zip(here.iter().zip(before.iter().zip(after)))
+        {
+            *o = flat(*b, *h, *a);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +89,44 @@ mod tests {
 
     fn means(ground: &Raster) -> Raster {
         flattened(&flattened(ground, true), false)
+    }
+
+    /// Cell by cell, as it is meant.
+    fn sharpened_plainly(mean: &Raster) -> Raster {
+        let mut out = mean.clone();
+        for _ in 0..ROUNDS {
+            let flat = means(&out);
+            let last = out;
+            out = mean.like(|c, r| last.get(c, r) + (mean.get(c, r) - flat.get(c, r)));
+        }
+        out
+    }
+
+    fn flattened(raster: &Raster, along: bool) -> Raster {
+        raster.like(|c, r| {
+            let beside = |step: isize| {
+                let (cc, rr) = if along {
+                    (c.checked_add_signed(step), Some(r))
+                } else {
+                    (Some(c), r.checked_add_signed(step))
+                };
+                cc.zip(rr).map_or(f32::NAN, |(c, r)| raster.get(c, r))
+            };
+            flat(beside(-1), raster.get(c, r), beside(1))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn row_by_row_is_cell_by_cell(
+            (cols, rows, values) in (1usize..20, 1usize..20).prop_flat_map(|(c, r)| {
+                (Just(c), Just(r), prop::collection::vec(prop_oneof![Just(f32::NAN), -1.0f32..1.0], c * r))
+            }),
+        ) {
+            let mean = Raster::new(cols, rows, 0.1, [0.0, 0.0], values).unwrap();
+            let bits = |r: &Raster| r.data().iter().map(|v| (v.is_nan(), if v.is_nan() { 0 } else { v.to_bits() })).collect::<Vec<_>>();
+            prop_assert_eq!(bits(&sharpened(&mean)), bits(&sharpened_plainly(&mean)));
+        }
     }
 
     proptest! {

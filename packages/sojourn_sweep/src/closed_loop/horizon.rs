@@ -141,7 +141,7 @@ impl Horizon {
         let (nearest, whole) = (whole::round(ray), whole::floor(before));
         let from_half = 0.5 - (ray - nearest as f64).abs();
         let part = before - whole as f64;
-        if from_half < CLOSE_RAYS || part < CLOSE || part > 1.0 - CLOSE || nearest < 0 {
+        if from_half < CLOSE_RAYS || !(CLOSE..=1.0 - CLOSE).contains(&part) || nearest < 0 {
             return None;
         }
         if whole < 0 {

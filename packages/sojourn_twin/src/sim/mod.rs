@@ -294,7 +294,10 @@ impl Simulator {
             .moved(way_m * self.settled.pitch_rad.cos(), turn_rad);
         let [x_m, y_m] = along.point(0.0, left_m);
         let next = Pose2 { x_m, y_m, ..along };
-        match self.settler.settle(&*self.world, next) {
+        let ground = self
+            .world
+            .at_hand([x_m, y_m], self.rover.footprint_radius_m());
+        match self.settler.settle(&ground, next) {
             Some(settled) => {
                 self.settled = settled;
                 self.pose = next;

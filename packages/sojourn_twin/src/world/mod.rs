@@ -262,10 +262,35 @@ impl World {
     /// The tiles of a rectangle `[x_min, y_min, x_max, y_max]`, metres in `map`, cut to the world; those that are not
     /// there yet are made on all threads. Meant for what a camera sees: it holds every tile in memory.
     #[must_use]
-    pub fn window(&self, [x0, y0, x1, y1]: [f64; 4]) -> Window {
+    pub fn window(&self, area_m: [f64; 4]) -> Window {
+        self.window_of(area_m, |cols, rows, tile| {
+            (0..cols * rows)
+                .into_par_iter()
+                .map(|k| tile(k % cols, k / cols))
+                .collect()
+        })
+    }
+
+    /// The ground around a place with its tiles at hand, for many looks at once; the same everywhere as the world's.
+    #[must_use]
+    pub fn at_hand(&self, [x_m, y_m]: [f64; 2], reach_m: f64) -> AtHand<'_> {
+        let area_m = [x_m - reach_m, y_m - reach_m, x_m + reach_m, y_m + reach_m];
+        AtHand {
+            world: self,
+            window: self.window_of(area_m, |cols, rows, tile| {
+                (0..cols * rows).map(|k| tile(k % cols, k / cols)).collect()
+            }),
+        }
+    }
+
+    fn window_of(
+        &self,
+        [x0, y0, x1, y1]: [f64; 4],
+        tiles_of: impl FnOnce(usize, usize, &TileAt<'_>) -> Vec<Option<Arc<Tile>>>,
+    ) -> Window {
         let res = self.resolution_m;
         let [first, last] = self.nodes;
-        let cell = |v: f64, k: usize| ((v / res).floor() as i64).clamp(first[k], last[k] - 1);
+        let cell = |v: f64, k: usize| whole::floor(v / res).clamp(first[k], last[k] - 1);
         let cells = [
             [cell(x0, 0), cell(x1, 0) + 1],
             [cell(y0, 1), cell(y1, 1) + 1],
@@ -274,18 +299,17 @@ impl World {
         let tiles = cells.map(|[a, b]| [a.div_euclid(side), (b - 1).div_euclid(side)]);
         let cols = (tiles[0][1] - tiles[0][0] + 1) as usize;
         let rows = (tiles[1][1] - tiles[1][0] + 1) as usize;
-        let tiles = (0..cols * rows)
-            .into_par_iter()
-            .map(|k| {
-                let (c, r) = ((k % cols) as i64, (k / cols) as i64);
-                self.tile((tiles[0][0] + c) as i32, (tiles[1][0] + r) as i32)
-            })
-            .collect();
+        let tile = |c: usize, r: usize| {
+            self.tile(
+                (tiles[0][0] + c as i64) as i32,
+                (tiles[1][0] + r as i64) as i32,
+            )
+        };
         Window {
             resolution_m: res,
-            first: [cells[0][0].div_euclid(side), cells[1][0].div_euclid(side)],
+            first: [tiles[0][0], tiles[1][0]],
             cols,
-            tiles,
+            tiles: tiles_of(cols, rows, &tile),
             cells,
         }
     }
@@ -422,6 +446,25 @@ impl HeightField for World {
         }
         let z = self.in_cell(i, j, |tile, i, j| tile.height_in_cell(i, j, tx, ty));
         (!z.is_nan()).then_some(z)
+    }
+}
+
+/// The tile at a column and row of a window.
+type TileAt<'a> = dyn Fn(usize, usize) -> Option<Arc<Tile>> + Sync + 'a;
+
+/// A part of a world whose tiles are at hand ([`World::at_hand`]).
+pub struct AtHand<'a> {
+    world: &'a World,
+    window: Window,
+}
+
+impl HeightField for AtHand<'_> {
+    #[inline]
+    fn height_m(&self, x_m: f64, y_m: f64) -> Option<f64> {
+        match self.window.inner_height_m(x_m, y_m) {
+            Some(z) => (!z.is_nan()).then_some(z),
+            None => self.world.height_m(x_m, y_m),
+        }
     }
 }
 

@@ -33,6 +33,53 @@ fn a_place_is_the_same_in_every_region() {
     assert_ne!(a.tile(1, 1), other.tile(1, 1));
 }
 
+/// With tiles at hand the ground has the same bits, within them, beyond them and at the world's edge.
+#[test]
+fn ground_at_hand_is_the_worlds() {
+    let params = WorldParams {
+        rock_cfa: 0.1,
+        ..WorldParams::demo(5, [0.0, 0.0, 40.0, 40.0], [20.0, 20.0])
+    };
+    let world = World::from_fn(&params, |x, y| 0.1 * x - 0.05 * y).unwrap();
+    let bits = |z: Option<f64>| z.map(f64::to_bits);
+    for middle in [[20.0, 20.0], [25.6, 25.6], [39.5, 1.0], [-3.0, 50.0]] {
+        let near = world.at_hand(middle, 2.0);
+        let window = world.window([
+            middle[0] - 2.0,
+            middle[1] - 2.0,
+            middle[0] + 2.0,
+            middle[1] + 2.0,
+        ]);
+        let mut classes = 0;
+        for k in -30..=30 {
+            for l in -30..=30 {
+                let (x, y) = (
+                    middle[0] + 0.1 * f64::from(k),
+                    middle[1] + 0.097 * f64::from(l),
+                );
+                assert_eq!(
+                    bits(near.height_m(x, y)),
+                    bits(world.height_m(x, y)),
+                    "{x} {y}"
+                );
+                if let Some(class) = window.class_at(x, y) {
+                    assert_eq!(Some(class), world.class_at(x, y), "{x} {y}");
+                    classes += 1;
+                }
+            }
+        }
+        assert!(classes > 1000 || middle[0] < 0.0 || middle[0] > 39.0);
+    }
+    for (x, y) in [(40.0, 40.0), (40.0, 3.0), (0.0, 40.0), (40.05, 3.0)] {
+        let near = world.at_hand([39.0, 39.0], 2.0);
+        assert_eq!(
+            bits(near.height_m(x, y)),
+            bits(world.height_m(x, y)),
+            "{x} {y}"
+        );
+    }
+}
+
 #[test]
 fn the_world_is_the_site_with_a_little_more() {
     let site = small_site(4);

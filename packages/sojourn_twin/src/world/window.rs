@@ -86,6 +86,20 @@ impl Window {
         })
     }
 
+    /// Height at a place of `map`, metres, as the world has it; not-a-number without ground, `None` outside the window's cells.
+    #[inline]
+    pub(super) fn inner_height_m(&self, x_m: f64, y_m: f64) -> Option<f64> {
+        let (gx, gy) = (x_m / self.resolution_m, y_m / self.resolution_m);
+        let (i, j) = (whole::floor(gx), whole::floor(gy));
+        let [[west, east], [south, north]] = self.cells;
+        if i < west || i >= east || j < south || j >= north {
+            return None;
+        }
+        let (tx, ty) = (gx - i as f64, gy - j as f64);
+        let [sw, se, nw, ne] = self.corners_m(i, j);
+        Some((sw * (1.0 - tx) + se * tx) * (1.0 - ty) + (nw * (1.0 - tx) + ne * tx) * ty)
+    }
+
     /// What the ground at a place of `map` is made of, as [`super::World::class_at`] tells it; `None` outside the window.
     #[must_use]
     pub fn class_at(&self, x_m: f64, y_m: f64) -> Option<TerrainClass> {

@@ -255,7 +255,8 @@ impl Localization {
                     attitude.yaw_bias_var(),
                     p.visual.scale_sigma,
                     p.visual.aside_sigma_radpm,
-                ),
+                )
+                .wandering(p.visual.wander_sigma_radpm, p.visual.wander_m),
                 at_wheels: attitude.odom_from_base(),
                 attitude,
                 rate_radps: Vector3::zeros(),

@@ -3,9 +3,10 @@
 //! An extended Kalman filter of the errors of x, y, z, yaw, the gyro's yaw bias, and three that are carried along: the
 //! slip error and the creep error in units of their standard deviation, because slip is alike from one metre to the next
 //! (first-order Gauss–Markov over the way driven), and what visual odometry has wrong all the way: its scale, and how far it
-//! turns aside over a metre. So the error grows with
+//! turns aside over a metre, always and by the ground and light of the last metres (a second Gauss–Markov process). So the
+//! error grows with
 //! the distance at first and with its root beyond the correlation length, not with the root alone as independent errors
-//! would have it. The last two are considered and not estimated (after Schmidt 1966), for nothing that this filter hears
+//! would have it. The last three are considered and not estimated (after Schmidt 1966), for nothing that this filter hears
 //! tells them: measurements are weighed by a covariance that knows nothing of them, and beside it the covariance that is
 //! told is what those weights make of all errors. Visual odometry measures from a key pair to now: the pose at the key pair is a state of its own, cloned
 //! when that pair was taken (stochastic cloning, Roumeliotis and Burdick 2002).
@@ -24,15 +25,16 @@ const SLIP: usize = 5;
 const CREEP: usize = 6;
 const SCALE: usize = 7;
 const ASIDE: usize = 8;
+const WANDER: usize = 9;
 /// First of the four of the key pair's pose: x, y, z, yaw.
-const KEY: usize = 9;
+const KEY: usize = 10;
 /// Number of errors.
-const N: usize = 13;
+const N: usize = 14;
 /// Variances never grow beyond this, so that they stay numbers whatever comes in.
 const MAX_VARIANCE: f64 = 1e12;
 
-/// Covariance of x, y, z, yaw, gyro bias, slip, creep, scale and turning aside of visual odometry, and x, y, z, yaw at the key
-/// pair.
+/// Covariance of x, y, z, yaw, gyro bias, slip, creep, scale, turning aside and its wandering of visual odometry, and x, y, z, yaw
+/// at the key pair.
 pub type Covariance = SMatrix<f64, N, N>;
 
 /// Covariance of all these errors with those of x, y and yaw, now or at another moment.
@@ -69,6 +71,8 @@ pub struct DeadReckoning {
     weighing: Covariance,
     /// What has become of the errors since `take_carried`, noise left out: a linear map.
     carried: Covariance,
+    /// How far turning aside wanders, standard deviation, radians per metre, and over which way it stays alike, metres.
+    wander: [f64; 2],
 }
 
 /// What a measurement does to what this filter does not hold itself.
@@ -130,7 +134,17 @@ impl DeadReckoning {
             covariance,
             weighing,
             carried: Covariance::identity(),
+            wander: [0.0, 1.0],
         }
+    }
+
+    /// The turning aside of visual odometry wanders, too: with this standard deviation, radians per metre, alike over so
+    /// much of the wheels' way, metres.
+    #[must_use]
+    pub fn wandering(mut self, sigma_radpm: f64, over_m: f64) -> Self {
+        self.wander = [sigma_radpm, over_m];
+        self.covariance[(WANDER, WANDER)] = sigma_radpm * sigma_radpm;
+        self
     }
 
     /// Covariance of all errors with those of x, y and yaw now.
@@ -238,6 +252,7 @@ impl DeadReckoning {
             h[(axis, SCALE)] = -moved[axis];
         }
         h[(3, ASIDE)] = moved.norm();
+        h[(3, WANDER)] = moved.norm();
         let turned = key.rotation.to_rotation_matrix();
         let mut both = Matrix6::zeros();
         both.fixed_view_mut::<3, 3>(0, 0).copy_from(turned.matrix());
@@ -460,7 +475,12 @@ impl DeadReckoning {
         f[(SLIP, SLIP)] = kept;
         f[(CREEP, CREEP)] = kept;
         self.excess = self.excess.map(|x| x * kept);
+        let [wander_radpm, over_m] = self.wander;
+        let same = (-way.wheels_m.abs() / over_m).exp();
+        f[(WANDER, WANDER)] = same;
         self.propagate(&f);
+        // Considered only: measurements are weighed without it.
+        self.covariance[(WANDER, WANDER)] += wander_radpm * wander_radpm * (1.0 - same * same);
         self.add_to(SLIP, 1.0 - kept * kept);
         self.add_to(CREEP, 1.0 - kept * kept);
         // Each new stretch of ground meets the wheels with another pitch than the IMU's level says.
@@ -498,5 +518,7 @@ impl DeadReckoning {
     }
 }
 
+#[cfg(test)]
+mod consistency;
 #[cfg(test)]
 mod tests;

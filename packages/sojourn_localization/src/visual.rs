@@ -32,6 +32,10 @@ pub struct FusionParams {
     pub scale_sigma: f64,
     /// How far visual odometry turns aside all the way, standard deviation, radians per metre: what matching has of bias.
     pub aside_sigma_radpm: f64,
+    /// And by ground and light, which change along the way, standard deviation, radians per metre.
+    pub wander_sigma_radpm: f64,
+    /// Way of the wheels over which that stays alike, metres.
+    pub wander_m: f64,
     /// Standard deviation that is added to each motion's rotation, radians: what neighbouring features are wrong alike.
     pub turn_sigma_rad: f64,
     /// A motion whose squared Mahalanobis distance (four degrees of freedom) from the estimate lies beyond this is refused.
@@ -62,6 +66,8 @@ impl FusionParams {
             ("slip_correlation_m", self.slip_correlation_m, 0.01, 1e6),
             ("scale_sigma", self.scale_sigma, 0.0, 0.5),
             ("aside_sigma_radpm", self.aside_sigma_radpm, 0.0, 0.1),
+            ("wander_sigma_radpm", self.wander_sigma_radpm, 0.0, 0.1),
+            ("wander_m", self.wander_m, 0.01, 1e6),
             ("turn_sigma_rad", self.turn_sigma_rad, 0.0, 1.0),
             ("gate", self.gate, 1.0, 1e6),
             ("slip_step_m", self.slip_step_m, 0.01, 100.0),

@@ -4,69 +4,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test may stop at the first surprise
 
+#[path = "../../sojourn_ros/tests/support/peer.rs"]
+mod peer;
+
 use ed25519_dalek::Signer;
+use peer::{Process, domain, environment, python, root};
 use sojourn_core::plan::digest_of;
 use sojourn_core::rover::Rover;
 use sojourn_mission::gate::Approval;
 use sojourn_mission::keys::{KeyFile, Purpose, generate, to_hex};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn signal(child: &Child, name: &str) {
-    let done = Command::new("kill")
-        .arg(format!("-{name}"))
-        .arg(child.id().to_string())
-        .status();
-    assert!(done.unwrap().success());
-}
-
-/// A process that does not outlive the test.
-struct Process(Option<Child>);
-
-impl Process {
-    fn get(&mut self) -> &mut Child {
-        self.0.as_mut().unwrap()
-    }
-
-    fn output(mut self) -> Output {
-        let child = self.0.take().unwrap();
-        child.wait_with_output().unwrap()
-    }
-
-    #[track_caller]
-    fn ends_within(&mut self, limit: Duration) -> Option<i32> {
-        let began = Instant::now();
-        loop {
-            if let Some(status) = self.get().try_wait().unwrap() {
-                return status.code();
-            }
-            assert!(
-                began.elapsed() < limit,
-                "the process did not end within {limit:?}"
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
 
 /// The three processes of a test, in a ROS domain of their own.
 struct Stage {
@@ -89,16 +41,14 @@ impl Stage {
         verdict: &str,
         executive_parameters: &[&str],
     ) -> Option<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let domain = 10 + (std::process::id() * 7 + NEXT.fetch_add(1, Ordering::SeqCst)) % 90;
+        let domain = domain();
         let rover = Rover::load(&root().join("config/rovers/perseverance.yaml")).unwrap();
-        let python = python(domain)?;
+        let python = python("world.py", domain)?;
         let dir = tempfile::tempdir().unwrap();
         let key = generate(Purpose::Simulation, "2026-01-01T00:00:00Z").unwrap();
         key.save(&dir.path().join("key.json")).unwrap();
         let mut command = python;
         command
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/world.py"))
             .args([
                 digest_of("rover", &rover).unwrap(),
                 factor.to_string(),
@@ -106,7 +56,7 @@ impl Stage {
                 verdict.into(),
             ])
             .stdout(Stdio::piped());
-        let mut world = Process(Some(command.spawn().unwrap()));
+        let mut world = Process::start(&mut command);
         let out = world.get().stdout.take().unwrap();
         let (sender, world_lines) = channel();
         std::thread::Builder::new()
@@ -122,20 +72,18 @@ impl Stage {
         let store = format!("bundle_dir:={}", dir.path().join("rover").display());
         let mut parameters = vec![store.as_str()];
         parameters.extend(executive_parameters);
-        let executive = node(
+        let mut executive = node(
             "executive",
             env!("CARGO_BIN_EXE_executive"),
             domain,
             &parameters,
-        )
-        .spawn()
-        .unwrap();
+        );
         Some(Self {
             dir,
             domain,
             world,
             world_lines,
-            executive: Process(Some(executive)),
+            executive: Process::start(&mut executive),
         })
     }
 
@@ -150,13 +98,7 @@ impl Stage {
             self.domain,
             &parameters,
         );
-        Process(Some(
-            command
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap(),
-        ))
+        Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))
     }
 
     #[track_caller]
@@ -176,34 +118,10 @@ impl Stage {
     /// Every test ends here: SIGTERM ends the executive with 0 within 2 s.
     #[track_caller]
     fn end(mut self) {
-        signal(self.executive.get(), "TERM");
+        self.executive.signal("TERM");
         assert_eq!(self.executive.ends_within(Duration::from_secs(2)), Some(0));
         drop(self.world);
     }
-}
-
-fn python(domain: u32) -> Option<Command> {
-    let prefix = root().join(".ros/ros_env.sh");
-    let source = if prefix.exists() {
-        format!(". '{}' && ", prefix.display())
-    } else {
-        String::new()
-    };
-    let usable = Command::new("sh")
-        .args([
-            "-c",
-            &format!("{source}python3 -c 'import rclpy, sojourn_msgs.msg'"),
-        ])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|s| s.success());
-    if !usable {
-        println!("skipped: no rclpy with sojourn_msgs here");
-        return None;
-    }
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("{source}exec python3 \"$@\""), "world"]);
-    Some(environment(command, domain))
 }
 
 fn node(name: &str, file: &str, domain: u32, parameters: &[&str]) -> Command {
@@ -217,14 +135,6 @@ fn node(name: &str, file: &str, domain: u32, parameters: &[&str]) -> Command {
         command.args(["-p", parameter]);
     }
     environment(command, domain)
-}
-
-fn environment(mut command: Command, domain: u32) -> Command {
-    command
-        .current_dir(root())
-        .env("ROS_DOMAIN_ID", domain.to_string())
-        .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST");
-    command
 }
 
 fn events(output: &Output) -> Vec<serde_json::Value> {
@@ -339,9 +249,8 @@ fn a_signature_made_elsewhere_with_a_trusted_flight_key() {
         .unwrap()
         .sign(&approval.message().unwrap());
     let hand_in = |signature: &[u8]| -> serde_json::Value {
-        let output = python(stage.domain)
+        let output = python("sign.py", stage.domain)
             .unwrap()
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/sign.py"))
             .args([
                 &approval.plan_digest,
                 &approval.report_digest,
@@ -383,7 +292,7 @@ fn an_interrupted_ground_cancels_the_drive_first() {
         .write_all(b"nonsense\n{\"approve\": true}\n")
         .unwrap();
     stage.world_says("active");
-    signal(ground.get(), "INT");
+    ground.signal("INT");
     assert_eq!(ground.ends_within(Duration::from_secs(2)), Some(0));
     let reason = stage.world_says("inactive")["reason"]
         .as_str()
@@ -402,7 +311,7 @@ fn the_last_goal_of_an_executive_that_is_ended_is_inactive() {
     };
     let ground = stage.ground(&["approval:=auto"]);
     stage.world_says("active");
-    signal(stage.executive.get(), "TERM");
+    stage.executive.signal("TERM");
     assert_eq!(stage.executive.ends_within(Duration::from_secs(2)), Some(0));
     let reason = stage.world_says("inactive")["reason"]
         .as_str()

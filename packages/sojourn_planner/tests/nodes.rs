@@ -4,74 +4,24 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
+#[path = "../../sojourn_ros/tests/support/peer.rs"]
+mod peer;
 
 use common::fake::{Fake, Policy};
 use common::site;
+use peer::{Process, domain, environment, python};
 use serde_json::Value;
 use sojourn_core::plan::{ModelLevel, Plan};
 use sojourn_planner::model::check_transcript;
 use sojourn_planner::model::folder::TRANSCRIPT;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
 
 /// Stands for a key; it may turn up nowhere.
 const SECRET: &str = "sk-double-0123456789abcdef";
 
 /// An earlier drive on the way: ground that slipped, which the model's views show to be harmless.
 const SLIPPED: &str = r#"[{"x_m": 41.0, "y_m": 100.0, "slip": 0.8, "stopped": false, "date": "2026-01-01", "note": ""}]"#;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// A process that does not outlive the test.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn domain() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    10 + (std::process::id() * 7 + NEXT.fetch_add(1, Ordering::SeqCst)) % 90
-}
-
-fn environment(mut command: Command, domain: u32) -> Command {
-    command
-        .current_dir(root())
-        .env("ROS_DOMAIN_ID", domain.to_string())
-        .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST");
-    command
-}
-
-fn python(domain: u32) -> Option<Command> {
-    let prefix = root().join(".ros/ros_env.sh");
-    let source = if prefix.exists() {
-        format!(". '{}' && ", prefix.display())
-    } else {
-        String::new()
-    };
-    let usable = Command::new("sh")
-        .args([
-            "-c",
-            &format!("{source}python3 -c 'import rclpy, sojourn_msgs.msg'"),
-        ])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|s| s.success());
-    if !usable {
-        println!("skipped: no rclpy with sojourn_msgs here");
-        return None;
-    }
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("{source}exec python3 \"$@\""), "twin"]);
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/twin.py"));
-    Some(environment(command, domain))
-}
 
 /// A planner over flat ground with sand that only the model sees.
 fn planner(dir: &Path, url: &str, domain: u32) -> Process {
@@ -98,7 +48,7 @@ fn planner(dir: &Path, url: &str, domain: u32) -> Process {
         .env("ANTHROPIC_API_KEY", SECRET)
         .stdout(log.try_clone().unwrap())
         .stderr(log);
-    Process(environment(command, domain).spawn().unwrap())
+    Process::start(&mut environment(command, domain))
 }
 
 /// Everything that the double heard from the planner, one answer a line.
@@ -140,7 +90,9 @@ fn plan_of(said: &Value) -> Plan {
 #[test]
 fn a_rejection_goes_back_to_the_model_and_everything_is_on_record() {
     let domain = domain();
-    let Some(double) = python(domain) else { return };
+    let Some(double) = python("twin.py", domain) else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let fake = Fake::start(Policy::Perfect, sand());
     let _planner = planner(dir.path(), &fake.url, domain);
@@ -182,7 +134,9 @@ fn a_rejection_goes_back_to_the_model_and_everything_is_on_record() {
 #[test]
 fn without_a_twin_the_plan_says_so() {
     let domain = domain();
-    let Some(double) = python(domain) else { return };
+    let Some(double) = python("twin.py", domain) else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let fake = Fake::start(Policy::Perfect, sand());
     let _planner = planner(dir.path(), &fake.url, domain);

@@ -43,7 +43,7 @@ impl Zone {
 }
 
 /// What two distances to the same thing differ by, metres.
-const ROUNDING_M: f64 = 1e-6;
+pub(crate) const ROUNDING_M: f64 = 1e-6;
 
 impl Corridor {
     /// Brings keep-in polygons from `map` into `odom`. Polygons of fewer than three points or with a number that is not
@@ -150,6 +150,7 @@ fn nearest_m(zones: &[Zone], p: Xy) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use sojourn_core::geometry::corridor;
 
     #[test]
@@ -191,5 +192,25 @@ mod tests {
         assert!(!near.holds([6.1, 0.0], 0.0));
         let inside = at([8.0, 0.0]);
         assert!(!inside.holds([8.0, 0.0], 0.0) && inside.holds([6.9, 0.0], 0.0));
+    }
+
+    proptest! {
+        /// What the planner rests on when it does not ask about every point of an arc: as far as there is room every point is held.
+        #[test]
+        fn where_there_is_room_every_point_is_held(
+            at in (-12.0f64..12.0, -6.0f64..6.0), clear_m in 0.0f64..3.0, margin_m in 0.0f64..1.0,
+            direction in 0.0f64..6.3, share in 0.0f64..=1.0,
+        ) {
+            let still = Transform::from_xyz_rpy([0.0, 0.0, 0.0], 0.0, 0.0, 0.0);
+            let keep_in = [corridor([-10.0, 0.0], [4.0, 1.0], 4.0), corridor([2.0, -1.0], [10.0, 0.0], 3.0)];
+            let keep_out = [corridor([-4.0, 1.0], [-3.0, 1.0], 0.5), corridor([6.0, -3.0], [7.0, -2.0], 0.5)];
+            let here = [at.0, at.1];
+            let c = Corridor::in_odom(&keep_in, &still).keeping_out(&keep_out, &still, clear_m, [-9.0, 0.0]);
+            let far = c.room_m(here) - margin_m - ROUNDING_M;
+            if far >= 0.0 {
+                let p = [here[0] + share * far * direction.cos(), here[1] + share * far * direction.sin()];
+                prop_assert!(c.holds(p, margin_m), "{p:?}, {far} m from {here:?}");
+            }
+        }
     }
 }

@@ -1,6 +1,10 @@
 //! The tree of candidates: turns in place × first arcs × second arcs, with their costs.
 
-use crate::{config::Config, corridor::Corridor, costmap::CostMap};
+use crate::{
+    config::Config,
+    corridor::{Corridor, ROUNDING_M},
+    costmap::CostMap,
+};
 use sojourn_core::{
     frames::{Pose2, wrap_rad},
     geometry::{Xy, distance_m},
@@ -22,9 +26,6 @@ pub struct Candidate {
     /// Cost, seconds.
     pub cost_s: f64,
 }
-
-/// What distances to the same thing differ by at most, metres.
-const ROUNDING_M: f64 = 1e-6;
 
 /// What the tree grows in.
 pub struct Soil<'a> {

@@ -11,6 +11,7 @@ use crate::{
     follow::{Track, Turn},
     fusion::TerrainLayers,
     inputs::{Inputs, Scope},
+    orbital::Orbital,
     search::{Path, Weighed},
     status::{Halt, health},
 };
@@ -64,6 +65,8 @@ pub struct AutoNav {
     pub(crate) checker: Checker,
     pub(crate) inputs: Inputs,
     pub(crate) coarse: CoarseMap,
+    /// What the ground looks like from orbit, where that is known.
+    pub(crate) orbital: Option<Arc<Orbital>>,
     pub(crate) phase: Phase,
     pub(crate) next: Option<Next>,
     /// The next way was thought of over this ground and this track, and there is none.
@@ -111,6 +114,7 @@ impl AutoNav {
         Ok(Self {
             inputs: Inputs::new(&config),
             coarse: CoarseMap::new(config.coarse_m, config.costmap_cell_m),
+            orbital: None,
             config,
             rover,
             checker,
@@ -158,6 +162,12 @@ impl AutoNav {
     /// [`ConfigError`] when it was learned over other models of slip.
     pub fn recall_slip(&mut self, memory: &SlipMemory) -> Result<(), ConfigError> {
         Ok(self.checker.slip_mut().recall(memory)?)
+    }
+
+    /// From the next planning on ground that was not seen costs what orbit tells of it, never less than unknown ground. It
+    /// ranks ways only; `None` takes it away again.
+    pub fn see_from_orbit(&mut self, orbital: Option<Arc<Orbital>>) {
+        self.orbital = orbital;
     }
 
     /// From the next planning on ways are ranked by the weights of another configuration; nothing else of it counts.

@@ -3,7 +3,10 @@
 //! Lengths are given in footprints (multiples of [`Rover::footprint_radius_m`]), so that one file serves a rover of
 //! three metres and one of half a metre.
 
-use crate::check::Tiers;
+use crate::{
+    check::Tiers,
+    orbital::{Orbital, OrbitalLayers},
+};
 use serde::Deserialize;
 use sojourn_core::{
     CoreError,
@@ -11,6 +14,7 @@ use sojourn_core::{
     kinematics::{Velocity, fastest_rim_mps},
     limits::Share,
     rover::Rover,
+    site::Site,
     slip_forecast::SlipPriors,
 };
 
@@ -158,6 +162,8 @@ pub struct AutoNavParams {
     pub slip_priors_file: String,
     /// Where the node keeps from drive to drive what it has learned of slip; empty: nowhere.
     pub slip_memory_file: String,
+    /// Folder of the site whose elevation, and class where it has one, price ground that was not seen; empty: none.
+    pub orbital_site_dir: String,
     /// How far slip may differ from the rover's model before anything is measured, share of the way, where the table says
     /// nothing.
     pub slip_prior_sigma: f64,
@@ -244,6 +250,18 @@ impl AutoNavParams {
             "" => SlipPriors::shipped()?,
             file => SlipPriors::load(std::path::Path::new(file))?,
         })
+    }
+
+    /// What the ground of the site that they name looks like from orbit; `None` where they name none.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the folder, or what is wrong with its layers.
+    pub fn orbital(&self, rover: &Rover) -> Result<Option<Orbital>, ConfigError> {
+        if self.orbital_site_dir.is_empty() {
+            return Ok(None);
+        }
+        let site = Site::load(std::path::Path::new(&self.orbital_site_dir))?;
+        Ok(Some(Orbital::new(&OrbitalLayers::of_site(&site)?, rover)?))
     }
 }
 

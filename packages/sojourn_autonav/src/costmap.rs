@@ -1,22 +1,39 @@
 //! The coarse cost map around rover and waypoint and the cost to go on it (Dijkstra from the waypoint).
 //!
-//! It only ranks candidates. Whether the rover may stand somewhere is decided by settling ([`crate::check`]).
+//! It only ranks candidates. Whether the rover may stand somewhere is decided by settling ([`crate::check`]). Ground that was
+//! never seen costs what orbit tells of it, where there is an orbital layer ([`crate::orbital`]), and never less than unknown
+//! ground does without one; beyond the map the cost to go goes on over that layer alone.
+
+mod far;
+mod spread;
 
 use crate::{
     coarse::{CoarseMap, Known},
     config::Config,
     corridor::Corridor,
     ground::Ground,
+    orbital::{FromOrbit, Told},
     planes::Moments,
     rocks::Rocks,
     slip_forecast::SlipForecast,
 };
+use far::Far;
 use sojourn_core::{classes::CLASSES, frames::Pose2, geometry::Xy, limits::Limits, rover::Rover};
+use spread::{Grid, NEIGHBOURS};
 
 /// Most cells from the middle of the map to its side; bounds time and memory.
 const MAX_HALF_CELLS: usize = 75;
 /// Cost factor of a step that limits would probably forbid; finite, because a rover can straddle.
 const BARRIER: f64 = 30.0;
+
+/// Where what is known of a cell comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Source {
+    #[default]
+    Nowhere,
+    Orbit,
+    Seen,
+}
 
 /// One coarse cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,22 +46,74 @@ struct Cell {
     rocks: [f32; 8],
     /// Class code of the middle.
     class: Option<f64>,
-    seen: bool,
+    source: Source,
+}
+
+impl Cell {
+    /// A cell that was not seen, dearer than unknown ground by what orbit tells of it.
+    fn from_orbit(config: &Config, rover: &Rover, limits: &Limits, told: &Told) -> Self {
+        let slope = told.slope_rad / limits.tilt_rad();
+        let rough_m = 0.2 * rover.wheel.radius_m;
+        let mut factor = config.unknown_factor
+            + told
+                .class
+                .map_or(0.0, |k| config.class_weight * added_cost(k))
+            + config.tilt_weight * slope * slope
+            + config.roughness_weight * told.sigma_m / rough_m;
+        if slope > config.hold_share.tilt {
+            factor = factor.max(BARRIER);
+        }
+        Self {
+            gradient: told.gradient,
+            factor,
+            class: told.class,
+            source: Source::Orbit,
+            ..Self::default()
+        }
+    }
+}
+
+/// What driving takes, without rocks.
+#[derive(Clone, Debug)]
+struct Pace {
+    /// Seconds per metre on easy ground.
+    easy_spm: f64,
+    slip: SlipForecast,
+    slip_limit: f64,
+}
+
+impl Pace {
+    /// Seconds per metre in a cell when driving along a unit direction, without rocks.
+    fn rate_spm(&self, cell: &Cell, direction: Xy) -> f64 {
+        if cell.source == Source::Nowhere {
+            return self.easy_spm * cell.factor;
+        }
+        let grade = cell.gradient[0] * direction[0] + cell.gradient[1] * direction[1];
+        // REP-103: nose up is negative pitch
+        let slip = self.slip.worst(-grade.atan(), 1.0, cell.class);
+        if cell.source == Source::Orbit {
+            // Never below unknown ground, whose factor the cell's contains.
+            let factor = if slip > self.slip_limit {
+                cell.factor.max(BARRIER)
+            } else {
+                cell.factor / (1.0 - slip).max(0.1)
+            };
+            return self.easy_spm * factor;
+        }
+        if slip > self.slip_limit {
+            return self.easy_spm * BARRIER;
+        }
+        self.easy_spm * cell.factor.min(BARRIER) / (1.0 - slip).max(0.1)
+    }
 }
 
 /// The map with cost per metre and cost to go, in seconds.
 #[derive(Clone, Debug)]
 pub struct CostMap {
-    cols: usize,
-    rows: usize,
-    cell_m: f64,
-    origin_m: Xy,
+    grid: Grid,
     cells: Vec<Cell>,
     to_go_s: Vec<f64>,
-    /// Seconds per metre on easy ground.
-    pace_spm: f64,
-    slip: SlipForecast,
-    slip_limit: f64,
+    pace: Pace,
     goal: Xy,
     rocks: Rocks,
     rock_weight: f64,
@@ -68,6 +137,8 @@ pub struct Scene<'a> {
     pub slip: &'a SlipForecast,
     /// Places where no way led on, in `odom`, metres: dear, so that the rover does not come back at once.
     pub dead_ends: &'a [Xy],
+    /// What orbit tells of ground that was not seen, where there is an orbital layer.
+    pub orbit: Option<FromOrbit<'a>>,
 }
 
 impl CostMap {
@@ -104,64 +175,59 @@ impl CostMap {
         };
         let ((x0, cols), (y0, rows)) = (span(0), span(1));
         let mut map = Self {
-            cols,
-            rows,
-            cell_m,
-            origin_m: [x0, y0],
+            grid: Grid {
+                cols,
+                rows,
+                cell_m,
+                origin_m: [x0, y0],
+            },
             cells: vec![Cell::default(); cols * rows],
-            to_go_s: vec![f64::INFINITY; cols * rows],
-            pace_spm: 1.0 / scene.speed_mps.max(1e-3),
-            slip: scene.slip.clone(),
-            slip_limit: scene.limits.slip * config.slip_share,
+            to_go_s: Vec::new(),
+            pace: Pace {
+                easy_spm: 1.0 / scene.speed_mps.max(1e-3),
+                slip: scene.slip.clone(),
+                slip_limit: scene.limits.slip * config.slip_share,
+            },
             goal: scene.goal_xy,
             rocks: Rocks::new(scene.ground, rover, scene.limits),
             rock_weight: config.rock_weight,
         };
         map.remember(rover, scene, memory);
         map.weigh(config, rover, scene, memory);
-        map.search(config, scene);
+        map.search(config, rover, scene);
         map
     }
 
     /// Time for a metre straight ahead on clear ground, seconds.
     #[must_use]
     pub fn pace_spm(&self) -> f64 {
-        self.pace_spm
-    }
-
-    #[inline]
-    fn index(&self, p: Xy) -> Option<(usize, usize)> {
-        let c = (p[0] - self.origin_m[0]) / self.cell_m;
-        let r = (p[1] - self.origin_m[1]) / self.cell_m;
-        (c >= 0.0 && r >= 0.0 && c < self.cols as f64 && r < self.rows as f64)
-            .then_some((c as usize, r as usize))
+        self.pace.easy_spm
     }
 
     /// Column (axis 0) or row (axis 1) of a coordinate of `odom`, and its distance from the map's corner, metres.
     fn along(&self, axis: usize, v: f64) -> Option<(usize, f64)> {
-        let at_m = v - self.origin_m[axis];
-        let i = at_m / self.cell_m;
-        let n = if axis == 0 { self.cols } else { self.rows };
+        let at_m = v - self.grid.origin_m[axis];
+        let i = at_m / self.grid.cell_m;
+        let n = if axis == 0 {
+            self.grid.cols
+        } else {
+            self.grid.rows
+        };
         (i >= 0.0 && i < n as f64).then_some((i as usize, at_m))
-    }
-
-    fn centre(&self, c: usize, r: usize) -> Xy {
-        [
-            self.origin_m[0] + (c as f64 + 0.5) * self.cell_m,
-            self.origin_m[1] + (r as f64 + 0.5) * self.cell_m,
-        ]
     }
 
     /// Cell of `odom` of the map's south-west corner.
     fn corner(&self) -> [i64; 2] {
-        self.origin_m.map(|v| (v / self.cell_m).round() as i64)
+        self.grid
+            .origin_m
+            .map(|v| (v / self.grid.cell_m).round() as i64)
     }
 
     /// Works what the window shows into the memory: planes of the rover's size, rocks, classes.
     fn remember(&self, rover: &Rover, scene: &Scene<'_>, memory: &mut CoarseMap) {
         let seen = &scene.ground.seen;
         let towards = NEIGHBOURS.map(|(dc, dr)| self.rocks.towards((dr as f64).atan2(dc as f64)));
-        let mut sums = vec![Moments::default(); self.cols * self.rows];
+        let mut sums = vec![Moments::default(); self.grid.cols * self.grid.rows];
         // The columns of the window in the coarse map, with their places: the same in every row.
         let cols: Vec<Option<(usize, f64)>> = (0..seen.cols())
             .map(|col| self.along(0, seen.centre_m(col, 0)[0]))
@@ -173,25 +239,25 @@ impl CostMap {
             let heights = seen.data().get(row * seen.cols()..).unwrap_or(&[]);
             for (z, at) in heights.iter().zip(&cols) {
                 if let (true, Some((c, x))) = (z.is_finite(), *at)
-                    && let Some(sum) = sums.get_mut(r * self.cols + c)
+                    && let Some(sum) = sums.get_mut(r * self.grid.cols + c)
                 {
                     sum.add(&Moments::of(x, y, f64::from(*z)));
                 }
             }
         }
-        let half = (0.6 * rover.footprint_radius_m() / self.cell_m)
+        let half = (0.6 * rover.footprint_radius_m() / self.grid.cell_m)
             .round()
             .max(1.0) as usize;
         let corner = self.corner();
-        for r in 0..self.rows {
-            for c in 0..self.cols {
-                if !(sums.get(r * self.cols + c).map_or(0.0, |s| s.n) > 0.0) {
+        for r in 0..self.grid.rows {
+            for c in 0..self.grid.cols {
+                if !(sums.get(r * self.grid.cols + c).map_or(0.0, |s| s.n) > 0.0) {
                     continue;
                 }
                 let mut m = Moments::default();
-                for rr in r.saturating_sub(half)..=(r + half).min(self.rows - 1) {
-                    for cc in c.saturating_sub(half)..=(c + half).min(self.cols - 1) {
-                        if let Some(sum) = sums.get(rr * self.cols + cc) {
+                for rr in r.saturating_sub(half)..=(r + half).min(self.grid.rows - 1) {
+                    for cc in c.saturating_sub(half)..=(c + half).min(self.grid.cols - 1) {
+                        if let Some(sum) = sums.get(rr * self.grid.cols + cc) {
                             m.add(sum);
                         }
                     }
@@ -199,11 +265,14 @@ impl CostMap {
                 let Some(plane) = m.plane() else {
                     continue;
                 };
-                let at = self.centre(c, r);
+                let at = self.grid.centre(c, r);
                 let mut known = Known::new(plane, m.n);
                 known.class = seen_class(scene.ground, at);
                 for (rocks, direction) in known.rocks.iter_mut().zip(&towards) {
-                    *rocks = self.rocks.share_towards(at, direction, 0.4 * self.cell_m) as f32;
+                    *rocks = self
+                        .rocks
+                        .share_towards(at, direction, 0.4 * self.grid.cell_m)
+                        as f32;
                 }
                 memory.take([corner[0] + c as i64, corner[1] + r as i64], known);
             }
@@ -213,14 +282,20 @@ impl CostMap {
     /// Costs of all cells from what is remembered of them.
     fn weigh(&mut self, config: &Config, rover: &Rover, scene: &Scene<'_>, memory: &CoarseMap) {
         let corner = self.corner();
-        for r in 0..self.rows {
-            for c in 0..self.cols {
+        for r in 0..self.grid.rows {
+            for c in 0..self.grid.cols {
                 let at = [corner[0] + c as i64, corner[1] + r as i64];
-                let mut cell = self.cell(config, rover, scene, memory.known(at), self.centre(c, r));
+                let mut cell = self.cell(
+                    config,
+                    rover,
+                    scene,
+                    memory.known(at),
+                    self.grid.centre(c, r),
+                );
                 // Where the rover has thought more often than it had to is dear, so that it tries another way.
                 let again = (memory.visits(at) - VISITS_FREE).clamp(0.0, VISITS_MAX);
                 cell.factor += config.visit_weight * again;
-                if let Some(slot) = self.cells.get_mut(r * self.cols + c) {
+                if let Some(slot) = self.cells.get_mut(r * self.grid.cols + c) {
                     *slot = cell;
                 }
             }
@@ -245,10 +320,17 @@ impl CostMap {
             factor: config.unknown_factor,
             ..Cell::default()
         };
+        if let Some(told) = scene
+            .orbit
+            .filter(|_| known.is_none())
+            .and_then(|o| o.at(at))
+        {
+            cell = Cell::from_orbit(config, rover, scene.limits, &told);
+        }
         if let Some(k) = known {
             let slope = k.gradient[0].hypot(k.gradient[1]).atan() / scene.limits.tilt_rad();
             let rough_m = 0.2 * rover.wheel.radius_m;
-            cell.seen = true;
+            cell.source = Source::Seen;
             cell.class = k.class;
             cell.gradient = k.gradient;
             cell.factor = 1.0
@@ -277,119 +359,57 @@ impl CostMap {
         }
     }
 
-    /// Seconds per metre in a cell when driving along a unit direction, without rocks.
-    fn rate_spm(&self, cell: &Cell, direction: Xy) -> f64 {
-        if !cell.seen {
-            return self.pace_spm * cell.factor;
-        }
-        let grade = cell.gradient[0] * direction[0] + cell.gradient[1] * direction[1];
-        // REP-103: nose up is negative pitch
-        let slip = self.slip.worst(-grade.atan(), 1.0, cell.class);
-        if slip > self.slip_limit {
-            return self.pace_spm * BARRIER;
-        }
-        self.pace_spm * cell.factor.min(BARRIER) / (1.0 - slip).max(0.1)
-    }
-
     /// Cost of `ds_m` metres at a pose, seconds; outside the map as on unknown ground.
     #[must_use]
     pub fn way_s(&self, pose: Pose2, ds_m: f64, unknown_factor: f64) -> f64 {
         let (s, c) = pose.yaw_rad.sin_cos();
         let cell = self
+            .grid
             .index([pose.x_m, pose.y_m])
-            .and_then(|(col, row)| self.cells.get(row * self.cols + col));
-        let rate = cell.map_or(self.pace_spm * unknown_factor, |cell| {
+            .and_then(|(col, row)| self.cells.get(row * self.grid.cols + col));
+        let rate = cell.map_or(self.pace.easy_spm * unknown_factor, |cell| {
             // the rover's centre may be inside though the cell's centre is outside
             let factor = cell.factor.min(BARRIER);
-            self.rate_spm(&Cell { factor, ..*cell }, [c, s])
+            self.pace.rate_spm(&Cell { factor, ..*cell }, [c, s])
         });
         let heading = self.rocks.heading(s, c);
         let rocks = self.rock_cost(self.rocks.share_at([pose.x_m, pose.y_m], &heading));
-        (rate + self.pace_spm * rocks) * ds_m
+        (rate + self.pace.easy_spm * rocks) * ds_m
     }
 
-    /// Dijkstra from the waypoint, in buckets of a quarter of a free cell's cost: within a bucket the order does not
-    /// matter by more than that.
-    fn search(&mut self, config: &Config, scene: &Scene<'_>) {
-        let width_s = 0.25 * self.cell_m * self.pace_spm;
-        let mut buckets: Vec<Vec<usize>> = Vec::new();
-        let push = |buckets: &mut Vec<Vec<usize>>, cost: f64, i: usize| {
-            let k = (cost / width_s) as usize;
-            if k < MAX_BUCKETS {
-                if buckets.len() <= k {
-                    buckets.resize_with(k + 1, Vec::new);
-                }
-                if let Some(b) = buckets.get_mut(k) {
-                    b.push(i);
-                }
-            }
-        };
-        let straight = config.unknown_factor * self.pace_spm;
-        if let Some((c, r)) = self.index(scene.goal_xy) {
-            let i = r * self.cols + c;
-            if let Some(v) = self.to_go_s.get_mut(i) {
-                *v = 0.0;
-            }
-            push(&mut buckets, 0.0, i);
+    /// Dijkstra from the waypoint, in buckets of a quarter of a free cell's cost.
+    fn search(&mut self, config: &Config, rover: &Rover, scene: &Scene<'_>) {
+        let grid = &self.grid;
+        let straight_spm = config.unknown_factor * self.pace.easy_spm;
+        let seeds: Vec<(usize, f64)> = if let Some((c, r)) = grid.index(scene.goal_xy) {
+            vec![(r * grid.cols + c, 0.0)]
         } else {
-            // The waypoint lies beyond the map: begin at the rim with the straight distance from there.
-            for r in 0..self.rows {
-                for c in 0..self.cols {
-                    if r == 0 || c == 0 || r + 1 == self.rows || c + 1 == self.cols {
-                        let p = self.centre(c, r);
-                        let away = (p[0] - self.goal[0]).hypot(p[1] - self.goal[1]);
-                        let i = r * self.cols + c;
-                        if let Some(v) = self.to_go_s.get_mut(i) {
-                            *v = away * straight;
-                            push(&mut buckets, away * straight, i);
-                        }
-                    }
-                }
-            }
-        }
-        let mut done = vec![f64::INFINITY; self.to_go_s.len()];
-        let mut k = 0;
-        while k < buckets.len() {
-            let Some(i) = buckets.get_mut(k).and_then(Vec::pop) else {
-                k += 1;
-                continue;
-            };
-            let here = self.to_go_s.get(i).copied().unwrap_or(f64::INFINITY);
-            // Looked at already with this cost or a better one.
-            match done.get_mut(i) {
-                Some(d) if here < *d => *d = here,
-                _ => continue,
-            }
-            let (c, r) = (i % self.cols, i / self.cols);
-            for (d, (dc, dr)) in NEIGHBOURS.into_iter().enumerate() {
-                let (Some(nc), Some(nr)) = (c.checked_add_signed(dc), r.checked_add_signed(dr))
-                else {
-                    continue;
-                };
-                if nc >= self.cols || nr >= self.rows {
-                    continue;
-                }
-                let n = nr * self.cols + nc;
-                let Some(cell) = self.cells.get(n) else {
-                    continue;
-                };
-                if !cell.factor.is_finite() {
-                    continue;
-                }
-                let steps = if d < 4 { 1.0 } else { std::f64::consts::SQRT_2 };
-                // the rover drives from the neighbour to here, against the direction of the search
-                let direction = [-(dc as f64) / steps, -(dr as f64) / steps];
-                let rocks = cell.rocks.get(OPPOSITE[d]).copied().unwrap_or(0.0);
-                let rate = self.rate_spm(cell, direction) + self.pace_spm * f64::from(rocks);
-                let cost = here + rate * steps * self.cell_m;
-                if let Some(best) = self.to_go_s.get_mut(n)
-                    && cost < *best
-                {
-                    *best = cost;
-                    push(&mut buckets, cost, n);
-                }
-            }
-        }
+            // The waypoint lies beyond the map: begin at the rim with the straight distance from there, or with what orbit tells.
+            let far = scene
+                .orbit
+                .map(|orbit| Far::new(config, rover, scene, &self.pace, &orbit));
+            grid.rim()
+                .map(|(c, r)| {
+                    let p = grid.centre(c, r);
+                    let away = (p[0] - self.goal[0]).hypot(p[1] - self.goal[1]);
+                    let straight_s = away * straight_spm;
+                    let cost = far
+                        .as_ref()
+                        .map_or(straight_s, |far| far.to_go_s(p).max(straight_s));
+                    (r * grid.cols + c, cost)
+                })
+                .collect()
+        };
+        let width_s = 0.25 * grid.cell_m * self.pace.easy_spm;
+        self.to_go_s = grid.spread(width_s, seeds.into_iter(), |n, d, direction| {
+            let cell = self.cells.get(n).filter(|cell| cell.factor.is_finite())?;
+            let rocks = OPPOSITE
+                .get(d)
+                .and_then(|&d| cell.rocks.get(d))
+                .copied()
+                .unwrap_or(0.0);
+            Some(self.pace.rate_spm(cell, direction) + self.pace.easy_spm * f64::from(rocks))
+        });
     }
 
     /// Cost from a point to the waypoint, seconds; where the search did not come, the straight way as if all of it
@@ -397,27 +417,11 @@ impl CostMap {
     #[must_use]
     pub fn to_go_s(&self, p: Xy) -> f64 {
         let away = (p[0] - self.goal[0]).hypot(p[1] - self.goal[1]);
-        let fx = (p[0] - self.origin_m[0]) / self.cell_m - 0.5;
-        let fy = (p[1] - self.origin_m[1]) / self.cell_m - 0.5;
-        let mut best = f64::INFINITY;
-        let (west, south) = (fx.floor(), fy.floor());
-        for dr in 0..2 {
-            for dc in 0..2 {
-                let (c, r) = (west + f64::from(dc), south + f64::from(dr));
-                if c < 0.0 || r < 0.0 || c >= self.cols as f64 || r >= self.rows as f64 {
-                    continue;
-                }
-                let (c, r) = (c as usize, r as usize);
-                if let Some(&v) = self.to_go_s.get(r * self.cols + c) {
-                    let q = self.centre(c, r);
-                    best = best.min(v + (q[0] - p[0]).hypot(q[1] - p[1]) * self.pace_spm);
-                }
-            }
-        }
+        let best = self.grid.nearest_s(&self.to_go_s, p, self.pace.easy_spm);
         if best.is_finite() {
             best
         } else {
-            away * self.pace_spm * BARRIER
+            away * self.pace.easy_spm * BARRIER
         }
     }
 }
@@ -441,27 +445,26 @@ const VISITS_FREE: f64 = 2.0;
 const VISITS_MAX: f64 = 20.0;
 /// Cost factor added where no way led on.
 const DEAD_END: f64 = 6.0;
-/// Most buckets; dearer ways count as none.
-const MAX_BUCKETS: usize = 400_000;
-
-const NEIGHBOURS: [(isize, isize); 8] = [
-    (1, 0),
-    (-1, 0),
-    (0, 1),
-    (0, -1),
-    (1, 1),
-    (1, -1),
-    (-1, 1),
-    (-1, -1),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::{params, rover};
+    use crate::{
+        config::tests::{params, rover},
+        orbital::{Orbital, OrbitalLayers},
+    };
+    use proptest::prelude::*;
     use sojourn_core::{frames::Transform, geometry, raster::Raster};
 
     fn scene_costs(height: impl Fn(f64, f64) -> f32, goal_xy: Xy) -> CostMap {
+        costs(height, goal_xy, 6.0, None)
+    }
+
+    fn costs(
+        height: impl Fn(f64, f64) -> f32,
+        goal_xy: Xy,
+        half_width_m: f64,
+        orbital: Option<&Orbital>,
+    ) -> CostMap {
         let r = rover("perseverance");
         let config = Config::new(&params(), &r).unwrap();
         let raster = Raster::filled(200, 200, 0.1, [-10.0, -10.0], 0.0).unwrap();
@@ -470,7 +473,7 @@ mod tests {
             height(x, y)
         });
         let corridor = Corridor::in_odom(
-            &[geometry::corridor([0.0, 0.0], goal_xy, 6.0)],
+            &[geometry::corridor([0.0, 0.0], goal_xy, half_width_m)],
             &Transform::identity(),
         );
         CostMap::build(
@@ -485,6 +488,7 @@ mod tests {
                 speed_mps: 0.042,
                 slip: &SlipForecast::new(r.slip, 0.1, 0.1),
                 dead_ends: &[],
+                orbit: orbital.map(|o| FromOrbit::new(o, &Transform::identity())),
             },
             &mut CoarseMap::new(config.coarse_m, config.costmap_cell_m),
         )
@@ -518,6 +522,86 @@ mod tests {
         let m = scene_costs(|_, _| 0.0, [300.0, 0.0]);
         assert!(m.to_go_s([1.0, 0.0]) < m.to_go_s([0.0, 0.0]));
         assert!(m.cells.len() <= 4 * MAX_HALF_CELLS * MAX_HALF_CELLS);
+    }
+
+    /// Ground from orbit in cells of a metre, 100 m along and 60 m across the way.
+    fn from_orbit(height: impl Fn(f64, f64) -> f32) -> Orbital {
+        let flat = Raster::filled(100, 60, 1.0, [-20.0, -30.0], 0.0).unwrap();
+        let elevation = flat.like(|c, row| {
+            let [x, y] = flat.centre_m(c, row);
+            height(x, y)
+        });
+        let layers = OrbitalLayers {
+            frame: "map".into(),
+            elevation,
+            error_m: 0.0,
+            class: None,
+            slope_more_deg: None,
+            roughness_least_m: None,
+        };
+        Orbital::new(&layers, &rover("perseverance")).unwrap()
+    }
+
+    /// A wall across the right side of the way, from `x` on.
+    fn wall_at(x0: f64) -> impl Fn(f64, f64) -> f32 {
+        move |x, y| {
+            if (x0..x0 + 3.0).contains(&x) && y < 4.0 {
+                3.0
+            } else {
+                0.0
+            }
+        }
+    }
+
+    #[test]
+    fn walls_that_orbit_alone_has_seen_are_gone_round() {
+        // One on the map beyond what was seen, one beyond the map.
+        for (wall_m, goal_m) in [(16.0, 28.0), (16.0, 60.0), (40.0, 60.0)] {
+            let orbital = from_orbit(wall_at(wall_m));
+            let sides = |o: Option<&Orbital>| {
+                let m = costs(|_, _| 0.0, [goal_m, 0.0], 12.0, o);
+                m.to_go_s([5.0, 5.0]) - m.to_go_s([5.0, -5.0])
+            };
+            assert!(sides(None).abs() < 5.0, "{}", sides(None));
+            let (with, metre_s) = (sides(Some(&orbital)), 1.0 / 0.042);
+            assert!(with < -2.0 * metre_s, "{wall_m} {goal_m}: {with}");
+        }
+    }
+
+    #[test]
+    fn where_the_rover_has_seen_for_itself_orbit_says_nothing() {
+        let orbital = from_orbit(wall_at(4.0));
+        let at = Pose2::new(5.0, 0.0, 0.0);
+        let way = |o| costs(|_, _| 0.0, [8.0, 0.0], 6.0, o).way_s(at, 1.0, 2.0);
+        assert_eq!(way(Some(&orbital)), way(None));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        /// Orbit makes unseen ground dearer or leaves it as it was, wherever the waypoint lies.
+        #[test]
+        fn orbit_never_makes_a_way_cheaper(
+            heights in prop::collection::vec(prop_oneof![Just(f32::NAN), -3.0f32..3.0, Just(0.0f32)], 60),
+            goal_m in 8.0f64..75.0,
+        ) {
+            let orbital = from_orbit(|x, y| {
+                let [i, j] = [(x + 20.0) / 10.0, (y + 30.0) / 10.0].map(|v| v as usize);
+                heights.get(j * 10 + i).copied().unwrap_or(0.0)
+            });
+            let known = heights.iter().any(|h| !h.is_nan());
+            prop_assume!(known);
+            let goal = [goal_m, 0.0];
+            let (without, with) = (costs(|_, _| 0.0, goal, 12.0, None), costs(|_, _| 0.0, goal, 12.0, Some(&orbital)));
+            for i in -28..29 {
+                for j in -11..12 {
+                    let p = [f64::from(i), f64::from(j)];
+                    prop_assert!(with.to_go_s(p) >= without.to_go_s(p) * (1.0 - 1e-12), "{p:?}");
+                    let pose = Pose2::new(p[0], p[1], 0.7 * f64::from(j));
+                    prop_assert!(with.way_s(pose, 0.5, 2.0) >= without.way_s(pose, 0.5, 2.0), "{p:?}");
+                }
+            }
+        }
     }
 
     #[test]

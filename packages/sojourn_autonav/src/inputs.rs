@@ -146,6 +146,7 @@ pub(crate) struct Scope {
     /// REP-103.
     pub pitch_rad: f64,
     pub tilt_rad: f64,
+    pub map_from_odom: Transform<Map, Odom>,
     pub goal_xy: Xy,
     pub distance_m: f64,
     pub tolerance_m: f64,
@@ -408,6 +409,7 @@ impl Inputs {
             pose: planar,
             pitch_rad: pose.iso.rotation.euler_angles().1,
             tilt_rad: up.z.clamp(-1.0, 1.0).acos(),
+            map_from_odom: *map_from_odom,
             goal_xy,
             distance_m: distance_m([planar.x_m, planar.y_m], goal_xy),
             tolerance_m: goal.tolerance_m,

@@ -22,6 +22,7 @@ pub mod fusion;
 pub mod ground;
 pub mod guard;
 mod inputs;
+pub mod orbital;
 pub mod paths;
 mod planes;
 pub mod rocks;

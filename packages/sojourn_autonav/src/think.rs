@@ -9,6 +9,7 @@ use crate::{
     direct::{direct, weighed_direct},
     follow::{Track, Turn, turn_rate_radps},
     inputs::Scope,
+    orbital::FromOrbit,
     paths::Soil,
     search::{Path, Search},
     status::{DriveState, Halt},
@@ -137,6 +138,10 @@ impl AutoNav {
                     speed_mps: scope.rim_mps,
                     slip: &slip,
                     dead_ends: &self.dead_ends,
+                    orbit: self
+                        .orbital
+                        .as_deref()
+                        .map(|layers| FromOrbit::new(layers, &scope.map_from_odom)),
                 },
                 &mut self.coarse,
             );

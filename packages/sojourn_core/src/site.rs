@@ -26,6 +26,9 @@ pub const SLOPE: &str = "slope";
 /// Standard deviation of the ground about its plane over the footprint, metres.
 pub const ROUGHNESS: &str = "roughness";
 
+/// Code of the class of the ground as labelled from orbit ([`crate::classes::CLASSES`]); optional.
+pub const CLASS: &str = "class";
+
 /// Where ground is known from a coarser map alone: by how much steeper it is taken to be than it looks there, degrees; 0 elsewhere.
 pub const SLOPE_MORE: &str = "slope_more";
 /// Where ground is known from a coarser map alone: how rough it is taken to be at least, metres; 0 elsewhere.

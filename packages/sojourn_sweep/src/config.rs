@@ -2,6 +2,7 @@
 
 use crate::{
     closed_loop::{FaultPlan, Sensing, VisualOdometry},
+    orbit::OrbitalView,
     scene::{Direction, SceneParams},
 };
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,9 @@ pub struct SweepConfig {
     pub ground_classes: bool,
     /// Visual odometry's stand-in; null: the rover believes its wheels.
     pub visual_odometry: Option<VisualOdometry>,
+    /// The elevation model that AutoNav prices unseen ground by; null or not there: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orbital: Option<OrbitalView>,
     /// Share of the first planner's runs that are run again with rendered images, 0 to 1.
     pub rendered_again: f64,
     /// Simulated time after which a run is cut off, seconds.
@@ -101,6 +105,9 @@ impl SweepConfig {
         self.scene.check(what)?;
         if let Some(v) = &self.visual_odometry {
             v.check(what)?;
+        }
+        if let Some(o) = &self.orbital {
+            o.check(what)?;
         }
         in_range(what, "limit_s", self.limit_s, 1.0, 1e6)?;
         in_range(what, "rendered_again", self.rendered_again, 0.0, 1.0)?;

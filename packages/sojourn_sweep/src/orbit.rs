@@ -1,8 +1,16 @@
 //! A map from orbit as it really is: an image whose places stand a little beside where they belong, an elevation model with
 //! errors of its own.
 
-use sojourn_core::raster::Raster;
-use sojourn_twin::noise::Fractal;
+use serde::{Deserialize, Serialize};
+use sojourn_autonav::orbital::{Orbital, OrbitalLayers};
+use sojourn_core::{
+    CoreError,
+    error::in_range,
+    frames::{Frame, Map},
+    raster::{HeightField, Raster},
+    rover::Rover,
+};
+use sojourn_twin::{noise::Fractal, world::World};
 
 /// Misregistration within the image: RMS per axis in pixels, and wavelengths, metres.
 const REGISTRATION_PX: f64 = 0.5;
@@ -10,6 +18,57 @@ const REGISTRATION_M: [f64; 2] = [60.0, 10.0];
 /// Error of the elevation model: RMS and wavelengths, metres.
 const DTM_ERROR_M: f64 = 0.1;
 const DTM_ERROR_WAVES_M: [f64; 2] = [16.0, 2.0];
+
+/// Samples of the ground along a side of an orbital cell.
+const SAMPLES: usize = 4;
+
+/// An elevation model that the rover is given of a sweep's world.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrbitalView {
+    /// Side of a cell, metres; rocks are in it as far as a cell's mean tells of them.
+    pub resolution_m: f64,
+}
+
+impl OrbitalView {
+    /// Checks the range; `what` names the file.
+    ///
+    /// # Errors
+    /// [`CoreError::Value`] that names the key.
+    pub fn check(&self, what: &str) -> Result<(), CoreError> {
+        in_range(what, "orbital.resolution_m", self.resolution_m, 0.1, 100.0)?;
+        Ok(())
+    }
+
+    /// Means of the true heights over cells, with the errors of [`erring`], as AutoNav takes them in.
+    ///
+    /// # Errors
+    /// [`CoreError`] when the layer cannot be used: cells larger than the world, for one.
+    pub fn of(&self, world: &World, seed: u64, rover: &Rover) -> Result<Orbital, CoreError> {
+        let [x0, y0, x1, y1] = world.region_m();
+        let count = |from_m: f64, to_m: f64| ((to_m - from_m) / self.resolution_m).floor() as usize;
+        let (cols, rows) = (count(x0, x1), count(y0, y1));
+        let blank = Raster::filled(cols, rows, self.resolution_m, [x0, y0], 0.0)?;
+        let off = |i: usize| ((i as f64 + 0.5) / SAMPLES as f64 - 0.5) * self.resolution_m;
+        let exact = blank.like(|c, r| {
+            let [x, y] = blank.centre_m(c, r);
+            let samples = (0..SAMPLES * SAMPLES)
+                .map(|i| world.height_m(x + off(i % SAMPLES), y + off(i / SAMPLES)));
+            // A cell that is not all known has no mean.
+            let sum: Option<f64> = samples.sum();
+            sum.map_or(f32::NAN, |s| (s / (SAMPLES * SAMPLES) as f64) as f32)
+        });
+        let layers = OrbitalLayers {
+            frame: Map::NAME.into(),
+            elevation: erring(&exact, seed),
+            error_m: DTM_ERROR_M,
+            class: None,
+            slope_more_deg: None,
+            roughness_least_m: None,
+        };
+        Orbital::new(&layers, rover)
+    }
+}
 
 /// The image with half a pixel of misregistration along each axis, RMS, over 10 to 60 m.
 #[must_use]

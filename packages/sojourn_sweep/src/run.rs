@@ -17,6 +17,7 @@ use sojourn_core::{
     rover::Rover,
 };
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Nodes whose parameter files a run depends on.
 const NODES: [&str; 6] = [
@@ -100,6 +101,12 @@ impl Sweep {
         &self.rover
     }
 
+    /// The planet.
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
     /// SHA-256 over everything the runs depend on but the program: configuration, parameters, rover and body.
     #[must_use]
     pub fn digest(&self) -> &str {
@@ -158,6 +165,14 @@ impl Sweep {
                 .unwrap_or_default(),
             ground_classes: self.config.ground_classes,
             visual_odometry: self.config.visual_odometry,
+            orbital: match &self.config.orbital {
+                Some(view) => Some(Arc::new(view.of(
+                    &scene.world,
+                    spec.scene.seed,
+                    &self.rover,
+                )?)),
+                None => None,
+            },
             seed: spec.scene.seed,
             limit_s: self.config.limit_s,
         };

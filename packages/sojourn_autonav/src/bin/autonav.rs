@@ -255,6 +255,7 @@ async fn autonav(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     let mut core = AutoNav::new(Config::new(&params, &rover)?, rover.clone())?;
     let memory = Memory::of(&params, &rover);
     memory.begin(&params, &mut core)?;
+    core.see_from_orbit(params.orbital(&rover)?.map(Arc::new));
 
     kit.subscribe_latest(&topics::TERRAIN_GRID, |m: GridMap| {
         use topics::grid_layers::{CLASS, ELEVATION, VARIANCE};

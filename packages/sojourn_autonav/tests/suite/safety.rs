@@ -3,8 +3,11 @@
 use crate::double::{params, rover};
 use proptest::prelude::*;
 use sojourn_autonav::{
-    AutoNav, Config, Decision, DriveState, Goal, Input, drift::Certainty, fusion::TerrainLayers,
+    AutoNav, Config, Decision, DriveState, Goal, Input,
+    drift::Certainty,
+    fusion::TerrainLayers,
     guard::SuspensionAngles,
+    orbital::{Orbital, OrbitalLayers},
 };
 use sojourn_core::{
     Stamp,
@@ -14,6 +17,7 @@ use sojourn_core::{
     plan::{Mode, WaypointLimits},
     raster::Raster,
 };
+use std::sync::Arc;
 
 fn nav() -> AutoNav {
     let r = rover("perseverance");
@@ -255,6 +259,66 @@ fn directed_still_stops_for_tilt_and_unknown_ground_is_never_entered() {
         d.reason
     );
     let d = feed(&mut nav(), at(0), "", &goal(), &flat(f32::NAN));
+    assert!(
+        d.velocity.is_stop() && d.reason.contains("unknown ground"),
+        "{}",
+        d.reason
+    );
+}
+
+/// What orbit tells of 80 × 60 m around the start.
+fn orbital(height: impl Fn(f64, f64) -> f32) -> Arc<Orbital> {
+    let flat = Raster::filled(80, 60, 1.0, [-20.0, -30.0], 0.0).unwrap();
+    let elevation = flat.like(|c, r| {
+        let [x, y] = flat.centre_m(c, r);
+        height(x, y)
+    });
+    let layers = OrbitalLayers {
+        frame: "map".into(),
+        elevation,
+        error_m: 0.0,
+        class: None,
+        slope_more_deg: None,
+        roughness_least_m: None,
+    };
+    Arc::new(Orbital::new(&layers, &rover("perseverance")).unwrap())
+}
+
+#[test]
+fn a_wall_that_orbit_alone_has_seen_is_gone_round_from_the_start() {
+    // The rover sees 6.5 m; the wall stands 10 m ahead, open far to the left of the way.
+    let wall = |x: f64, y: f64| {
+        if (10.0..13.0).contains(&x) && y < 8.0 {
+            3.0
+        } else {
+            0.0
+        }
+    };
+    let far = Goal {
+        xy_in_map: [28.0, 0.0],
+        keep_in_map: vec![corridor([0.0, 0.0], [28.0, 0.0], 12.0)],
+        ..goal()
+    };
+    let left_m = |orbital: Option<Arc<Orbital>>| {
+        let mut n = nav();
+        n.see_from_orbit(orbital);
+        let d = feed(&mut n, at(0), "", &far, &flat(0.0));
+        let chosen = d.candidates.iter().find(|c| c.chosen).unwrap();
+        chosen.poses.last().unwrap().y_m
+    };
+    let without_m = left_m(None);
+    assert!(without_m.abs() < 0.3, "{without_m}");
+    let with_m = left_m(Some(orbital(wall)));
+    assert!(with_m > 0.8, "{with_m}");
+    let flat_m = left_m(Some(orbital(|_, _| 0.0)));
+    assert!(flat_m.abs() < 0.3, "{flat_m}");
+}
+
+#[test]
+fn ground_that_orbit_calls_easy_is_not_entered_unseen() {
+    let mut n = nav();
+    n.see_from_orbit(Some(orbital(|_, _| 0.0)));
+    let d = feed(&mut n, at(0), "", &goal(), &flat(f32::NAN));
     assert!(
         d.velocity.is_stop() && d.reason.contains("unknown ground"),
         "{}",

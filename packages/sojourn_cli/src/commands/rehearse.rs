@@ -170,6 +170,7 @@ pub fn in_the_loop(
         settings,
         faults: FaultPlan::default(),
         ground_classes: false,
+        orbital: None,
         visual_odometry: Some(VisualOdometry {
             scale_sigma: drift_share,
             step_sigma: PAIR_SHARE * drift_share,

@@ -168,6 +168,10 @@ impl Graph {
             rover.clone(),
         )?;
         nav.expect_slip(&settings.autonav.slip_priors()?);
+        nav.see_from_orbit(match &scenario.orbital {
+            Some(orbital) => Some(Arc::clone(orbital)),
+            None => settings.autonav.orbital(&rover)?.map(Arc::new),
+        });
         let guard = Guard::new(
             GuardConfig::try_from(settings.guard.clone())?,
             rover.clone(),

@@ -20,7 +20,7 @@ pub use visual::VisualOdometry;
 
 use crate::SweepError;
 use graph::Graph;
-use sojourn_autonav::autonav;
+use sojourn_autonav::{autonav, orbital::Orbital};
 use sojourn_core::{Stamp, body::Body, kinematics::Velocity, plan::Plan, rover::Rover};
 use sojourn_localization::Estimate;
 use sojourn_mission::executive::DriveState;
@@ -82,6 +82,8 @@ pub struct Scenario {
     pub ground_classes: bool,
     /// Visual odometry's stand-in; without it the rover believes its wheels.
     pub visual_odometry: Option<VisualOdometry>,
+    /// What AutoNav prices unseen ground by; without it, what its parameters name.
+    pub orbital: Option<Arc<Orbital>>,
     /// Seed of noise.
     pub seed: u64,
     /// Simulated time after which the run is cut off, seconds.

@@ -64,6 +64,7 @@ fn scenario(seed: u64, cfa: f64, sensing: Sensing, distance_m: f64) -> Scenario 
         settings,
         faults: FaultPlan::default(),
         ground_classes: true,
+        orbital: None,
         visual_odometry: None,
         seed,
         limit_s: 3000.0,

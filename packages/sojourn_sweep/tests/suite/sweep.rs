@@ -4,6 +4,7 @@ use sojourn_sweep::{
     closed_loop::Outcome,
     config::SweepConfig,
     journal::{Journal, gather},
+    orbit::OrbitalView,
     plan::Shard,
     report::{Report, html},
     row::Row,
@@ -102,6 +103,39 @@ fn shards_and_a_resumed_journal_are_the_same_sweep_as_one_that_ran_through() {
 }
 
 #[test]
+fn an_elevation_model_from_orbit_is_part_of_a_sweep_only_where_it_is_asked_for() {
+    let plain = config("ci");
+    let asked = SweepConfig {
+        orbital: Some(OrbitalView { resolution_m: 1.0 }),
+        ..plain.clone()
+    };
+    let digest = |c: &SweepConfig| {
+        let sweep = Sweep::new(c.clone(), &config_dir()).unwrap();
+        sweep.digest().to_string()
+    };
+    assert_ne!(digest(&plain), digest(&asked));
+    // A folder from before there was one is still that sweep.
+    assert!(!serde_json::to_string(&plain).unwrap().contains("orbital"));
+    let run = |c: SweepConfig| {
+        let sweep = Sweep::new(c, &config_dir()).unwrap();
+        let row = sweep.row(&sweep.runs()[0], &mut ());
+        timeless(&row)
+    };
+    let row = run(asked.clone());
+    assert!(row.success, "{}", row.reason);
+    assert_eq!(row, run(asked));
+    let far_too_coarse = SweepConfig {
+        orbital: Some(OrbitalView {
+            resolution_m: 100.0,
+        }),
+        ..plain
+    };
+    let row = run(far_too_coarse);
+    assert_eq!(row.outcome, Outcome::NotBegun);
+    assert!(row.reason.contains("raster"), "{}", row.reason);
+}
+
+#[test]
 fn whatever_breaks_nothing_becomes_unsafe_and_every_stop_has_its_reason() {
     let mut c = config("faults");
     c.cells.cfa = vec![0.05];
@@ -138,12 +172,17 @@ fn whatever_breaks_nothing_becomes_unsafe_and_every_stop_has_its_reason() {
 #[test]
 fn what_is_wrong_in_a_file_is_named() {
     type Case = (&'static str, fn(&mut SweepConfig));
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         ("cells.cfa", |c| c.cells.cfa = vec![f64::NAN]),
         ("scene.distance_m", |c| c.scene.distance_m = -1.0),
         ("planners", |c| c.planners.clear()),
         ("planners.seeds", |c| c.planners[0].seeds = u64::MAX),
         ("rendered_again", |c| c.rendered_again = 2.0),
+        ("orbital.resolution_m", |c| {
+            c.orbital = Some(OrbitalView {
+                resolution_m: f64::NAN,
+            });
+        }),
         ("limit_s", |c| c.limit_s = 0.0),
     ];
     for (key, spoil) in cases {

@@ -76,8 +76,11 @@ def chassis(job):
     return rest, centre
 
 
-def model(job, heights):
-    """The model with its height field."""
+FREE = '<freejoint name="free"/>'
+
+
+def model(job, heights, joints=FREE, held=""):
+    """The model with its height field; `joints` of the body, and what acts on them (`held`)."""
     low, high = float(heights.min()), float(heights.max())
     cols, rows, res = job["cols"], job["rows"], job["resolution_m"]
     mid = [job["origin_m"][0] + 0.5 * (cols - 1) * res, job["origin_m"][1] + 0.5 * (rows - 1) * res]
@@ -99,13 +102,13 @@ def model(job, heights):
       <worldbody>
         <geom type="hfield" hfield="ground" pos="{mid[0]} {mid[1]} {low}" contype="1" conaffinity="1"
           friction="1.5 0.005 0.0001" condim="3"/>
-        <body name="body" pos="0 0 0"><freejoint name="free"/>
+        <body name="body" pos="0 0 0">{joints}
           <inertial pos="{words(centre)}" mass="{kg}" diaginertia="{words(inertia)}"/>
           {side(job, 1)}{side(job, -1)}
         </body>
       </worldbody>
       <equality><joint joint1="rocker_l" joint2="rocker_r" polycoef="0 -1 0 0 0" solref="0.01 1"/></equality>
-      <actuator>{drives}{steers}</actuator></mujoco>"""
+      <actuator>{drives}{steers}{held}</actuator></mujoco>"""
     m = mujoco.MjModel.from_xml_string(text)
     m.hfield_data[:] = ((heights - low) / max(high - low, 1e-3)).reshape(-1)
     return m
@@ -160,6 +163,7 @@ class Traction:
         self.wheels = [m.body(f"wheel_{n}").id for n in NAMES]
         self.links = [m.body(f"{'rocker' if n[1] == 'f' else 'bogie'}_{n[0]}").id for n in NAMES]
         self.past = []
+        self.measured_s = MEASURED_S
 
     def rims(self, d, yaw, rims, steers):
         """Wheel speeds (rad/s) from those commanded and the corner wheels' steering angles."""
@@ -168,7 +172,7 @@ class Traction:
         hubs = np.array([level @ (d.xpos[w] - d.xpos[self.body]) for w in self.wheels])
         noses = np.array([(level @ d.xmat[k].reshape(3, 3))[:, 0] for k in self.links])
         downs = np.arctan2(-noses[:, 2], noses[:, 0])
-        self.past = [*self.past, (hubs, downs)][-(round(MEASURED_S / CONTROL_S) + 1) :]
+        self.past = [*self.past, (hubs, downs)][-(round(self.measured_s / CONTROL_S) + 1) :]
         over_s = max(len(self.past) - 1, 1) * CONTROL_S
         moved = (hubs - self.past[0][0]) / over_s
         # The drive turns against its link, which turns itself.
@@ -178,8 +182,8 @@ class Traction:
         for k, turn in enumerate([steers[0], 0.0, steers[1], steers[2], 0.0, steers[3]]):
             rim = rims[k] * self.radius_m
             ahead = rim + moved[k, 0] * math.cos(turn) + moved[k, 1] * math.sin(turn)
-            wanted = min(max(math.hypot(ahead, moved[k, 2]), 0.3 * rim), 1.5 * rim)
-            out.append(wanted / self.radius_m)
+            wanted = min(max(math.hypot(ahead, moved[k, 2]), 0.3 * abs(rim)), 1.5 * abs(rim))
+            out.append(math.copysign(wanted, rim) / self.radius_m)
         return out
 
 
@@ -250,4 +254,5 @@ def main():
     )
 
 
-main()
+if __name__ == "__main__":
+    main()

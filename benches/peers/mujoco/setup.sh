@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the Python environment of the peer that `sojourn eval twin --peer mujoco` compares with:
+# Makes the Python environment of the peer that `sojourn eval twin` and `sojourn sweep judge` compare with:
 #   sh benches/peers/mujoco/setup.sh
 set -eu
 cd "$(dirname "$0")"

@@ -1,5 +1,6 @@
 //! `sojourn sweep`: many drives, the table of them, and a picture of one.
 
+mod judge;
 mod picture;
 
 use super::{say, say_json};
@@ -94,6 +95,14 @@ pub enum SweepCommand {
     /// Drives one run of a sweep again and draws it: ground, rocks, track, stops.
     #[command(after_help = "Example:\n  sojourn sweep replay runs/table --run 17")]
     Replay(ReplayArgs),
+    /// Drives runs of a sweep again, leads another simulator's rover along the same tracks, and lists where they disagree.
+    #[command(
+        after_help = "Planner and ground truth settle the rover by one function; the peer has none of it. Its rover is held to \
+            place and heading of the track, everything else is its own. What is judged is kept in the folder and not judged again. \
+            The peer is made ready by `sh benches/peers/mujoco/setup.sh`.\n\n\
+            Example:\n  sojourn sweep --config judged --out runs/judged && sojourn sweep judge runs/judged --runs 100"
+    )]
+    Judge(judge::JudgeArgs),
 }
 
 /// `sojourn sweep report`
@@ -131,6 +140,7 @@ pub fn sweep(args: &SweepArgs) -> CliResult {
     match &args.command {
         Some(SweepCommand::Report(args)) => report(args),
         Some(SweepCommand::Replay(args)) => replay(args),
+        Some(SweepCommand::Judge(args)) => judge::run(args),
         None => run(args),
     }
 }

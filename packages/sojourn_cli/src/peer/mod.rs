@@ -3,6 +3,7 @@
 
 pub mod compare;
 pub mod course;
+pub mod judge;
 pub mod mujoco;
 pub mod route;
 pub mod tracks;

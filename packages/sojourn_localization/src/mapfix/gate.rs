@@ -4,9 +4,11 @@ use super::{
     CELL_M, Evidence, Fix, MapFixParams, Prior, covariance,
     refine::Peak,
     search::{APART_M, Coarse},
+    shape::Shape,
+    tie::Tie,
     window::RELIEF_STEP,
 };
-use nalgebra::Vector3;
+use nalgebra::{Matrix3, Vector3};
 
 /// Why there is no fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,16 +126,14 @@ pub(super) fn judge(
             evidence: Box::new(evidence),
         });
     };
-    if let Some(p) = prior.covariance {
-        let chi2 = (p + covariance)
-            .cholesky()
-            .map(|c| innovation.dot(&c.solve(&innovation)));
-        if !chi2.is_some_and(|d| d <= params.greatest_prior_chi2) {
-            return Err(NoFix {
-                reason: Reason::AgainstPrior,
-                evidence: Box::new(evidence),
-            });
-        }
+    if prior
+        .covariance
+        .is_some_and(|p| !believable(&p, &covariance, &innovation, params))
+    {
+        return Err(NoFix {
+            reason: Reason::AgainstPrior,
+            evidence: Box::new(evidence),
+        });
     }
     Ok(Fix {
         x_m,
@@ -144,6 +144,87 @@ pub(super) fn judge(
     })
 }
 
+/// The fix, if the place that the relief says is one and the map ties its relief to its image there. `none` is why the image
+/// alone gave none; it stays the answer when the relief gives none either. `seen` is the image's best place, metres from the prior.
+pub(super) fn judge_shape(
+    shape: &Shape,
+    tie: Option<&Tie>,
+    prior: &Prior,
+    params: &MapFixParams,
+    seen: Option<[f64; 2]>,
+    none: NoFix,
+) -> Result<Fix, NoFix> {
+    let e = &shape.evidence;
+    let yaw_limit = (params.search_yaw_deg + 0.5 * params.yaw_step_deg).to_radians();
+    let Some(tie) = tie else {
+        return Err(none);
+    };
+    let from_prior = [0, 1].map(|k: usize| shape.from_prior_m[k] - tie.shift_m[k]);
+    // What the image likes so well can not be passed over.
+    let elsewhere = none.evidence.significance >= params.least_significance
+        && seen.is_none_or(|s| (s[0] - from_prior[0]).hypot(s[1] - from_prior[1]) > APART_M);
+    let mut covariance = shape.covariance;
+    for k in 0..2 {
+        covariance[(k, k)] += params.map_sigma_m.powi(2) + tie.sigma_m.powi(2);
+    }
+    let sigma_m = covariance
+        .fixed_view::<2, 2>(0, 0)
+        .into_owned()
+        .symmetric_eigenvalues()
+        .max()
+        .sqrt();
+    // Each check is written so that not-a-number fails it.
+    let holds = !elsewhere
+        && e.correlation >= params.least_shape
+        && e.significance >= params.least_shape_significance
+        && e.lead >= params.least_shape_lead
+        && e.halves_off_m
+            .iter()
+            .all(|v| *v <= params.greatest_halves_off_m)
+        && shape.inside
+        && from_prior.iter().all(|a| a.abs() <= params.search_m)
+        && shape.yaw_rad.abs() <= yaw_limit
+        && sigma_m <= params.greatest_sigma_m;
+    if !holds {
+        return Err(none);
+    }
+    let innovation = Vector3::new(from_prior[0], from_prior[1], shape.yaw_rad);
+    if prior
+        .covariance
+        .is_some_and(|p| !believable(&p, &covariance, &innovation, params))
+    {
+        return Err(NoFix {
+            reason: Reason::AgainstPrior,
+            ..none
+        });
+    }
+    let mut evidence = *none.evidence;
+    evidence.by_relief = true;
+    evidence.sigma_m = sigma_m;
+    evidence.relief_offset_m = Some(tie.shift_m);
+    evidence.layers_shift_m = Some(tie.shift_m);
+    Ok(Fix {
+        x_m: prior.x_m + from_prior[0],
+        y_m: prior.y_m + from_prior[1],
+        yaw_correction_rad: shape.yaw_rad,
+        covariance,
+        evidence,
+    })
+}
+
+/// Whether the filter can believe a fix that lies so far from its prior.
+fn believable(
+    prior: &Matrix3<f64>,
+    fix: &Matrix3<f64>,
+    innovation: &Vector3<f64>,
+    params: &MapFixParams,
+) -> bool {
+    let chi2 = (prior + fix)
+        .cholesky()
+        .map(|c| innovation.dot(&c.solve(innovation)));
+    chi2.is_some_and(|d| d <= params.greatest_prior_chi2)
+}
+
 /// Fills in the evidence and gives the covariance, when the peak has one.
 fn weigh(
     coarse: &Coarse,
@@ -151,7 +232,7 @@ fn weigh(
     peaks: &[Peak],
     params: &MapFixParams,
     e: &mut Evidence,
-) -> Option<nalgebra::Matrix3<f64>> {
+) -> Option<Matrix3<f64>> {
     let (mean, sigma) = coarse.chance();
     let apart = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).hypot(a[1] - b[1]) * CELL_M;
     e.score = best.score;

@@ -14,7 +14,10 @@
 //! 4. The gate ([`gate`]): a fix has to stand out from chance and from every other place, have a sharp peak, be found again
 //!    by each half of the view alone, and be what the filter can believe. Else there is none.
 //!
-//! The image decides where the rover is. Where the map's relief lies beside its image, the fix says by how much.
+//! The image decides where the rover is. Where the map's relief lies beside its image, the fix says by how much. Where the
+//! map's image shows too little of what the view shows (a coarse image, ground of another tone), the view's shape may find
+//! the place on the map's relief ([`shape`]), and what image and relief of the map show alike around it ([`tie()`]) brings
+//! that place to the image.
 
 mod census;
 mod gate;
@@ -24,14 +27,18 @@ mod plane;
 mod refine;
 mod relight;
 mod search;
+mod shape;
 #[cfg(test)]
 mod tests;
+mod tie;
 pub mod view;
 mod window;
 
 pub use gate::{NoFix, Reason};
 pub use params::MapFixParams;
 pub use patch::{LocalPatch, LocalPoint, PatchBuilder};
+pub use shape::ShapeEvidence;
+pub use tie::{Common, TIE_BANDS_M, TIE_REACH_M, Tie, tie};
 
 use nalgebra::{Matrix2, Matrix3};
 use refine::{Pair, Peak};
@@ -67,6 +74,8 @@ const SCALES: [Scale; 3] = [
         spacing: 4,
     },
 ];
+/// The image is compared within this of the rover, metres; what is seen farther off has a shape, but hardly an image.
+const NEAR_M: f64 = 22.0;
 /// Cells of the window beyond search and patch.
 const MARGIN: usize = 8;
 
@@ -126,6 +135,12 @@ pub struct Evidence {
     pub layers_shift_m: Option<[f64; 2]>,
     /// Mix of own brightness and shading east and north at the best place.
     pub mix: [f64; 3],
+    /// Whether the relief said the place, for the image alone did not.
+    pub by_relief: bool,
+    /// What the relief said; looked at when the image alone gives no fix.
+    pub shape: Option<ShapeEvidence>,
+    /// What the map's image and relief have in common around that place.
+    pub layers: Option<Common>,
 }
 
 /// Scores over the search square for a picture: greatest over the headings.
@@ -176,6 +191,9 @@ pub fn fix(
     if !(evidence.seen_m2 >= params.least_seen_m2) {
         return refused(Reason::LittleSeen, evidence);
     }
+    let whole = patch;
+    let near = patch.within(NEAR_M);
+    let patch = &near;
     let reach = 4 * (params.search_m / CELL_M / 4.0).ceil() as usize + 4;
     let side = patch.side() + 2 * (reach + MARGIN);
     let map = MapWindow::of(
@@ -217,8 +235,34 @@ pub fn fix(
         band: params.dead_band,
     };
     let peaks = refined(&pair, start, &coarse, params);
-    let fix = gate::judge(&coarse, &peaks, prior, params, evidence);
+    let fix = gate::judge(&coarse, &peaks, prior, params, evidence).or_else(|none| {
+        let seen = peaks.first().map(|p| p.shift.map(|s| s * CELL_M));
+        by_relief([ortho, elevation], whole, prior, params, seen, none)
+    });
     Outcome { fix, scores }
+}
+
+/// The fix by the relief, brought to the image's frame, where the image alone gave none. `seen` is the place that the image
+/// liked best, metres from the prior.
+fn by_relief(
+    [ortho, elevation]: [&Raster; 2],
+    patch: &LocalPatch,
+    prior: &Prior,
+    params: &MapFixParams,
+    seen: Option<[f64; 2]>,
+    mut none: NoFix,
+) -> Result<Fix, NoFix> {
+    let Some(shape) = shape::search(elevation, patch, [prior.x_m, prior.y_m], params) else {
+        return Err(none);
+    };
+    let at_m = [
+        prior.x_m + shape.from_prior_m[0],
+        prior.y_m + shape.from_prior_m[1],
+    ];
+    let common = tie::tie(ortho, elevation, at_m, params.tie_m);
+    none.evidence.shape = Some(shape.evidence);
+    none.evidence.layers = Some(common);
+    gate::judge_shape(&shape, common.tie.as_ref(), prior, params, seen, none)
 }
 
 /// Headings from `−reach` to `reach` degrees around a middle, radians.

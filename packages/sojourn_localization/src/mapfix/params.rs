@@ -40,6 +40,14 @@ pub struct MapFixParams {
     pub greatest_halves_off_m: f64,
     /// Greatest deviation of the position, metres.
     pub greatest_sigma_m: f64,
+    /// Half a side of the square in which the map's relief is tied to its image, metres.
+    pub tie_m: f64,
+    /// Least correlation of the view's slopes with the map's, where the relief says the place.
+    pub least_shape: f64,
+    /// Least distance of that correlation from chance, in deviations of the whole search (of Fisher's z).
+    pub least_shape_significance: f64,
+    /// By how many of them it must stand above every other place.
+    pub least_shape_lead: f64,
     /// Greatest squared Mahalanobis distance (three degrees of freedom) from the filter's prior.
     pub greatest_prior_chi2: f64,
 }
@@ -90,6 +98,15 @@ impl MapFixParams {
             20.0,
         )?;
         range("greatest_sigma_m", self.greatest_sigma_m, 0.05, 10.0)?;
+        range("tie_m", self.tie_m, 20.0, 200.0)?;
+        range("least_shape", self.least_shape, 0.1, 1.0)?;
+        range(
+            "least_shape_significance",
+            self.least_shape_significance,
+            0.0,
+            100.0,
+        )?;
+        range("least_shape_lead", self.least_shape_lead, 0.0, 100.0)?;
         range("greatest_prior_chi2", self.greatest_prior_chi2, 1.0, 1e6)?;
         Ok(())
     }

@@ -198,6 +198,21 @@ impl LocalPatch {
         self.height_m.side
     }
 
+    /// The part within a square that reaches so far from the rover, metres.
+    #[must_use]
+    pub fn within(&self, reach_m: f64) -> Self {
+        let side = 8 * (2.0 * reach_m / CELL_M / 8.0).ceil().max(1.0) as usize;
+        if side >= self.side() {
+            return self.clone();
+        }
+        let first = (self.side() - side) / 2;
+        let cut = |p: &Plane| Plane::from_fn(side, |c, r| p.at(c + first, r + first));
+        Self {
+            height_m: cut(&self.height_m),
+            brightness: cut(&self.brightness),
+        }
+    }
+
     /// The patch as it would be with a heading that is off by an angle, radians.
     #[must_use]
     pub fn turned(&self, angle_rad: f64) -> Self {

@@ -336,3 +336,106 @@ fn a_candidate_that_starts_far_off_in_heading_climbs_to_the_top() {
         "{fix:?} {at:?}"
     );
 }
+
+/// The map with its relief put beside its image.
+fn beside(z: &Raster, ground: Ground, by_m: [f64; 2]) -> Raster {
+    z.like(|c, r| {
+        let [x, y] = z.centre_m(c, r);
+        ground.height(x - by_m[0], y - by_m[1]) as f32
+    })
+}
+
+#[test]
+fn a_map_ties_its_relief_to_its_image_unless_they_have_nothing_in_common() {
+    let ground = Ground(21);
+    let (ortho, z) = map(ground);
+    for by_m in [[0.0, 0.0], [2.5, -1.5]] {
+        let common = tie(&ortho, &beside(&z, ground, by_m), [40.0, 40.0], 25.0);
+        let found = common.tie.unwrap();
+        let off = [0, 1].map(|k: usize| found.shift_m[k] - by_m[k]);
+        assert!(off[0].hypot(off[1]) < 0.4, "{by_m:?} {found:?}");
+        assert!(found.sigma_m < 0.5, "{found:?}");
+    }
+    let (other, _) = map(Ground(900));
+    assert_eq!(tie(&other, &z, [40.0, 40.0], 25.0).tie, None);
+    let grey = ortho.like(|_, _| 0.2);
+    assert_eq!(tie(&grey, &z, [40.0, 40.0], 25.0).tie, None);
+    assert_eq!(tie(&ortho, &z, [1e6, 40.0], 25.0), Common::default());
+    let nothing = z.like(|_, _| f32::NAN);
+    assert_eq!(tie(&ortho, &nothing, [40.0, 40.0], 25.0).tie, None);
+}
+
+#[test]
+fn the_views_shape_finds_its_place_on_the_relief_and_no_other() {
+    let ground = Ground(21);
+    let (_, z) = map(ground);
+    let (at, yaw) = ([44.3, 35.6], 0.03);
+    let found = shape::search(&z, &view(ground, at, yaw), [40.0, 40.0], &params()).unwrap();
+    let off = [0, 1].map(|k: usize| 40.0 + found.from_prior_m[k] - at[k]);
+    assert!(off[0].hypot(off[1]) < 0.3, "{found:?}");
+    assert!((found.yaw_rad - yaw).abs() < 0.015, "{found:?}");
+    assert!(
+        found.inside && found.evidence.halves_off_m.iter().all(|v| *v < 2.5),
+        "{found:?}"
+    );
+    // Another place, and a heading beyond the search.
+    let other = shape::search(&z, &view(Ground(900), at, 0.0), [40.0, 40.0], &params());
+    assert!(
+        other.is_none_or(|s| s.evidence.lead < params().least_shape_lead),
+        "{other:?}"
+    );
+    let turned = shape::search(&z, &view(ground, at, 0.2), [40.0, 40.0], &params());
+    let limit = 5f64.to_radians();
+    assert!(
+        turned.is_none_or(|s| !s.inside || s.yaw_rad.abs() > limit),
+        "{turned:?}"
+    );
+}
+
+#[test]
+fn where_the_image_shows_too_little_the_relief_says_the_place_and_the_image_where_it_lies() {
+    // The image shows the broad shape only, under tone and grain of its own, and lies beside the relief.
+    let ground = Ground(21);
+    let (ortho, z) = map(ground);
+    let broad = |x: f64, y: f64| 0.8 * noise(21, x, y, 11.0) + 0.25 * noise(22, x, y, 3.7);
+    let ortho = ortho.like(|c, r| {
+        let [x, y] = ortho.centre_m(c, r);
+        let shade = broad(x + 0.5, y) - broad(x - 0.5, y);
+        (0.2 * (1.0
+            + shade
+            + 0.3 * (lattice(5, c as i64, r as i64) - 0.5)
+            + 0.05 * noise(555, x, y, 2.0))) as f32
+    });
+    let by_m = [2.0, -1.0];
+    let z = beside(&z, ground, by_m);
+    let at = [43.0, 37.0];
+    let small = MapFixParams {
+        least_shape_significance: 3.0,
+        tie_m: 25.0,
+        // The image alone never suffices here.
+        least_significance: 100.0,
+        ..params()
+    };
+    let outcome = fix(
+        &ortho,
+        &z,
+        &view(ground, at, 0.02),
+        &prior(40.0, 40.0),
+        &small,
+    );
+    let found = outcome.fix.unwrap();
+    assert!(found.evidence.by_relief, "{found:?}");
+    assert!(
+        (found.x_m - at[0]).hypot(found.y_m - at[1]) < 0.8,
+        "{found:?}"
+    );
+    let [east, north] = found.evidence.relief_offset_m.unwrap();
+    assert!((east - by_m[0]).hypot(north - by_m[1]) < 0.8, "{found:?}");
+    // A view of other ground gets none.
+    let other = view(Ground(900), at, 0.02);
+    assert!(
+        fix(&ortho, &z, &other, &prior(40.0, 40.0), &small)
+            .fix
+            .is_err()
+    );
+}

@@ -42,11 +42,11 @@ impl MapWindow {
         side: usize,
         band: f64,
     ) -> Self {
-        let image = resampled(ortho, middle_m, side);
+        let image = resampled(ortho, middle_m, side, CELL_M);
         // Images are often stretched, so that 0 is not "no light": the departure is a share of the whole's brightness.
         let mean = image.mean().abs().max(1e-6) as f32;
         let contrast = image.detail(AROUND_M / CELL_M).map(|v| v / mean);
-        let relief_z = resampled(elevation, middle_m, side);
+        let relief_z = resampled(elevation, middle_m, side, CELL_M);
         // steps of the elevation model's own cells are not ground
         let smooth_m = RELIEF_SMOOTH_M.max(0.6 * elevation.resolution_m());
         let smooth = relief_z
@@ -77,17 +77,17 @@ impl MapWindow {
 /// Contrast below which nothing is taken for brighter or darker: the noise of a good image.
 pub(super) const LEAST_BAND: f64 = 1e-3;
 
-/// A square of a raster around a place on the matcher's grid; means where the raster is finer.
-fn resampled(raster: &Raster, middle_m: [f64; 2], side: usize) -> Plane {
-    let finer = (CELL_M / raster.resolution_m()).round().clamp(1.0, 8.0) as usize;
-    let step = CELL_M / finer as f64;
-    let corner = middle_m.map(|m| m - 0.5 * side as f64 * CELL_M);
+/// A square of a raster around a place on a grid of cells; means where the raster is finer.
+pub(super) fn resampled(raster: &Raster, middle_m: [f64; 2], side: usize, cell_m: f64) -> Plane {
+    let finer = (cell_m / raster.resolution_m()).round().clamp(1.0, 8.0) as usize;
+    let step = cell_m / finer as f64;
+    let corner = middle_m.map(|m| m - 0.5 * side as f64 * cell_m);
     Plane::from_fn(side, |c, r| {
         let mut sum = 0.0;
         for j in 0..finer {
             for i in 0..finer {
-                let x = corner[0] + c as f64 * CELL_M + (i as f64 + 0.5) * step;
-                let y = corner[1] + r as f64 * CELL_M + (j as f64 + 0.5) * step;
+                let x = corner[0] + c as f64 * cell_m + (i as f64 + 0.5) * step;
+                let y = corner[1] + r as f64 * cell_m + (j as f64 + 0.5) * step;
                 sum += raster.sample(x, y).unwrap_or(f64::NAN);
             }
         }

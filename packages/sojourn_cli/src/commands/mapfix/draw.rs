@@ -39,7 +39,7 @@ pub fn draw(
         &mut canvas,
         left(1),
         &land.ortho,
-        found.unwrap_or(stop.truth_m),
+        found.unwrap_or(stop.on_image_m),
     );
     let yaw = outcome
         .fix
@@ -59,7 +59,7 @@ pub fn draw(
     let said = match &outcome.fix {
         Ok(f) => format!(
             "fix, error {:.2} m, sigma {:.2} m, score {:.3}, peak ratio {:.2}",
-            (f.x_m - stop.truth_m[0]).hypot(f.y_m - stop.truth_m[1]),
+            (f.x_m - stop.on_image_m[0]).hypot(f.y_m - stop.on_image_m[1]),
             f.evidence.sigma_m,
             f.evidence.score,
             f.evidence.peak_ratio
@@ -123,7 +123,7 @@ fn map_panel(
     let square = [[-s, -s], [s, -s], [s, s], [-s, s], [-s, -s]].map(|d| at([px + d[0], py + d[1]]));
     canvas.line(&square, 1.5, BLUE, Some([6.0, 4.0]));
     canvas.disc(at([px, py]), 4.0, BLUE, INK);
-    canvas.disc(at(stop.truth_m), 7.0, GREEN, INK);
+    canvas.disc(at(stop.on_image_m), 7.0, GREEN, INK);
     if let Some(f) = found {
         canvas.disc(at(f), 3.5, RED, INK);
     }
@@ -161,8 +161,8 @@ fn score_panel(canvas: &mut Canvas, x0: u32, outcome: &Outcome, stop: &Stop) {
     });
     let reach_m = half * map.step_m;
     let k = f64::from(PANEL) / (2.0 * reach_m);
-    let dx = (stop.truth_m[0] - stop.prior_m[0] + reach_m) * k;
-    let dy = (reach_m - stop.truth_m[1] + stop.prior_m[1]) * k;
+    let dx = (stop.on_image_m[0] - stop.prior_m[0] + reach_m) * k;
+    let dy = (reach_m - stop.on_image_m[1] + stop.prior_m[1]) * k;
     let at = [x0 as f32 + dx as f32, TOP as f32 + dy as f32];
     for r in [10.0, 11.0] {
         let ring: Vec<[f32; 2]> = (0..=32)

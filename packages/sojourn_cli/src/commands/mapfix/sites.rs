@@ -10,7 +10,7 @@ use sojourn_core::{
     rover::Rover,
     site::{ELEVATION, ORTHO, Site},
 };
-use sojourn_localization::mapfix::{LocalPatch, LocalPoint, PatchBuilder};
+use sojourn_localization::mapfix::{Common, LocalPatch, LocalPoint, PatchBuilder, tie};
 use sojourn_sweep::orbit;
 use sojourn_twin::{
     folder::{View, WorldFolder},
@@ -20,14 +20,20 @@ use sojourn_twin::{
 };
 use std::path::Path;
 
-/// How far the rover sees, metres.
-pub const RANGE_M: f64 = 18.0;
-/// Radius of the patch: the census windows reach beyond what was seen.
-const PATCH_M: f64 = 22.0;
+/// How far the rover sees on generated worlds, metres: what a drive's pairs show well.
+const RANGE_M: f64 = 18.0;
+/// How far a commanded panorama reaches, metres: on rasters, as far as they are large enough.
+const PANORAMA_M: f64 = 30.0;
+/// The patch reaches this far beyond what was seen, for the census windows do, metres.
+const BEYOND_M: f64 = 4.0;
+/// Places lie this far from the land's border and from the end of what is seen, metres.
+const EDGE_M: f64 = 6.0;
 /// The truth lies within this of the prior, metres and degrees.
 pub const OFFSET_M: f64 = 50.0;
 /// See [`OFFSET_M`].
 pub const OFFSET_DEG: f64 = 4.0;
+/// Half a side of the square in which ground and image are tied, metres: more than the matcher takes.
+const TIE_M: f64 = 80.0;
 /// Ground and a map of it.
 pub struct Land {
     /// Kind of terrain, or the file's name.
@@ -40,6 +46,11 @@ pub struct Land {
     pub elevation: Raster,
     /// Direction to the map's sun and its height, radians, when known.
     pub map_sun_rad: Option<[f64; 2]>,
+    /// The ground's own elevation, where nobody knows how the image lies to it: the truth is brought to the image's frame by
+    /// what both show alike.
+    untied: Option<Raster>,
+    /// How far the rover sees, metres.
+    range_m: f64,
 }
 
 /// A generated world with an image from orbit under a sun of its own.
@@ -62,10 +73,13 @@ pub fn synthetic(places: &Places, kind: &str, seed: u64) -> anyhow::Result<Land>
         ortho,
         elevation,
         map_sun_rad: Some(sun),
+        untied: None,
+        range_m: RANGE_M,
     })
 }
 
-/// The ground of an elevation model with new relief, rocks and tone below its resolution, and the image as it is.
+/// The map is an elevation model and its image as they are. The ground is the elevation model with errors as such models have
+/// them (what a map knows of the ground is never the ground itself) and new relief, rocks and tone below its resolution.
 ///
 /// # Errors
 /// One sentence that names the file.
@@ -77,10 +91,18 @@ pub fn of_rasters(
     seed: u64,
 ) -> anyhow::Result<Land> {
     let body = ground::body_for(places, None, dtm)?;
-    let site = ground::import(dtm, Some(ortho), body, rover)?;
+    let mut site = ground::import(dtm, Some(ortho), body, rover)?;
     let image = site.layer(ORTHO)?.clone();
     let elevation = site.elevation()?.clone();
     let name = site.manifest.name.clone();
+    let shorter_m = elevation.size_m().into_iter().fold(f64::INFINITY, f64::min);
+    let range_m = (0.5 * shorter_m - EDGE_M - 10.0).clamp(RANGE_M, PANORAMA_M);
+    site.put(
+        ELEVATION,
+        orbit::erring(&elevation, seed),
+        "m",
+        "elevation model with errors of its own",
+    );
     let folder = generate::from_site(
         seed,
         site,
@@ -90,8 +112,10 @@ pub fn of_rasters(
         name,
         folder,
         ortho: image,
+        untied: Some(elevation.clone()),
         elevation,
         map_sun_rad: None,
+        range_m,
     })
 }
 
@@ -137,8 +161,12 @@ fn shaded(elevation: &Raster, sun_rad: [f64; 2]) -> Raster {
 /// A place, what the rover believes, and what it sees.
 #[derive(Clone)]
 pub struct Stop {
-    /// Where it is, metres in `map`.
+    /// Where it is, metres, in the frame of the ground.
     pub truth_m: [f64; 2],
+    /// The same in the frame of the map's image: what a fix is held against.
+    pub on_image_m: [f64; 2],
+    /// What image and ground have in common there, where nobody knows how they lie to one another.
+    pub common: Option<Common>,
     /// Where it believes it is.
     pub prior_m: [f64; 2],
     /// What is to be added to its heading, radians.
@@ -169,16 +197,24 @@ impl Land {
     /// When the land is too small.
     pub fn stop(&self, rover: &Rover, seed: u64) -> anyhow::Result<Stop> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let (prior_m, truth_m) = self.place(&mut rng)?;
+        let (around_m, truth_m) = self.place(&mut rng)?;
         let yaw_error_rad = rng.random_range(-OFFSET_DEG..OFFSET_DEG).to_radians();
         let sun_rad = [
             rng.random_range(0.0..std::f64::consts::TAU),
             rng.random_range(20f64..80.0).to_radians(),
         ];
         let patch = self.look(rover, truth_m, yaw_error_rad, sun_rad, seed)?;
+        let common = self
+            .untied
+            .as_ref()
+            .map(|ground| tie(&self.ortho, ground, truth_m, TIE_M));
+        let shift_m = common.and_then(|c| c.tie).map_or([0.0; 2], |t| t.shift_m);
+        let on_image = |p: [f64; 2]| [0, 1].map(|k: usize| p[k] - shift_m[k]);
         Ok(Stop {
             truth_m,
-            prior_m,
+            on_image_m: on_image(truth_m),
+            common,
+            prior_m: on_image(around_m),
             yaw_error_rad,
             sun_rad,
             patch,
@@ -188,7 +224,7 @@ impl Land {
     /// A prior whose search lies on the map, as far as the map is large enough, and a truth within it with ground and image
     /// all around.
     fn place(&self, rng: &mut ChaCha8Rng) -> anyhow::Result<([f64; 2], [f64; 2])> {
-        let edge = RANGE_M + 6.0;
+        let edge = self.range_m + EDGE_M;
         let size = self.elevation.size_m();
         anyhow::ensure!(
             size.iter().all(|s| *s > 2.0 * edge + 20.0),
@@ -200,13 +236,16 @@ impl Land {
         );
         for _ in 0..2000 {
             let prior = size.map(|s| {
-                let from_edge = (OFFSET_M + PATCH_M).min(0.5 * s - 5.0);
+                let from_edge = (OFFSET_M + self.range_m + BEYOND_M).min(0.5 * s - 5.0);
                 rng.random_range(from_edge..s - from_edge)
             });
             let at = prior.map(|p| p + rng.random_range(-OFFSET_M..OFFSET_M));
             let ring = (0..16).map(|k| {
                 let a = f64::from(k) * std::f64::consts::TAU / 16.0;
-                [at[0] + RANGE_M * a.cos(), at[1] + RANGE_M * a.sin()]
+                [
+                    at[0] + self.range_m * a.cos(),
+                    at[1] + self.range_m * a.sin(),
+                ]
             });
             let known = |p: [f64; 2]| {
                 self.ortho.sample(p[0], p[1]).is_some_and(|v| v > 0.0)
@@ -220,8 +259,9 @@ impl Land {
             }
         }
         anyhow::bail!(
-            "{}: no place with image and elevation for {RANGE_M} m around",
-            self.name
+            "{}: no place with image and elevation for {:.0} m around",
+            self.name,
+            self.range_m
         )
     }
 
@@ -234,7 +274,7 @@ impl Land {
         sun_rad: [f64; 2],
         seed: u64,
     ) -> anyhow::Result<LocalPatch> {
-        let m = RANGE_M + 5.0;
+        let m = self.range_m + 5.0;
         let world = self
             .folder
             .world(&View {
@@ -244,7 +284,7 @@ impl Land {
                 sun_rad: Some(sun_rad),
             })
             .context("the ground around a stop")?;
-        let seen = Panorama::of(&rover.navcam, RANGE_M).take(&world, at, sun_rad, seed);
+        let seen = Panorama::of(&rover.navcam, self.range_m).take(&world, at, sun_rad, seed);
         let (sin, cos) = yaw_error_rad.sin_cos();
         let points: Vec<LocalPoint> = seen
             .iter()
@@ -259,7 +299,7 @@ impl Land {
                 }
             })
             .collect();
-        let mut builder = PatchBuilder::new(PATCH_M)?;
+        let mut builder = PatchBuilder::new(self.range_m + BEYOND_M)?;
         builder.add(&points);
         Ok(builder.finish())
     }

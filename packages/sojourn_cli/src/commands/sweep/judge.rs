@@ -43,7 +43,7 @@ pub struct JudgeArgs {
     #[arg(long, value_name = "K", default_value_t = 0.1)]
     pub min_cfa: f64,
     /// The peer's time step, seconds.
-    #[arg(long, value_name = "S", default_value_t = 0.01)]
+    #[arg(long, value_name = "S", default_value_t = 0.005)]
     pub step: f64,
     /// How many times faster than it was driven the peer's rover is led along a track.
     #[arg(long, value_name = "K", default_value_t = 3.0)]

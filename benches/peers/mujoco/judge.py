@@ -3,9 +3,10 @@
 Usage: judge.py JOB.json
 
 The job is that of drive.py, with `poses` in place of a route: x, y and heading of the middle axle's centre, a second of the drive
-apart, to be gone through in `pose_s` seconds each. Stiff springs hold the axle's centre to the line and the heading to its own, so that
-the same places are stood at, turns in place and ways back among them. Along the line the wheels drive: a soft spring helps, and a
-rover that falls behind is waited for. Height, roll, pitch and suspension are MuJoCo's own. Prints one JSON object with a sample every control period: time, x, y, heading, the body's up axis, the height of the
+apart, to be gone through in `pose_s` seconds each. A hand holds the axle's centre to the line and the heading to its own, so that
+the same places are stood at, turns in place and ways back among them. It is a weak one: a rover may be led, but not wedged between
+rocks or lifted. Along the line the wheels drive and the hand helps softly; a rover that falls behind, on the way or in a turn, is
+waited for. Wheels grip as they do on rock. Height, roll, pitch and suspension are MuJoCo's own. Prints one JSON object with a sample every control period: time, x, y, heading, the body's up axis, the height of the
 axle's centre, angles of left rocker and both bogies, and the wheels' places.
 """
 
@@ -22,10 +23,15 @@ from drive import CONTROL_S, MEASURED_S, NAMES, Traction, model
 # Springs that hold the heading and the line, and that helps along it: per metre or radian, and per metre or radian a second.
 STIFF, DAMPED = 2e5, 3e4
 SOFT, SOFT_DAMPED = 5e3, 2e3
+# The most that the hand does, share of the rover's weight; about the vertical with an arm of a metre.
+HAND, ARM_M = 0.15, 1.0
+# The greatest friction of any ground in config/soils.yaml, bedrock's. With more (1.5) a wheel holds to faces of 56 degrees, two
+# wheels wedge the rover between rocks, and it hops free: bogies then swing through angles at which no ground would hold them.
+GRIP = 0.85
 # In a turn in place (slower than this, m/s) the place is held like the line.
 IN_PLACE_MPS = 0.01
-# A rover that is farther behind than this is waited for, at most so long in one place, seconds; then the spring pulls on.
-BEHIND_M, WAIT_S = 0.1, 10.0
+# A rover that is farther behind than this is waited for, at most so long in one place, seconds; then the hand pulls on.
+BEHIND_M, TURNED_RAD, WAIT_S = 0.1, 0.05, 10.0
 # Wheels are steered at most this fast; the rover waits where a wheel is farther than this from its angle.
 STEER_RADPS, STEERED_RAD = 0.6, 0.15
 CORNERS = (0, 2, 3, 5)
@@ -57,8 +63,10 @@ def main():
     joints += "".join(
         f'<joint name="{n}" type="hinge" axis="{a}" {at}/>' for n, a in (("yaw", "0 0 1"), ("pitch", "0 1 0"), ("roll", "1 0 0"))
     )
-    held = "".join(f'<position joint="{n}" kp="{STIFF}" kv="{DAMPED}"/>' for n in ("yaw",))
-    m = model(job, heights, joints, held)
+    weight = job["mass_kg"] * job["gravity_mps2"]
+    most_n, most_nm = HAND * weight, HAND * weight * ARM_M
+    held = f'<position joint="yaw" kp="{STIFF}" kv="{DAMPED}" forcerange="{-most_nm} {most_nm}"/>'
+    m = model(job, heights, joints, held, GRIP)
     d = mujoco.MjData(m)
     body = m.body("body").id
     hubs = [m.body(f"wheel_{n}").id for n in NAMES]
@@ -80,7 +88,7 @@ def main():
     plane = [m.joint(n).dofadr[0] for n in "xy"]
 
     def hold(at, speed_xy):
-        """The springs' force on the axle's centre towards a pose that moves so fast; what it is along the line."""
+        """The hand's force on the axle's centre towards a pose that moves so fast; what it is along the line."""
         c, s = math.cos(at[2]), math.sin(at[2])
         off = [at[k] - d.qpos[plane[k]] for k in (0, 1)]
         slow = [speed_xy[k] - d.qvel[plane[k]] for k in (0, 1)]
@@ -88,6 +96,7 @@ def main():
         stiff, damped = (SOFT, SOFT_DAMPED) if soft else (0.25 * STIFF, 0.5 * DAMPED)
         along = stiff * (c * off[0] + s * off[1]) + damped * (c * slow[0] + s * slow[1])
         side = STIFF * (c * off[1] - s * off[0]) + DAMPED * (c * slow[1] - s * slow[0])
+        along, side = (min(max(f, -most_n), most_n) for f in (along, side))
         d.qfrc_applied[plane[0]] = c * along - s * side
         d.qfrc_applied[plane[1]] = s * along + c * side
         return along
@@ -98,7 +107,6 @@ def main():
     per_control = max(1, round(CONTROL_S / job["step_s"]))
     begin_s, cpu_s, wall_s, steps = d.time, 0.0, 0.0, 0
     samples, way_m, end, held_n, pulled = [], 0.0, "goal", 0, 0.0
-    weight = job["mass_kg"] * job["gravity_mps2"]
     s, told, last, waited_s = 0.0, -1.0, None, 0.0
     while s <= times[-1]:
         frame = d.xmat[body].reshape(3, 3)
@@ -123,9 +131,11 @@ def main():
         step = STEER_RADPS * CONTROL_S
         steered = [b + min(max(a - b, -step), step) for a, b in zip(wanted, steered)]
         behind_m = (now[0] - axle[0]) * math.cos(now[2]) + (now[1] - axle[1]) * math.sin(now[2])
+        astray = abs(speed) > IN_PLACE_MPS and math.copysign(behind_m, speed * behind_m) > BEHIND_M
+        astray |= math.copysign(1.0, moved[2]) * (now[2] - angle("yaw")) > TURNED_RAD
         if late > STEERED_RAD + step:
             ahead, moved, rims = now, np.zeros(3), [0.0] * 6
-        elif abs(speed) > IN_PLACE_MPS and math.copysign(behind_m, speed * behind_m) > BEHIND_M and waited_s < WAIT_S:
+        elif astray and waited_s < WAIT_S:
             waited_s += CONTROL_S
             ahead = now
             rims = traction.rims(d, yaw, rims, steered)

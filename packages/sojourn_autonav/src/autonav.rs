@@ -8,6 +8,7 @@ use crate::{
     check::Checker,
     coarse::CoarseMap,
     config::{Config, ConfigError},
+    costmap::FarMemory,
     follow::{Track, Turn},
     fusion::TerrainLayers,
     inputs::{Inputs, Scope},
@@ -65,6 +66,8 @@ pub struct AutoNav {
     pub(crate) checker: Checker,
     pub(crate) inputs: Inputs,
     pub(crate) coarse: CoarseMap,
+    /// What was worked out of ground beyond the map.
+    pub(crate) far: FarMemory,
     /// What the ground looks like from orbit, where that is known.
     pub(crate) orbital: Option<Arc<Orbital>>,
     pub(crate) phase: Phase,
@@ -114,6 +117,7 @@ impl AutoNav {
         Ok(Self {
             inputs: Inputs::new(&config),
             coarse: CoarseMap::new(config.coarse_m, config.costmap_cell_m),
+            far: FarMemory::default(),
             orbital: None,
             config,
             rover,

@@ -9,13 +9,13 @@ use sojourn_core::{
 /// Keep-in and keep-out polygons in `odom`, metres.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Corridor {
-    polygons: Vec<Vec<Xy>>,
+    keep_in: Vec<Zone>,
     keep_out: Vec<Zone>,
     /// The centre keeps this far from keep-outs, metres.
     clear_m: f64,
 }
 
-/// A keep-out and the rectangle around it.
+/// A polygon and the rectangle around it.
 #[derive(Clone, Debug, PartialEq)]
 struct Zone {
     polygon: Vec<Xy>,
@@ -29,10 +29,19 @@ impl Zone {
         Some(Self { polygon, low, high })
     }
 
+    /// Whether a point is farther than `d_m` outside the rectangle.
+    fn is_beside(&self, p: Xy, d_m: f64) -> bool {
+        let beside = |i: usize| p[i] < self.low[i] - d_m || p[i] > self.high[i] + d_m;
+        beside(0) || beside(1)
+    }
+
+    fn holds(&self, p: Xy) -> bool {
+        !self.is_beside(p, 0.0) && in_polygon(p, &self.polygon)
+    }
+
     /// Whether a point lies in it or nearer than `d_m`.
     fn is_nearer(&self, p: Xy, d_m: f64) -> bool {
-        let beside = |i: usize| p[i] < self.low[i] - d_m || p[i] > self.high[i] + d_m;
-        !(beside(0) || beside(1)) && self.distance_m(p) < d_m
+        !self.is_beside(p, d_m) && self.distance_m(p) < d_m
     }
 
     /// Distance to it, metres; negative inside.
@@ -51,7 +60,9 @@ impl Corridor {
     #[must_use]
     pub fn in_odom(keep_in_map: &[Vec<Xy>], odom_from_map: &Transform<Odom, Map>) -> Self {
         Self {
-            polygons: brought(keep_in_map, odom_from_map).collect(),
+            keep_in: brought(keep_in_map, odom_from_map)
+                .filter_map(Zone::of)
+                .collect(),
             ..Self::default()
         }
     }
@@ -77,26 +88,38 @@ impl Corridor {
         }
     }
 
+    /// The corridor as it lies in `map`, whose centre line keeps `clear_m` from keep-outs wherever the rover is now.
+    #[must_use]
+    pub(crate) fn in_map(keep_in_map: &[Vec<Xy>], keep_out_map: &[Vec<Xy>], clear_m: f64) -> Self {
+        let still = Transform::identity();
+        let zones = |polygons| brought(polygons, &still).filter_map(Zone::of).collect();
+        Self {
+            keep_in: zones(keep_in_map),
+            keep_out: zones(keep_out_map),
+            clear_m: clear_m.max(0.0),
+        }
+    }
+
     /// Whether there is no keep-in polygon.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.polygons.is_empty()
+        self.keep_in.is_empty()
     }
 
     /// Whether a point lies in a keep-out.
     #[must_use]
     pub fn is_kept_out(&self, p: Xy) -> bool {
-        self.keep_out.iter().any(|z| in_polygon(p, &z.polygon))
+        self.keep_out.iter().any(|z| z.holds(p))
     }
 
     /// How deep inside the keep-in polygons a point lies: the greatest distance to the edge of one that holds it, metres;
     /// negative outside. (Where polygons overlap this is less than the distance to the edge of their union, never more.)
     #[must_use]
     pub fn depth_m(&self, p: Xy) -> f64 {
-        self.polygons
+        self.keep_in
             .iter()
-            .filter(|polygon| in_polygon(p, polygon))
-            .map(|polygon| distance_to_edge_m(p, polygon))
+            .filter(|z| z.holds(p))
+            .map(|z| distance_to_edge_m(p, &z.polygon))
             .fold(-1.0, f64::max)
     }
 
@@ -110,15 +133,14 @@ impl Corridor {
     /// Whether the centre may be at a point: inside, at least `margin_m` from the edge, and clear of keep-outs.
     #[must_use]
     pub fn holds(&self, p: Xy, margin_m: f64) -> bool {
-        let inside = self.polygons.iter().any(|polygon| {
-            in_polygon(p, polygon)
-                && (margin_m <= 0.0 || distance_to_edge_m(p, polygon) >= margin_m)
+        let inside = self.keep_in.iter().any(|z| {
+            z.holds(p) && (margin_m <= 0.0 || distance_to_edge_m(p, &z.polygon) >= margin_m)
         });
         inside
             && !self
                 .keep_out
                 .iter()
-                .any(|z| z.is_nearer(p, self.clear_m) || in_polygon(p, &z.polygon))
+                .any(|z| z.is_nearer(p, self.clear_m) || z.holds(p))
     }
 }
 

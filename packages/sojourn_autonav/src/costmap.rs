@@ -5,6 +5,7 @@
 //! ground does without one; beyond the map the cost to go goes on over that layer alone.
 
 mod far;
+mod priced;
 mod spread;
 
 use crate::{
@@ -12,12 +13,12 @@ use crate::{
     config::Config,
     corridor::Corridor,
     ground::Ground,
-    orbital::{FromOrbit, Told},
+    orbital::Told,
     planes::Moments,
     rocks::Rocks,
     slip_forecast::SlipForecast,
 };
-use far::Far;
+pub use far::{Beyond, FarMemory};
 use sojourn_core::{classes::CLASSES, frames::Pose2, geometry::Xy, limits::Limits, rover::Rover};
 use spread::{Grid, NEIGHBOURS};
 
@@ -90,7 +91,11 @@ impl Pace {
         }
         let grade = cell.gradient[0] * direction[0] + cell.gradient[1] * direction[1];
         // REP-103: nose up is negative pitch
-        let slip = self.slip.worst(-grade.atan(), 1.0, cell.class);
+        self.slipping_spm(cell, self.slip.worst(-grade.atan(), 1.0, cell.class))
+    }
+
+    /// Seconds per metre in a cell where something is known, at a slip.
+    fn slipping_spm(&self, cell: &Cell, slip: f64) -> f64 {
         if cell.source == Source::Orbit {
             // Never below unknown ground, whose factor the cell's contains.
             let factor = if slip > self.slip_limit {
@@ -138,17 +143,19 @@ pub struct Scene<'a> {
     /// Places where no way led on, in `odom`, metres: dear, so that the rover does not come back at once.
     pub dead_ends: &'a [Xy],
     /// What orbit tells of ground that was not seen, where there is an orbital layer.
-    pub orbit: Option<FromOrbit<'a>>,
+    pub orbit: Option<Beyond<'a>>,
 }
 
 impl CostMap {
-    /// Works what is seen now into the memory, builds the map from the memory and searches from the waypoint.
+    /// Works what is seen now into the memory, builds the map from the memory and searches from the waypoint. `far` saves the
+    /// work beyond the map and changes nothing else.
     #[must_use]
     pub fn build(
         config: &Config,
         rover: &Rover,
         scene: &Scene<'_>,
         memory: &mut CoarseMap,
+        far: &mut FarMemory,
     ) -> Self {
         let cell_m = config.costmap_cell_m;
         let seen = &scene.ground.seen;
@@ -194,7 +201,7 @@ impl CostMap {
         };
         map.remember(rover, scene, memory);
         map.weigh(config, rover, scene, memory);
-        map.search(config, rover, scene);
+        map.search(config, rover, scene, far);
         map
     }
 
@@ -323,7 +330,7 @@ impl CostMap {
         if let Some(told) = scene
             .orbit
             .filter(|_| known.is_none())
-            .and_then(|o| o.at(at))
+            .and_then(|beyond| beyond.orbit.at(at))
         {
             cell = Cell::from_orbit(config, rover, scene.limits, &told);
         }
@@ -378,7 +385,13 @@ impl CostMap {
     }
 
     /// Dijkstra from the waypoint, in buckets of a quarter of a free cell's cost.
-    fn search(&mut self, config: &Config, rover: &Rover, scene: &Scene<'_>) {
+    fn search(
+        &mut self,
+        config: &Config,
+        rover: &Rover,
+        scene: &Scene<'_>,
+        memory: &mut FarMemory,
+    ) {
         let grid = &self.grid;
         let straight_spm = config.unknown_factor * self.pace.easy_spm;
         let seeds: Vec<(usize, f64)> = if let Some((c, r)) = grid.index(scene.goal_xy) {
@@ -387,7 +400,7 @@ impl CostMap {
             // The waypoint lies beyond the map: begin at the rim with the straight distance from there, or with what orbit tells.
             let far = scene
                 .orbit
-                .map(|orbit| Far::new(config, rover, scene, &self.pace, &orbit));
+                .map(|beyond| memory.search(config, rover, scene, &self.pace, beyond));
             grid.rim()
                 .map(|(c, r)| {
                     let p = grid.centre(c, r);
@@ -395,7 +408,7 @@ impl CostMap {
                     let straight_s = away * straight_spm;
                     let cost = far
                         .as_ref()
-                        .map_or(straight_s, |far| far.to_go_s(p).max(straight_s));
+                        .map_or(straight_s, |far| far(p).max(straight_s));
                     (r * grid.cols + c, cost)
                 })
                 .collect()
@@ -445,171 +458,6 @@ const VISITS_FREE: f64 = 2.0;
 const VISITS_MAX: f64 = 20.0;
 /// Cost factor added where no way led on.
 const DEAD_END: f64 = 6.0;
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        config::tests::{params, rover},
-        orbital::{Orbital, OrbitalLayers},
-    };
-    use proptest::prelude::*;
-    use sojourn_core::{frames::Transform, geometry, raster::Raster};
-
-    fn scene_costs(height: impl Fn(f64, f64) -> f32, goal_xy: Xy) -> CostMap {
-        costs(height, goal_xy, 6.0, None)
-    }
-
-    fn costs(
-        height: impl Fn(f64, f64) -> f32,
-        goal_xy: Xy,
-        half_width_m: f64,
-        orbital: Option<&Orbital>,
-    ) -> CostMap {
-        let r = rover("perseverance");
-        let config = Config::new(&params(), &r).unwrap();
-        let raster = Raster::filled(200, 200, 0.1, [-10.0, -10.0], 0.0).unwrap();
-        let raster = raster.like(|c, row| {
-            let [x, y] = raster.centre_m(c, row);
-            height(x, y)
-        });
-        let corridor = Corridor::in_odom(
-            &[geometry::corridor([0.0, 0.0], goal_xy, half_width_m)],
-            &Transform::identity(),
-        );
-        CostMap::build(
-            &config,
-            &r,
-            &Scene {
-                ground: &Ground::of(&raster, None, 0.1),
-                corridor: &corridor,
-                rover_xy: [0.0, 0.0],
-                goal_xy,
-                limits: &r.limits,
-                speed_mps: 0.042,
-                slip: &SlipForecast::new(r.slip, 0.1, 0.1),
-                dead_ends: &[],
-                orbit: orbital.map(|o| FromOrbit::new(o, &Transform::identity())),
-            },
-            &mut CoarseMap::new(config.coarse_m, config.costmap_cell_m),
-        )
-    }
-
-    #[test]
-    fn flat_ground_costs_its_length() {
-        let m = scene_costs(|_, _| 0.0, [8.0, 0.0]);
-        let straight = 8.0 / 0.042 / 0.97;
-        assert!((m.to_go_s([0.0, 0.0]) / straight - 1.0).abs() < 0.1);
-        assert!(m.to_go_s([4.0, 0.0]) < 0.6 * m.to_go_s([0.0, 0.0]));
-    }
-
-    #[test]
-    fn walls_are_gone_round_and_the_corridor_holds() {
-        let wall = |x: f64, y: f64| {
-            if (3.0..3.6).contains(&x) && y < 2.0 {
-                1.5
-            } else {
-                0.0
-            }
-        };
-        let m = scene_costs(wall, [8.0, 0.0]);
-        assert!(m.to_go_s([2.0, 3.0]) < m.to_go_s([2.0, -2.0]));
-        // beyond the corridor nothing leads to the waypoint
-        assert!(m.to_go_s([0.0, 9.5]) > 20.0 * 8.0 / 0.042);
-    }
-
-    #[test]
-    fn a_far_waypoint_is_sought_from_the_rim() {
-        let m = scene_costs(|_, _| 0.0, [300.0, 0.0]);
-        assert!(m.to_go_s([1.0, 0.0]) < m.to_go_s([0.0, 0.0]));
-        assert!(m.cells.len() <= 4 * MAX_HALF_CELLS * MAX_HALF_CELLS);
-    }
-
-    /// Ground from orbit in cells of a metre, 100 m along and 60 m across the way.
-    fn from_orbit(height: impl Fn(f64, f64) -> f32) -> Orbital {
-        let flat = Raster::filled(100, 60, 1.0, [-20.0, -30.0], 0.0).unwrap();
-        let elevation = flat.like(|c, row| {
-            let [x, y] = flat.centre_m(c, row);
-            height(x, y)
-        });
-        let layers = OrbitalLayers {
-            frame: "map".into(),
-            elevation,
-            error_m: 0.0,
-            class: None,
-            slope_more_deg: None,
-            roughness_least_m: None,
-        };
-        Orbital::new(&layers, &rover("perseverance")).unwrap()
-    }
-
-    /// A wall across the right side of the way, from `x` on.
-    fn wall_at(x0: f64) -> impl Fn(f64, f64) -> f32 {
-        move |x, y| {
-            if (x0..x0 + 3.0).contains(&x) && y < 4.0 {
-                3.0
-            } else {
-                0.0
-            }
-        }
-    }
-
-    #[test]
-    fn walls_that_orbit_alone_has_seen_are_gone_round() {
-        // One on the map beyond what was seen, one beyond the map.
-        for (wall_m, goal_m) in [(16.0, 28.0), (16.0, 60.0), (40.0, 60.0)] {
-            let orbital = from_orbit(wall_at(wall_m));
-            let sides = |o: Option<&Orbital>| {
-                let m = costs(|_, _| 0.0, [goal_m, 0.0], 12.0, o);
-                m.to_go_s([5.0, 5.0]) - m.to_go_s([5.0, -5.0])
-            };
-            assert!(sides(None).abs() < 5.0, "{}", sides(None));
-            let (with, metre_s) = (sides(Some(&orbital)), 1.0 / 0.042);
-            assert!(with < -2.0 * metre_s, "{wall_m} {goal_m}: {with}");
-        }
-    }
-
-    #[test]
-    fn where_the_rover_has_seen_for_itself_orbit_says_nothing() {
-        let orbital = from_orbit(wall_at(4.0));
-        let at = Pose2::new(5.0, 0.0, 0.0);
-        let way = |o| costs(|_, _| 0.0, [8.0, 0.0], 6.0, o).way_s(at, 1.0, 2.0);
-        assert_eq!(way(Some(&orbital)), way(None));
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(12))]
-
-        /// Orbit makes unseen ground dearer or leaves it as it was, wherever the waypoint lies.
-        #[test]
-        fn orbit_never_makes_a_way_cheaper(
-            heights in prop::collection::vec(prop_oneof![Just(f32::NAN), -3.0f32..3.0, Just(0.0f32)], 60),
-            goal_m in 8.0f64..75.0,
-        ) {
-            let orbital = from_orbit(|x, y| {
-                let [i, j] = [(x + 20.0) / 10.0, (y + 30.0) / 10.0].map(|v| v as usize);
-                heights.get(j * 10 + i).copied().unwrap_or(0.0)
-            });
-            let known = heights.iter().any(|h| !h.is_nan());
-            prop_assume!(known);
-            let goal = [goal_m, 0.0];
-            let (without, with) = (costs(|_, _| 0.0, goal, 12.0, None), costs(|_, _| 0.0, goal, 12.0, Some(&orbital)));
-            for i in -28..29 {
-                for j in -11..12 {
-                    let p = [f64::from(i), f64::from(j)];
-                    prop_assert!(with.to_go_s(p) >= without.to_go_s(p) * (1.0 - 1e-12), "{p:?}");
-                    let pose = Pose2::new(p[0], p[1], 0.7 * f64::from(j));
-                    prop_assert!(with.way_s(pose, 0.5, 2.0) >= without.way_s(pose, 0.5, 2.0), "{p:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn uphill_is_dearer_than_downhill() {
-        let m = scene_costs(|x, _| (x * 0.2) as f32, [8.0, 0.0]);
-        assert!(
-            m.way_s(Pose2::new(1.0, 0.0, 0.0), 1.0, 2.0)
-                > m.way_s(Pose2::new(1.0, 0.0, 3.0), 1.0, 2.0)
-        );
-    }
-}
+mod tests;

@@ -177,6 +177,11 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
+    /// The newest drive goal.
+    pub fn goal(&self) -> Option<&Goal> {
+        self.goal.as_ref().map(|(_, goal)| goal)
+    }
+
     pub fn new(config: &Config) -> Self {
         Self {
             map: TerrainMap::new(config.map_m, config.map_sigmas),

@@ -13,6 +13,7 @@ use sojourn_core::{
     rover::Rover,
     site::{CLASS, ROUGHNESS_LEAST, SLOPE_MORE, Site},
 };
+use std::sync::Arc;
 
 /// Most cells that are kept; a larger site is kept in larger cells.
 const MAX_CELLS: f64 = 1e6;
@@ -265,22 +266,46 @@ impl Orbital {
         self.cell_m
     }
 
-    /// What is told of a place in `map`; `None` beyond the layers and where they have no data.
-    fn at(&self, [x, y]: Xy) -> Option<&Cell> {
-        let c = (x - self.origin_m[0]) / self.cell_m;
-        let r = (y - self.origin_m[1]) / self.cell_m;
-        if !(c >= 0.0 && r >= 0.0 && c < self.cols as f64 && r < self.rows as f64) {
+    /// Columns and rows.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        [self.cols, self.rows]
+    }
+
+    /// South-west corner in `map`, metres.
+    pub(crate) fn origin_m(&self) -> Xy {
+        self.origin_m
+    }
+
+    /// What is told of a cell, the gradient along the axes of `map`; `None` beyond the layers and where they have no data.
+    pub(crate) fn told(&self, col: usize, row: usize) -> Option<Told> {
+        if col >= self.cols {
             return None;
         }
-        let cell = self.cells.get(r as usize * self.cols + c as usize)?;
-        (!cell.gradient[0].is_nan()).then_some(cell)
+        let cell = self.cells.get(row * self.cols + col)?;
+        let [gx, gy] = cell.gradient.map(f64::from);
+        (!gx.is_nan()).then(|| Told {
+            gradient: [gx, gy],
+            slope_rad: gx.hypot(gy).atan() + f64::from(cell.more_rad),
+            sigma_m: f64::from(cell.sigma_m),
+            class: (!cell.class.is_nan()).then_some(f64::from(cell.class)),
+        })
+    }
+
+    /// What is told of a place in `map`.
+    fn at(&self, [x, y]: Xy) -> Option<Told> {
+        let c = (x - self.origin_m[0]) / self.cell_m;
+        let r = (y - self.origin_m[1]) / self.cell_m;
+        if !(c >= 0.0 && r >= 0.0) {
+            return None;
+        }
+        self.told(c as usize, r as usize)
     }
 }
 
 /// The orbital layers as they lie in `odom` now.
 #[derive(Clone, Copy, Debug)]
 pub struct FromOrbit<'a> {
-    layers: &'a Orbital,
+    layers: &'a Arc<Orbital>,
     map_from_odom: Pose2,
     /// Sine and cosine of the turn from `odom` to `map`.
     turn: (f64, f64),
@@ -289,7 +314,7 @@ pub struct FromOrbit<'a> {
 impl<'a> FromOrbit<'a> {
     /// Lays the layers where localization says that `map` is; tilts between the two frames do not count.
     #[must_use]
-    pub fn new(layers: &'a Orbital, map_from_odom: &Transform<Map, Odom>) -> Self {
+    pub fn new(layers: &'a Arc<Orbital>, map_from_odom: &Transform<Map, Odom>) -> Self {
         let map_from_odom = map_from_odom.planar();
         Self {
             layers,
@@ -298,26 +323,27 @@ impl<'a> FromOrbit<'a> {
         }
     }
 
-    /// Side of a cell, metres.
-    #[must_use]
-    pub fn cell_m(&self) -> f64 {
-        self.layers.cell_m
+    /// The layers.
+    pub(crate) fn layers(&self) -> &'a Arc<Orbital> {
+        self.layers
+    }
+
+    /// A place in `odom` as it lies in `map`.
+    pub(crate) fn in_map(&self, [x, y]: Xy) -> Xy {
+        let (s, c) = self.turn;
+        let p = &self.map_from_odom;
+        [p.x_m + c * x - s * y, p.y_m + s * x + c * y]
     }
 
     /// What is told of a place in `odom`, the gradient along the axes of `odom`.
     #[must_use]
-    pub fn at(&self, [x, y]: Xy) -> Option<Told> {
+    pub fn at(&self, p: Xy) -> Option<Told> {
         let (s, c) = self.turn;
-        let p = &self.map_from_odom;
-        let cell = self
-            .layers
-            .at([p.x_m + c * x - s * y, p.y_m + s * x + c * y])?;
-        let [gx, gy] = cell.gradient.map(f64::from);
+        let told = self.layers.at(self.in_map(p))?;
+        let [gx, gy] = told.gradient;
         Some(Told {
             gradient: [c * gx + s * gy, c * gy - s * gx],
-            slope_rad: gx.hypot(gy).atan() + f64::from(cell.more_rad),
-            sigma_m: f64::from(cell.sigma_m),
-            class: (!cell.class.is_nan()).then_some(f64::from(cell.class)),
+            ..told
         })
     }
 }
@@ -344,7 +370,7 @@ mod tests {
     fn slopes_are_told_in_the_axes_of_odom() {
         let r = rover("perseverance");
         for cell_m in [0.25, 1.0, 5.0] {
-            let o = Orbital::new(&layers(cell_m, |[x, _]| 0.2 * x), &r).unwrap();
+            let o = Arc::new(Orbital::new(&layers(cell_m, |[x, _]| 0.2 * x), &r).unwrap());
             assert!(o.cell_m() >= 0.9 && o.cell_m() <= 5.0);
             let turned = Transform::from_xyz_rpy([130.0, 230.0, 4.0], 0.0, 0.0, 0.5);
             let told = FromOrbit::new(&o, &turned).at([3.0, -2.0]).unwrap();
@@ -363,7 +389,7 @@ mod tests {
         let mark = |v: f32| l.elevation.like(|c, _| if c == 60 { v } else { f32::NAN });
         (l.class, l.slope_more_deg) = (Some(mark(4.0)), Some(mark(5.0)));
         l.roughness_least_m = Some(mark(0.1));
-        let o = Orbital::new(&l, &r).unwrap();
+        let o = Arc::new(Orbital::new(&l, &r).unwrap());
         let still = Transform::from_xyz_rpy([0.0; 3], 0.0, 0.0, 0.0);
         let see = FromOrbit::new(&o, &still);
         let told = see.at([130.7, 220.0]).unwrap();

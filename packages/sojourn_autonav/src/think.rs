@@ -5,7 +5,7 @@ use crate::{
     check::{Blocked, Verdict},
     config::{Config, PlannerKind},
     corridor::Corridor,
-    costmap::{CostMap, Scene},
+    costmap::{Beyond, CostMap, Scene},
     direct::{direct, weighed_direct},
     follow::{Track, Turn, turn_rate_radps},
     inputs::Scope,
@@ -126,6 +126,16 @@ impl AutoNav {
         let thought = if scope.mode == Mode::AvoidAll && !straight {
             let reach_m = VISIT_SHARE * self.rover.footprint_radius_m();
             self.coarse.visit([start.x_m, start.y_m], reach_m);
+            let beyond = self
+                .orbital
+                .as_ref()
+                .zip(self.inputs.goal())
+                .map(|(layers, goal)| Beyond {
+                    orbit: FromOrbit::new(layers, &scope.map_from_odom),
+                    goal_map: goal.xy_in_map,
+                    keep_in_map: &goal.keep_in_map,
+                    keep_out_map: &goal.keep_out_map,
+                });
             let map = CostMap::build(
                 &self.config,
                 &self.rover,
@@ -138,12 +148,10 @@ impl AutoNav {
                     speed_mps: scope.rim_mps,
                     slip: &slip,
                     dead_ends: &self.dead_ends,
-                    orbit: self
-                        .orbital
-                        .as_deref()
-                        .map(|layers| FromOrbit::new(layers, &scope.map_from_odom)),
+                    orbit: beyond,
                 },
                 &mut self.coarse,
+                &mut self.far,
             );
             let soil = Soil {
                 config: &self.config,

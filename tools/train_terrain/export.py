@@ -150,19 +150,23 @@ def error_of_confidence(p: torch.Tensor, truth: torch.Tensor, bins: int = 15) ->
     return total
 
 
-def sand_factor(p: torch.Tensor, truth: torch.Tensor, most_missed: float, most_false: float) -> float:
-    """How much dearer it is to miss sand: the least factor on its probability with which at most `most_missed` of the
-    held-out sand is called soil or bedrock, as long as no more than `most_false` of soil and bedrock is called sand."""
-    factor = 1.0
-    for k in range(31):
-        tried = 1.05**k
-        said = (p * torch.tensor([1.0, 1.0, tried, 1.0])).argmax(1)
-        if k > 0 and float((said[truth < 2] == 2).float().mean()) > most_false:
-            break
-        factor = tried
-        if float((said[truth == 2] < 2).float().mean()) <= most_missed:
-            break
-    return factor
+LEAST_ACCURACY, LEAST_MIOU = 0.962, 0.822
+"""What the dearer sand may cost: on the held-out places accuracy and mean IoU stay at what is asked of experts' images (0.96,
+0.82) and 0.002 over it."""
+
+
+def sand_factor(p: torch.Tensor, truth: torch.Tensor, rock: float) -> float:
+    """How much dearer it is to miss sand: the greatest factor on its probability, in steps of 5 %, with which the held-out
+    pixels have `LEAST_ACCURACY` and `LEAST_MIOU`; 1 where they have not even without."""
+    best = 1.0
+    for k in range(61):
+        said = (p * torch.tensor([1.0, 1.0, 1.05**k, rock])).argmax(1)
+        table = torch.bincount(truth * CLASSES + said, minlength=CLASSES**2).reshape(CLASSES, CLASSES).double()
+        hit = table.diagonal()
+        iou = hit / (table.sum(0) + table.sum(1) - hit).clamp(min=1)
+        if hit.sum() / table.sum() >= LEAST_ACCURACY and iou.mean() >= LEAST_MIOU:
+            best = 1.05**k
+    return best
 
 
 def rock_factor(p: torch.Tensor, truth: torch.Tensor, sand: float, of_best: float) -> float:
@@ -242,8 +246,8 @@ def main() -> None:
     prob = F.softmax(z * scale + offset, dim=1)
     all_z, all_truth = labelled(held.mask[:, 2::4, 2::4])
     all_prob = F.softmax(all_z * scale + offset, dim=1)
-    sand = sand_factor(prob, truth, most_missed=0.03, most_false=0.015)
-    rock = rock_factor(all_prob, all_truth, sand, of_best=0.98)
+    rock = rock_factor(all_prob, all_truth, 1.0, of_best=0.98)
+    sand = sand_factor(all_prob, all_truth, rock)
     mean, inverse, farthest = unlike(pooled_train, pooled)
 
     weights["calibration"] = torch.tensor([scale, *offset.tolist()])

@@ -164,13 +164,14 @@ fn tell(f: &Figures, rate_hz: f64) {
     if let Some(c) = &f.classes {
         say(&format!(
             "classes of the ground: {} images, {} unlike those learnt from; of {} cells {:.1} % got a class, {:.1} % of these the right \
-             one; sand called soil or bedrock {:.1} %",
+             one; sand called soil or bedrock {:.1} %, rocks of 25 cm and more not called big rock {:.1} %",
             c.images,
             c.unlike,
             c.cells,
             100.0 * c.decided,
             100.0 * c.right,
-            100.0 * c.missed_sand
+            100.0 * c.missed_sand,
+            100.0 * c.missed_big_rock
         ));
     }
 }

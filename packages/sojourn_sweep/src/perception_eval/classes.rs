@@ -1,9 +1,9 @@
 //! Classes of the grid's cells beside the classes of the world.
 //!
-//! What is firm rock in the world should be bedrock to the network, ripples of sand sand, firm soil soil. Loose soil, scarps
-//! and rocks lying on the ground have no class of their own among the network's and are left out.
+//! What is firm rock in the world should be bedrock to the network, ripples of sand sand, firm soil soil, and a rock of 25 cm
+//! and more big rock. Loose soil, scarps and smaller rocks have no class of their own among the network's and are left out.
 
-use super::Subject;
+use super::{Subject, score::ROCK_M};
 use nalgebra::Vector3;
 use serde::Serialize;
 use sojourn_core::{
@@ -21,6 +21,7 @@ use sojourn_perception::{
 };
 use sojourn_twin::{
     dataset::{Labelled, Station},
+    rocks::Rock,
     world::World,
 };
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ pub struct ClassFigures {
     pub right: f64,
     /// Share of the decided cells of sand that were called soil or bedrock.
     pub missed_sand: f64,
+    /// Share of the decided cells of rocks of 25 cm and more that were not called big rock.
+    pub missed_big_rock: f64,
     /// Decided cells by true class and the class given.
     pub given: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
 }
@@ -104,6 +107,9 @@ impl ClassScorer {
         };
         let eye: Vector3<f64> = station.map_from_camera.iso.translation.vector;
         let class = &layers.class;
+        let [w, s, e, n] = [-1.0, -1.0, 1.0, 1.0].map(|v| v * (FARTHEST_M + 1.0));
+        let mut rocks = world.rocks_in([eye.x + w, eye.y + s, eye.x + e, eye.y + n]);
+        rocks.retain(|r| r.height_m >= ROCK_M);
         for row in 0..class.rows() {
             for col in 0..class.cols() {
                 let [x, y] = class.centre_m(col, row);
@@ -111,7 +117,7 @@ impl ClassScorer {
                 if far || grid.count.get(col, row) < 1.0 {
                     continue;
                 }
-                let Some(truth) = truth(world, x, y) else {
+                let Some(truth) = truth(world, &rocks, x, y) else {
                     continue;
                 };
                 self.cells += 1;
@@ -130,10 +136,11 @@ impl ClassScorer {
         let decided: u64 = self.given.iter().map(sum).sum();
         let right: u64 = (0..CLASSES).map(|k| self.given[k][k]).sum();
         let share = |part: u64, all: u64| part as f64 / all.max(1) as f64;
-        let [soil, bedrock, sand] = [
+        let [soil, bedrock, sand, rock] = [
             SurfaceClass::Soil,
             SurfaceClass::Bedrock,
             SurfaceClass::Sand,
+            SurfaceClass::BigRock,
         ]
         .map(|c| c as usize);
         let of_sand = &self.given[sand];
@@ -146,15 +153,25 @@ impl ClassScorer {
             decided: share(decided, self.cells),
             right: share(right, decided),
             missed_sand: share(of_sand[soil] + of_sand[bedrock], sum(of_sand)),
+            missed_big_rock: share(
+                sum(&self.given[rock]) - self.given[rock][rock],
+                sum(&self.given[rock]),
+            ),
             given: (0..CLASSES).map(|k| (name(k), row(k))).collect(),
         }
     }
 }
 
 /// What the ground of a place should be to the network, by place in [`SURFACES`].
-fn truth(world: &World, x: f64, y: f64) -> Option<usize> {
-    if world.on_rock(x, y) != Some(false) || world.height_m(x, y).is_none() {
-        return None;
+/// `rocks` are the ones around that are high enough to be big.
+fn truth(world: &World, rocks: &[Rock], x: f64, y: f64) -> Option<usize> {
+    world.height_m(x, y)?;
+    if world.on_rock(x, y)? {
+        let is_big = |r: &Rock| (r.x_m - x).hypot(r.y_m - y) <= r.reach_m;
+        return rocks
+            .iter()
+            .any(is_big)
+            .then_some(SurfaceClass::BigRock as usize);
     }
     let surface = match world.class_at(x, y)? {
         TerrainClass::Bedrock | TerrainClass::Outcrop => SurfaceClass::Bedrock,

@@ -180,6 +180,7 @@ pub const SERVICES: &[Service] = &[
     EXECUTE_DRIVE,
     RESET_GUARD,
     FIND_ON_MAP,
+    RESET_LOCALIZATION,
 ];
 /// Plans a route.
 pub const PLAN_ROUTE: Service = Service {
@@ -231,6 +232,14 @@ pub const FIND_ON_MAP: Service = Service {
     kind: "std_srvs/srv/Trigger",
     server: "localization",
     about: "Looks for the rover on the orbital map in what its last stereo pairs saw; the answer says that the search will begin, the fix comes as map_fix.",
+};
+
+/// Begins the estimate of localization anew.
+pub const RESET_LOCALIZATION: Service = Service {
+    name: "reset_localization",
+    kind: "std_srvs/srv/Trigger",
+    server: "localization",
+    about: "Begins the estimate anew where the rover stands: odom starts there, map_from_odom is that of the parameters until initialpose; refused while a wheel turns.",
 };
 
 /// Layer names of the terrain grid; at most six go on the wire with `terrain_grid`.

@@ -36,11 +36,13 @@ pub struct Params {
     pub map_error_correlation_m: f64,
     /// IMU samples at rest that make the first level.
     pub init_samples: usize,
-    /// Time in which gravity corrects the gyro's level, seconds.
-    pub level_time_constant_s: f64,
-    /// Specific force is taken for gravity when it differs from it by at most this share.
+    /// At rest the specific force may differ from gravity by this share; what differs by more is a shock, and weighed as one.
     pub accel_gate_share: f64,
-    /// Standard deviation of roll and pitch that no averaging removes, radians.
+    /// Standard deviation of the accelerometer's bias at the start, m/s².
+    pub accel_bias_sigma_mps2: f64,
+    /// Its random walk, m/s² per square root of a second, as the data sheet has it.
+    pub accel_walk_mps2: f64,
+    /// Standard deviation of roll and pitch between inertial unit and wheels (mounting), radians.
     pub level_sigma_rad: f64,
     /// Random walk of the gyro's bias, rad/s per square root of a second, as the gyro's data sheet has it.
     pub gyro_walk_radps: f64,
@@ -50,6 +52,8 @@ pub struct Params {
     pub still_gyro_radps: f64,
     /// And has done so for this long, seconds.
     pub still_after_s: f64,
+    /// Standard deviation of the velocity then, m/s.
+    pub still_sigma_mps: f64,
     /// No IMU for longer than this is an error, seconds.
     pub imu_timeout_s: f64,
     /// No wheel states for longer than this is an error, seconds.
@@ -66,6 +70,8 @@ pub struct Params {
     pub lateral_sigma: f64,
     /// Way over which slip stays alike, metres.
     pub slip_correlation_m: f64,
+    /// How far the body sways in the plane beside what the wheels roll over a metre, metres; it grows with the root of the way.
+    pub sway_sigma_m: f64,
     /// How far the body rises and sinks over the unevenness of a metre, metres; it grows with the root of the way.
     pub heave_sigma_m: f64,
     /// How far the body slides, rises or sinks over a turn of one radian, metres; it grows with the root of the turn.
@@ -119,13 +125,15 @@ impl Config {
                 1e7,
             ),
             ("init_samples", p.init_samples as f64, 1.0, 10_000.0),
-            ("level_time_constant_s", p.level_time_constant_s, 0.01, 1e4),
             ("accel_gate_share", p.accel_gate_share, 0.001, 1.0),
+            ("accel_bias_sigma_mps2", p.accel_bias_sigma_mps2, 0.0, 10.0),
+            ("accel_walk_mps2", p.accel_walk_mps2, 0.0, 1.0),
             ("level_sigma_rad", p.level_sigma_rad, 0.0, 1.0),
             ("gyro_walk_radps", p.gyro_walk_radps, 0.0, 1.0),
             ("still_rim_mps", p.still_rim_mps, 0.0, 1.0),
             ("still_gyro_radps", p.still_gyro_radps, 0.0, 1.0),
             ("still_after_s", p.still_after_s, 0.0, 60.0),
+            ("still_sigma_mps", p.still_sigma_mps, 1e-6, 1.0),
             ("imu_timeout_s", p.imu_timeout_s, 0.01, 60.0),
             ("wheels_timeout_s", p.wheels_timeout_s, 0.01, 60.0),
             ("future_s", p.future_s, 0.0, 10.0),
@@ -133,6 +141,7 @@ impl Config {
             ("slip_sigma_share", p.slip_sigma_share, 0.0, 2.0),
             ("lateral_sigma", p.lateral_sigma, 0.0, 1.0),
             ("slip_correlation_m", p.slip_correlation_m, 0.01, 1e6),
+            ("sway_sigma_m", p.sway_sigma_m, 0.0, 1.0),
             ("heave_sigma_m", p.heave_sigma_m, 0.0, 1.0),
             ("turn_slide_m", p.turn_slide_m, 0.0, 1.0),
         ] {

@@ -6,9 +6,8 @@ mod seeing;
 mod sunlight;
 
 use crate::{
-    attitude::{Attitude, Levelling},
     config::{Config, Params},
-    dead_reckoning::{DeadReckoning, Way},
+    filter::{Filter, Inertial, Levelling, Sample, Start, Way},
     finding::Finder,
     footing::{Footing, Sunk},
     map_frame::{MapFrame, Passed},
@@ -18,7 +17,7 @@ use crate::{
     pairs::PairMaker,
     visual::{Reckoned, Visual},
 };
-use nalgebra::{Isometry3, Matrix3, UnitQuaternion, Vector3};
+use nalgebra::{Matrix3, UnitQuaternion, Vector3};
 use sojourn_core::{
     Stamp,
     frames::{BaseLink, Odom, Transform},
@@ -41,16 +40,18 @@ const MAX_SUSPENSION_RAD: f64 = 1.6;
 const MAX_RIM_SHARE: f64 = 3.0;
 /// Standard deviation of the wheels' turn as a share of it, for the heading over a gap of the gyro.
 const WHEEL_TURN_SIGMA_SHARE: f64 = 0.3;
+/// Way over which the standard deviation of the slip follows the slope, metres.
+const SMOOTH_M: f64 = 1.0;
 
 #[derive(Clone, Debug)]
 struct State {
-    attitude: Attitude,
-    reckoning: DeadReckoning,
+    filter: Filter,
+    // What position and velocity are carried on to.
+    carried_to: Stamp,
     // Attitude at the newest wheel state.
     at_wheels: UnitQuaternion<f64>,
     rate_radps: Vector3<f64>,
-    velocity_mps: [f64; 2],
-    velocity_sigma_mps: f64,
+    slip_sigma: Option<f64>,
     // Ways of the wheels: signs left out, and forward positive.
     way_m: f64,
     rolled_m: f64,
@@ -92,11 +93,7 @@ impl Localization {
             suspension: SuspensionAngles::default(),
             footing: Footing::new(p.footing, rover),
             sun: SunWatch::default(),
-            map: MapFrame::new(
-                [p.initial_x_m, p.initial_y_m, p.initial_z_m],
-                start_covariance(p),
-                p.map_error_correlation_m,
-            ),
+            map: map_frame(p),
             finder: Finder::new(p.map_fix.clone(), p.visual_odometry.clone()),
             config,
             rover: rover.clone(),
@@ -125,13 +122,43 @@ impl Localization {
     pub fn gyro_bias_radps(&self) -> Vector3<f64> {
         self.state
             .as_ref()
-            .map_or_else(Vector3::zeros, |s| s.attitude.bias_radps())
+            .map_or_else(Vector3::zeros, |s| s.filter.gyro_bias_radps())
+    }
+
+    /// The accelerometer's bias as estimated, m/s².
+    #[must_use]
+    pub fn accel_bias_mps2(&self) -> Vector3<f64> {
+        self.state
+            .as_ref()
+            .map_or_else(Vector3::zeros, |s| s.filter.accel_bias_mps2())
     }
 
     /// The wheel that sinks in, as of the newest pair.
     #[must_use]
     pub fn sunk(&self) -> Option<&Sunk> {
         self.footing.sunk()
+    }
+
+    /// Begins anew: a new level, `odom` where the rover stands, `map` as the parameters say. What came before is forgotten but
+    /// for the stamps, so that nothing is taken twice, and the counts.
+    ///
+    /// # Errors
+    /// Why not, in a sentence: a wheel turns, and a level is found at rest only.
+    pub fn reset(&mut self) -> Result<(), String> {
+        if self.wheels_at.is_some() && self.still_since.is_none() {
+            return Err("a wheel turns: stop the rover first".to_string());
+        }
+        let p = &self.config.params;
+        self.state = None;
+        self.levelling = Levelling::default();
+        self.level_at = None;
+        self.wrong_gravity_mps2 = None;
+        self.visual = Visual::new(p.visual, p.visual_odometry.clone());
+        self.footing = Footing::new(p.footing, &self.rover);
+        self.sun = SunWatch::default();
+        self.map = map_frame(p);
+        self.finder.forget();
+        Ok(())
     }
 
     /// Takes one input at ROS time `now`.
@@ -195,37 +222,42 @@ impl Localization {
             return Ok(());
         };
         let p = &self.config.params;
-        state.attitude.walked(dt_s, p.gyro_walk_radps);
+        let moving_s = stamp.since(state.carried_to).max(0.0);
+        state.carried_to = state.carried_to.max(stamp);
+        let g = self.config.gravity_mps2;
+        let beside_mps2 = (sample.accel_mps2.norm() - g).abs();
+        let like_gravity = beside_mps2 <= p.accel_gate_share * g;
+        if like_gravity {
+            self.level_at = Some(stamp);
+        }
         if dt_s > p.imu_timeout_s {
             // The gyro has seen nothing of this time: the wheels say how far the rover may have turned.
             let turn_rad = self.wheels_at.map_or(0.0, |(_, v, _)| v.turn_radps) * dt_s;
-            if turn_rad != 0.0 {
-                let turn = Vector3::z() * turn_rad / dt_s + state.attitude.bias_radps();
-                state.attitude.turn(turn, dt_s);
-            }
-            let lost_rad = WHEEL_TURN_SIGMA_SHARE * turn_rad;
-            state.reckoning.yaw_lost(lost_rad * lost_rad);
-            state.reckoning.walked(dt_s, p.gyro_walk_radps);
+            let sigma_rad = WHEEL_TURN_SIGMA_SHARE * turn_rad;
+            state.filter.bridge(dt_s, moving_s, turn_rad, sigma_rad);
             self.gap_at = Some((stamp, "IMU"));
             self.counts.gaps += 1;
-        } else {
-            let rate = sample.gyro_radps - state.attitude.bias_radps();
-            let gate_radps = p.still_gyro_radps + 5.0 * self.rover.imu.gyro_sigma_radps;
-            if wheels_still && rate.norm() <= gate_radps {
-                let noise_var = state.attitude.noise_var();
-                state.attitude.rest(sample.gyro_radps);
-                state.reckoning.walked(dt_s, p.gyro_walk_radps);
-                state.reckoning.bias_measured(noise_var);
-                state.rate_radps = Vector3::zeros();
-            } else {
-                state.attitude.turn(sample.gyro_radps, dt_s);
-                let noise_var = state.attitude.noise_var();
-                state.reckoning.turned(dt_s, noise_var, p.gyro_walk_radps);
-                state.rate_radps = rate;
-            }
+            return Ok(());
         }
-        if state.attitude.level(sample.accel_mps2, dt_s, &self.config) {
-            self.level_at = Some(stamp);
+        let heard = Sample {
+            gyro_radps: sample.gyro_radps,
+            accel_mps2: sample.accel_mps2,
+            turning_s: dt_s,
+            moving_s,
+            shock_var: if like_gravity {
+                0.0
+            } else {
+                beside_mps2 * beside_mps2
+            },
+        };
+        let rate = sample.gyro_radps - state.filter.gyro_bias_radps();
+        let gate_radps = p.still_gyro_radps + 5.0 * self.rover.imu.gyro_sigma_radps;
+        if wheels_still && rate.norm() <= gate_radps {
+            state.filter.rest(&heard);
+            state.rate_radps = Vector3::zeros();
+        } else {
+            state.filter.carry(&heard);
+            state.rate_radps = rate;
         }
         Ok(())
     }
@@ -248,20 +280,21 @@ impl Localization {
             return;
         }
         self.wrong_gravity_mps2 = None;
-        if let Some(attitude) = levelling.attitude(p.initial_yaw_rad, &self.rover.imu) {
+        let start = Start {
+            yaw_sigma_rad: p.initial_yaw_sigma_rad,
+            scale_sigma: p.visual.scale_sigma,
+            aside_sigma_radpm: p.visual.aside_sigma_radpm,
+            wander_sigma_radpm: p.visual.wander_sigma_radpm,
+            wander_m: p.visual.wander_m,
+        };
+        let inertial = inertial(&self.config, &self.rover);
+        if let Some(filter) = levelling.begin(p.initial_yaw_rad, inertial, &start) {
             self.state = Some(State {
-                reckoning: DeadReckoning::new(
-                    p.initial_yaw_sigma_rad.powi(2),
-                    attitude.yaw_bias_var(),
-                    p.visual.scale_sigma,
-                    p.visual.aside_sigma_radpm,
-                )
-                .wandering(p.visual.wander_sigma_radpm, p.visual.wander_m),
-                at_wheels: attitude.odom_from_base(),
-                attitude,
+                at_wheels: filter.odom_from_base(),
+                filter,
+                carried_to: stamp,
                 rate_radps: Vector3::zeros(),
-                velocity_mps: [0.0; 2],
-                velocity_sigma_mps: 0.0,
+                slip_sigma: None,
                 way_m: 0.0,
                 rolled_m: 0.0,
             });
@@ -300,7 +333,18 @@ impl Localization {
         let Some(state) = &mut self.state else {
             return Ok(());
         };
-        let now_at = state.attitude.odom_from_base();
+        let newer_s = stamp.since(state.carried_to);
+        if newer_s > 0.0 {
+            let silent_s = self.imu_at.map_or(f64::INFINITY, |at| stamp.since(at));
+            if silent_s <= p.imu_timeout_s {
+                state.filter.coast(newer_s);
+            } else {
+                state.filter.drift(newer_s);
+            }
+            state.carried_to = stamp;
+        }
+        let ahead_s = newer_s.clamp(-p.imu_timeout_s, 0.0);
+        let now_at = state.filter.odom_from_base();
         if let Some((last_stamp, last_velocity, last_travel_m)) = last {
             let dt_s = stamp.since(last_stamp);
             let gap = dt_s > p.wheels_timeout_s;
@@ -339,9 +383,9 @@ impl Localization {
             let (slip, creep) =
                 self.config
                     .expected_slip(&self.rover, roll_rad, pitch_rad, wheels_m);
-            let slip_sigma = self.config.slip_sigma(slip);
+            let slip_sigma = state.smooth(self.config.slip_sigma(slip), wheels_m);
             let creep_sigma = self.config.creep_sigma();
-            state.reckoning.moved(
+            state.filter.moved(
                 halfway,
                 &Way {
                     forward_m: wheels_m * (1.0 - slip),
@@ -352,31 +396,26 @@ impl Localization {
                     creep_sigma,
                     level_sigma_rad: p.level_sigma_rad,
                     correlation_m: self.config.correlation_m(),
+                    sway_sigma_m: p.sway_sigma_m,
                     heave_sigma_m: p.heave_sigma_m,
                     turn_rad,
                     turn_slide_m: p.turn_slide_m,
+                    jolt_mps: velocity.speed_mps - last_velocity.speed_mps,
+                    over_s: dt_s.min(p.wheels_timeout_s),
+                    ahead_s,
                 },
             );
-            let [more_slip, more_creep] = state.reckoning.excess();
-            let (slip, creep) = (
-                slip + slip_sigma * more_slip,
-                creep + creep_sigma * more_creep,
-            );
-            state.velocity_mps = [
-                velocity.speed_mps * (1.0 - slip),
-                (velocity.speed_mps * (1.0 - slip)).abs() * creep,
-            ];
-            state.velocity_sigma_mps =
-                velocity.speed_mps.abs() * slip_sigma * state.reckoning.slip_share();
             state.way_m += wheels_m.abs();
             state.rolled_m += wheels_m;
+        } else {
+            state.filter.begin_rolling(ahead_s);
         }
-        state.at_wheels = now_at;
+        state.at_wheels = state.filter.odom_from_base();
         self.visual.remember(Reckoned {
             stamp,
-            rotation: now_at,
-            wheels_only_m: state.reckoning.wheels_only_m(),
-            position_m: state.reckoning.position_m(),
+            rotation: state.at_wheels,
+            wheels_only_m: state.filter.wheels_only_m(),
+            position_m: state.filter.position_m() + state.filter.velocity_mps() * ahead_s,
             way_m: state.way_m,
             rolled_m: state.rolled_m,
         });
@@ -386,14 +425,11 @@ impl Localization {
     /// What the odometry believes now.
     fn passed(&self) -> Option<Passed> {
         let state = self.state.as_ref()?;
-        let pose = Transform::<Odom, BaseLink>::new(Isometry3::from_parts(
-            state.reckoning.position_m().into(),
-            state.attitude.odom_from_base(),
-        ));
+        let pose = Transform::<Odom, BaseLink>::new(state.filter.pose());
         Some(Passed {
             stamp: self.imu_at?.max(self.wheels_at?.0),
             pose: pose.planar(),
-            errors: state.reckoning.with_pose(),
+            errors: state.filter.with_pose(),
         })
     }
 
@@ -401,7 +437,7 @@ impl Localization {
     fn pass_on(&mut self) {
         let Some(now) = self.passed() else { return };
         let Some(state) = &mut self.state else { return };
-        let carried = state.reckoning.take_carried();
+        let carried = state.filter.take_carried();
         self.map.pass(now, &carried);
         self.finder.pass(&carried);
     }
@@ -429,15 +465,13 @@ impl Localization {
         let state = self.state.as_ref()?;
         let p = &self.config.params;
         let stamp = self.imu_at?.max(self.wheels_at?.0);
+        let velocity = state.filter.velocity_in_base_mps();
         Some(Estimate {
             stamp,
-            odom_from_base_link: Transform::new(Isometry3::from_parts(
-                state.reckoning.position_m().into(),
-                state.attitude.odom_from_base(),
-            )),
-            pose_covariance: state.reckoning.pose_covariance(p.level_sigma_rad.powi(2)),
-            velocity_mps: state.velocity_mps,
-            velocity_sigma_mps: state.velocity_sigma_mps,
+            odom_from_base_link: Transform::new(state.filter.pose()),
+            pose_covariance: state.filter.pose_covariance(p.level_sigma_rad.powi(2)),
+            velocity_mps: [velocity.x, velocity.y],
+            velocity_sigma_mps: state.filter.speed_sigma_mps(),
             rate_radps: state.rate_radps,
             map_from_odom: self.map.transform(),
             map_sigma_m: self.map_sigma_m(),
@@ -445,8 +479,45 @@ impl Localization {
     }
 }
 
+impl State {
+    /// The standard deviation of the slip, smoothed over the way. By how much slip makes a way shorter must not follow the
+    /// level's noise: the velocity that the wheels led to before hangs on the slip as it was weighed then, and what differs
+    /// would pass for news of the slip.
+    fn smooth(&mut self, slip_sigma: f64, wheels_m: f64) -> f64 {
+        let share = 1.0 - (-wheels_m.abs() / SMOOTH_M).exp();
+        let before = self.slip_sigma.unwrap_or(slip_sigma);
+        let smoothed = before + share * (slip_sigma - before);
+        self.slip_sigma = Some(smoothed);
+        smoothed
+    }
+}
+
+/// `map` before anything is known of it but the parameters.
+fn map_frame(p: &Params) -> MapFrame {
+    MapFrame::new(
+        [p.initial_x_m, p.initial_y_m, p.initial_z_m],
+        start_covariance(p),
+        p.map_error_correlation_m,
+    )
+}
+
 /// How well the start in `map` is known: x, y (metres) and yaw (radians).
 fn start_covariance(p: &Params) -> Matrix3<f64> {
     let xy = p.initial_position_sigma_m.powi(2);
     Matrix3::from_diagonal(&Vector3::new(xy, xy, p.initial_yaw_sigma_rad.powi(2)))
+}
+
+/// What the inertial unit is, by the rover's file and the parameters.
+fn inertial(config: &Config, rover: &Rover) -> Inertial {
+    let (p, imu) = (&config.params, &rover.imu);
+    Inertial {
+        gravity_mps2: config.gravity_mps2,
+        gyro_var: imu.gyro_sigma_radps.powi(2).max(1e-16),
+        gyro_bias_var: imu.gyro_bias_sigma_radps.powi(2),
+        gyro_walk_radps: p.gyro_walk_radps,
+        accel_var: imu.accel_sigma_mps2.powi(2).max(1e-12),
+        accel_bias_var: p.accel_bias_sigma_mps2.powi(2),
+        accel_walk_mps2: p.accel_walk_mps2,
+        still_var: p.still_sigma_mps.powi(2),
+    }
 }

@@ -4,7 +4,7 @@
 //! moment that is fixed when it begins, so that a run does not depend on how quickly it was found.
 
 use crate::{
-    dead_reckoning::{Covariance, WithPose},
+    filter::{Covariance, WithPose},
     map_frame::{MapPose, Passed},
     mapfix::{
         self, MapFixParams, Prior,
@@ -304,11 +304,17 @@ impl Finder {
         }
     }
 
-    /// The odometry has gone on: what has become of its errors since the last time (`DeadReckoning::take_carried`).
+    /// The odometry has gone on: what has become of its errors since the last time (`Filter::take_carried`).
     pub fn pass(&mut self, carried: &Covariance) {
         for k in &mut self.kept {
             k.since = carried * k.since;
         }
+    }
+
+    /// The odometry begins anew: what it has seen is of no use. A search that runs is waited for; its answer is of the past.
+    pub fn forget(&mut self) {
+        self.kept.clear();
+        (self.begun_way_m, self.wanted, self.last) = (0.0, false, None);
     }
 
     /// A search is wanted; it begins when none runs.

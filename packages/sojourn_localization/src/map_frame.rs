@@ -8,7 +8,7 @@
 //! how far the rover's error hangs together with it is kept, so that any number of fixes at one place makes the rover no surer
 //! of where it is than the map is. From place to place the map's error changes (Gauss–Markov over the distance).
 
-use crate::dead_reckoning::{Covariance, WithPose, planar};
+use crate::filter::{Covariance, WithPose, planar};
 use nalgebra::{Matrix3, Matrix3x2, Vector3};
 use sojourn_core::{
     Stamp,
@@ -177,7 +177,7 @@ impl MapFrame {
     }
 
     /// Hears what the odometry believes now, and what has become of its errors since the last time
-    /// (`DeadReckoning::take_carried`).
+    /// (`Filter::take_carried`).
     pub fn pass(&mut self, now: Passed, carried: &Covariance) {
         self.carried = carried * self.carried;
         self.since_base_now = carried * self.since_base_now;

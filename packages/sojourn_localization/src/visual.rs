@@ -38,7 +38,7 @@ pub struct FusionParams {
     pub wander_m: f64,
     /// Standard deviation that is added to each motion's rotation, radians: what neighbouring features are wrong alike.
     pub turn_sigma_rad: f64,
-    /// A motion whose squared Mahalanobis distance (four degrees of freedom) from the estimate lies beyond this is refused.
+    /// A motion whose squared Mahalanobis distance (six degrees of freedom) from the estimate lies beyond this is refused.
     pub gate: f64,
     /// Way of the wheels between two measurements of slip, metres.
     pub slip_step_m: f64,
@@ -52,6 +52,9 @@ pub struct FusionParams {
     pub doubt_updates: usize,
     /// By how much the gyro's bias may have stepped then, standard deviation, rad/s.
     pub doubt_bias_radps: f64,
+    /// A motion that is refused is looked at once more with the accelerometer's bias stepped by so much, standard deviation,
+    /// m/s².
+    pub doubt_accel_mps2: f64,
 }
 
 impl FusionParams {
@@ -76,6 +79,7 @@ impl FusionParams {
             ("blind_updates", self.blind_updates as f64, 1.0, 100.0),
             ("doubt_updates", self.doubt_updates as f64, 1.0, 100.0),
             ("doubt_bias_radps", self.doubt_bias_radps, 0.0, 1.0),
+            ("doubt_accel_mps2", self.doubt_accel_mps2, 0.0, 10.0),
         ] {
             in_range("parameters of localization: visual", name, value, lo, hi)?;
         }
@@ -248,9 +252,9 @@ impl Visual {
             .map_or(0.0, |(_, key)| at.rolled_m - key.rolled_m)
     }
 
-    /// The heading was believed wrong by so much, radians: what is remembered turns with it.
-    pub fn turn(&mut self, yaw_rad: f64) {
-        let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), yaw_rad);
+    /// The attitude was believed wrong by so much, radians about the axes of `odom`: what is remembered turns with it.
+    pub fn turn(&mut self, by_rad: Vector3<f64>) {
+        let turn = UnitQuaternion::from_scaled_axis(by_rad);
         for m in &mut self.memory {
             m.rotation = turn * m.rotation;
         }

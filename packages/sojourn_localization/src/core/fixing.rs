@@ -94,7 +94,7 @@ impl Localization {
         let covariance = if usable { *said } else { start_covariance(p) };
         if let Some(state) = self.state.as_mut().filter(|_| p.sun.enabled) {
             // How the heading lies in `map` is as uncertain as what was said: the sun may put it right.
-            state.reckoning.yaw_lost(covariance[(2, 2)]);
+            state.filter.yaw_lost(covariance[(2, 2)]);
         }
         // Before the first level the rover stands where `odom` will begin.
         let start = Pose2::new(0.0, 0.0, p.initial_yaw_rad);

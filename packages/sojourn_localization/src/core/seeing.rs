@@ -2,14 +2,23 @@
 
 use super::Localization;
 use crate::{
-    dead_reckoning::DeadReckoning,
+    filter::{Filter, Sight},
     footing,
     messages::Refusal,
     visual::Sighting,
     vo::{Seen, StereoPair},
 };
-use nalgebra::{Isometry3, UnitQuaternion, Vector3};
+use nalgebra::{Isometry3, UnitQuaternion};
 use sojourn_core::Stamp;
+
+/// What a motion that the filter refuses is looked at once more with.
+#[derive(Clone, Copy)]
+enum Doubt {
+    /// Wheels that run into other ground slip otherwise from one moment to the next.
+    Ground,
+    /// An accelerometer whose bias has stepped tilts the level.
+    Accelerometer,
+}
 
 impl Localization {
     /// Takes a pair in.
@@ -44,58 +53,58 @@ impl Localization {
         while let Some((looked, pair)) = self.visual.look() {
             self.counts.pairs += 1;
             // Where the filter believes it was then: what has been driven since is what wheels and gyro say.
-            let since = state.reckoning.wheels_only_m() - looked.at.wheels_only_m;
+            let since = state.filter.wheels_only_m() - looked.at.wheels_only_m;
             let mut there = Isometry3::from_parts(
-                (state.reckoning.position_m() - since).into(),
+                (state.filter.position_m() - since).into(),
                 looked.at.rotation,
             );
             let mut fused = None;
             if let Seen::Moved { motion, .. } = &looked.seen {
                 self.counts.motions += 1;
-                let before = state.reckoning.position_m();
-                let covariance = self.visual.covariance_of(motion);
-                let see = |reckoning: &mut DeadReckoning| {
-                    reckoning.see(
-                        &there,
-                        &motion.key_from_now,
-                        &covariance,
-                        p.level_sigma_rad,
-                        p.visual.gate,
-                    )
+                let sight = Sight {
+                    now: there,
+                    key_from_now: motion.key_from_now,
+                    covariance: self.visual.covariance_of(motion),
                 };
-                let mut verdict = see(&mut state.reckoning);
-                if verdict.is_err() {
-                    // Wheels that run into other ground slip otherwise from one moment to the next.
-                    let mut anew = state.reckoning.clone();
-                    anew.doubt_ground(
-                        there.rotation,
-                        self.visual.rolled_since_key_m(&looked.at),
-                        self.config.slip_sigma(0.0),
-                        self.config.creep_sigma(),
-                    );
+                let see = |filter: &mut Filter| filter.see(&sight, p.visual.gate);
+                let mut verdict = see(&mut state.filter);
+                for doubt in [Doubt::Ground, Doubt::Accelerometer] {
+                    if verdict.is_ok() {
+                        break;
+                    }
+                    let mut anew = state.filter.clone();
+                    match doubt {
+                        Doubt::Ground => anew.doubt_ground(
+                            there.rotation,
+                            self.visual.rolled_since_key_m(&looked.at),
+                            self.wheels_at.map_or(0.0, |(_, v, _)| v.speed_mps),
+                            self.config.slip_sigma(0.0),
+                            self.config.creep_sigma(),
+                        ),
+                        Doubt::Accelerometer => {
+                            anew.doubt_accelerometer(p.visual.doubt_accel_mps2);
+                        }
+                    }
                     if let Ok(taken) = see(&mut anew) {
-                        state.reckoning = anew;
+                        state.filter = anew;
                         verdict = Ok(taken);
                     }
                 }
                 fused = Some(verdict.map(|c| {
-                    state
-                        .attitude
-                        .correct(c.yaw_rad, c.bias_radps, state.reckoning.yaw_bias_var());
-                    state.at_wheels = state.attitude.odom_from_base();
-                    there.translation.vector += state.reckoning.position_m() - before;
-                    let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), c.yaw_rad);
-                    there.rotation = turn * there.rotation;
+                    state.at_wheels = state.filter.odom_from_base();
+                    there.translation.vector += c.moved_m;
+                    there.rotation =
+                        UnitQuaternion::from_scaled_axis(c.turned_rad) * there.rotation;
                     c.distance2
                 }));
                 let taken = matches!(fused, Some(Ok(_)));
                 self.counts.outliers += u64::from(!taken);
                 if let Some(ago_s) = self.visual.judged(looked.at.stamp, taken) {
-                    state.reckoning.doubt(p.visual.doubt_bias_radps, ago_s);
+                    state.filter.doubt_gyro(p.visual.doubt_bias_radps, ago_s);
                 }
             }
             if self.visual.becomes_key(&looked.seen) {
-                state.reckoning.take_key(there);
+                state.filter.take_key(there);
             }
             if !matches!(looked.seen, Seen::Failed { .. }) && !matches!(fused, Some(Err(_))) {
                 let hubs_m = footing::hubs_m(&self.rover, &self.suspension);

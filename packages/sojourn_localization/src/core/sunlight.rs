@@ -74,7 +74,7 @@ impl Localization {
         let map_from_odom =
             UnitQuaternion::from_axis_angle(&Vector3::z_axis(), self.map.odom_yaw_rad());
         let attitude = map_from_odom
-            * state.attitude.odom_from_base()
+            * state.filter.odom_from_base()
             * UnitQuaternion::from_scaled_axis(turned);
         let stands_rad = p.sun.stands_at(stamp);
         if !p.sun.is_compass(stands_rad) {
@@ -82,7 +82,7 @@ impl Localization {
         }
         let seen = sun::bearing(direction, attitude, stands_rad, p.level_sigma_rad, &p.sun)
             .ok_or(Refusal::Sun)?;
-        let verdict = state.reckoning.heading(
+        let verdict = state.filter.heading(
             seen.off_rad,
             seen.sigma_rad * seen.sigma_rad,
             seen.floor_rad,
@@ -92,17 +92,12 @@ impl Localization {
             .sun
             .judged(stamp, verdict.is_ok(), p.sun.doubt_readings);
         if let Some(ago_s) = doubted {
-            state.reckoning.doubt(p.visual.doubt_bias_radps, ago_s);
+            state.filter.doubt_gyro(p.visual.doubt_bias_radps, ago_s);
         }
         let corrected = verdict.map_err(|_| Refusal::Sun)?;
         self.counts.suns += 1;
-        state.attitude.correct(
-            corrected.yaw_rad,
-            corrected.bias_radps,
-            state.reckoning.yaw_bias_var(),
-        );
-        state.at_wheels = state.attitude.odom_from_base();
-        self.visual.turn(corrected.yaw_rad);
+        state.at_wheels = state.filter.odom_from_base();
+        self.visual.turn(corrected.turned_rad);
         Ok(())
     }
 }

@@ -135,6 +135,86 @@ fn a_step_of_the_gyro_is_told_and_then_learned() {
 }
 
 #[test]
+fn a_step_of_the_accelerometer_tilts_nothing_that_the_pairs_have_seen_level() {
+    let mut d = driven(&[Fate::Fine, Fate::Fine]);
+    // Taken for gravity it would be a tilt of 0.016 rad.
+    d.accel_bias_mps2 = Vector3::new(0.05, -0.03, 0.02);
+    for _ in 0..8 {
+        d.leg(Fate::Fine);
+    }
+    let e = d.node.estimate().unwrap();
+    let (roll, pitch, _) = e.odom_from_base_link.rpy_rad();
+    assert!(roll.abs() < 0.005 && pitch.abs() < 0.008, "{roll} {pitch}");
+    let learned = d.node.accel_bias_mps2();
+    assert!((learned - d.accel_bias_mps2).norm() < 0.03, "{learned}");
+    assert_eq!(d.verdicts(), (10, 0));
+    assert!(d.error_m() < 0.04, "{} m after {} m", d.error_m(), d.way_m);
+}
+
+/// Two seconds of shocks far beyond gravity while the rover drives.
+#[test]
+fn shocks_move_nothing() {
+    let mut d = driven(&[Fate::Fine, Fate::Fine]);
+    for k in 0..25 {
+        let blow = if (8..12).contains(&k) { 20.0 } else { 0.0 };
+        d.accel_bias_mps2 = Vector3::new(blow, -0.5 * blow, blow);
+        d.period(SPEED_MPS, 0.0);
+    }
+    d.accel_bias_mps2 = Vector3::zeros();
+    d.pair(Fate::Fine);
+    d.tick();
+    d.leg(Fate::Fine);
+    let e = d.node.estimate().unwrap();
+    let (roll, pitch, _) = e.odom_from_base_link.rpy_rad();
+    assert!(roll.abs() < 0.003 && pitch.abs() < 0.003, "{roll} {pitch}");
+    assert_eq!(d.verdicts(), (4, 0));
+    assert!(d.error_m() < 0.03, "{} m after {} m", d.error_m(), d.way_m);
+}
+
+#[test]
+fn a_reset_begins_anew_where_the_rover_stands() {
+    let mut d = Drive::with(|p| (p.initial_x_m, p.initial_yaw_rad) = (7.0, 0.3));
+    d.rest();
+    d.pair(Fate::Fine);
+    d.tick();
+    d.leg(Fate::Fine);
+    let before = d.node.estimate().unwrap();
+    let refused = d.node.reset().unwrap_err();
+    assert!(refused.contains("a wheel turns"), "{refused}");
+    assert_eq!(d.node.estimate().unwrap(), before);
+    d.period(0.0, 0.0);
+    d.node.reset().unwrap();
+    assert!(d.node.estimate().is_none());
+    d.tick();
+    let health = d.outputs.last().unwrap().health.clone().unwrap();
+    assert!(health.reason.contains("levelling"), "{}", health.reason);
+    // What came before the reset is not taken again.
+    let again = Stamp::from_secs(d.t_s);
+    d.node
+        .step(again, Input::Wheels(again, WheelSample::default()));
+    assert_eq!(d.node.counts().refused.get(&Refusal::OutOfOrder), Some(&1));
+    let from_m = d.way_m;
+    d.rest();
+    let e = d.node.estimate().unwrap();
+    let at = (e.map_from_odom * e.odom_from_base_link).planar();
+    assert!(
+        (at.x_m - 7.0).abs() < 1e-3 && (at.yaw_rad - 0.3).abs() < 1e-6,
+        "{at:?}"
+    );
+    d.pair(Fate::Fine);
+    d.tick();
+    d.leg(Fate::Fine);
+    d.leg(Fate::Fine);
+    let e = d.node.estimate().unwrap().odom_from_base_link;
+    let way_m = e.iso.translation.vector.norm();
+    assert!(
+        (way_m - (d.way_m - from_m)).abs() < 0.02,
+        "{way_m} {}",
+        d.way_m - from_m
+    );
+}
+
+#[test]
 fn a_gyro_that_is_far_off_is_told() {
     let mut d = driven(&[Fate::Fine]);
     d.gyro_bias_radps = 0.01;

@@ -47,6 +47,8 @@ struct Drive {
     /// Way of each rim in turns on the spot.
     turned_m: [f64; 6],
     gyro_bias_radps: f64,
+    /// What the accelerometer shows beside the force, m/s².
+    accel_bias_mps2: Vector3<f64>,
     stuck: Option<usize>,
     suspension: Option<SuspensionAngles>,
     /// How much deeper the body stands than at the start, metres.
@@ -96,6 +98,7 @@ impl Drive {
             yaw_rad: 0.0,
             turned_m: [0.0; 6],
             gyro_bias_radps: 0.0,
+            accel_bias_mps2: Vector3::zeros(),
             stuck: None,
             suspension: None,
             sunk_m: 0.0,
@@ -115,7 +118,7 @@ impl Drive {
         let now = Stamp::from_secs(self.t_s);
         let imu = ImuSample {
             gyro_radps: Vector3::new(0.0, 0.0, self.gyro_bias_radps),
-            accel_mps2: Vector3::new(0.0, 0.0, 3.72076),
+            accel_mps2: Vector3::new(0.0, 0.0, 3.72076) + self.accel_bias_mps2,
         };
         self.node.step(now, Input::Imu(now, imu));
         let mut rim_mps = [speed_mps; 6];
@@ -146,7 +149,7 @@ impl Drive {
         let now = Stamp::from_secs(self.t_s);
         let imu = ImuSample {
             gyro_radps: Vector3::new(0.0, 0.0, turn_rad / PERIOD_S),
-            accel_mps2: Vector3::new(0.0, 0.0, 3.72076),
+            accel_mps2: Vector3::new(0.0, 0.0, 3.72076) + self.accel_bias_mps2,
         };
         self.node.step(now, Input::Imu(now, imu));
         let command = Velocity {

@@ -131,5 +131,6 @@ fn what_is_not_the_sun_is_refused_and_told() {
         .odom_from_base_link
         .planar()
         .yaw_rad;
-    assert_eq!(after, before);
+    // Standing still has told a little of the gyro meanwhile.
+    assert!((after - before).abs() < 1e-7, "{after} {before}");
 }

@@ -1,5 +1,9 @@
 use super::*;
-use crate::dead_reckoning::{DeadReckoning, Way, with_pose_alone};
+use crate::filter::{
+    Filter, Start, Way,
+    doubles::{at_rest, level_sample},
+    with_pose_alone,
+};
 use nalgebra::UnitQuaternion;
 use proptest::prelude::*;
 
@@ -185,10 +189,10 @@ proptest! {
 }
 
 /// Straight east at 0.5 m/s for so many metres with a gyro whose bias is not known; the frame hears of every metre.
-fn driven_with_bias(d: &mut DeadReckoning, f: &mut MapFrame, metres: std::ops::Range<usize>) {
+fn driven_with_bias(d: &mut Filter, f: &mut MapFrame, metres: std::ops::Range<usize>) {
     for m in metres {
         for _ in 0..2 {
-            d.turned(1.0, 0.0, 0.0);
+            d.carry(&level_sample(Vector3::zeros(), 1.0));
             d.moved(UnitQuaternion::identity(), &half_a_metre());
         }
         f.pass(here(d, m + 1), &d.take_carried());
@@ -198,20 +202,14 @@ fn driven_with_bias(d: &mut DeadReckoning, f: &mut MapFrame, metres: std::ops::R
 fn half_a_metre() -> Way {
     Way {
         forward_m: 0.5,
-        left_m: 0.0,
         wheels_m: 0.5,
-        slip_sigma: 0.0,
-        creep_sigma: 0.0,
-        level_sigma_rad: 0.0,
         correlation_m: 20.0,
-        heave_sigma_m: 0.0,
-        turn_rad: 0.0,
-        turn_slide_m: 0.0,
+        ..Way::default()
     }
 }
 
 /// What is believed after so many metres.
-fn here(d: &DeadReckoning, metres: usize) -> Passed {
+fn here(d: &Filter, metres: usize) -> Passed {
     Passed {
         stamp: Stamp::from_secs(2.0 * metres as f64),
         pose: Pose2::new(metres as f64, 0.0, 0.0),
@@ -229,7 +227,11 @@ fn a_fix_late_in_a_drive_is_worth_as_much_on_the_way_as_one_at_its_start() {
         shared_sigma_m: 0.0,
     };
     let after = |fix_at: usize, known_at: usize| {
-        let mut d = DeadReckoning::new(0.0, 1e-10, 0.0, 0.0);
+        let start = Start {
+            wander_m: 1.0,
+            ..Start::default()
+        };
+        let mut d = at_rest(1e-5, 0.0, 0.0, &start);
         let mut f = MapFrame::new([0.0; 3], cov(100.0, 1.0), 1000.0);
         f.pass(here(&d, 0), &d.take_carried());
         driven_with_bias(&mut d, &mut f, 0..known_at);

@@ -57,6 +57,8 @@ pub struct World {
     pub t_s: f64,
     pub way_m: f64,
     pub travel_m: [f64; 6],
+    /// Velocity over the last sample's time, m/s.
+    velocity_mps: Vector3<f64>,
     rng: ChaCha8Rng,
 }
 
@@ -74,6 +76,7 @@ impl World {
             t_s: 1.0,
             way_m: 0.0,
             travel_m: [0.0; 6],
+            velocity_mps: Vector3::zeros(),
             rng: ChaCha8Rng::seed_from_u64(11),
         }
     }
@@ -118,6 +121,7 @@ impl World {
                 UnitQuaternion::from_axis_angle(&Vector3::z_axis(), 0.5 * v.turn_radps * dt_s);
             let step_m = v.speed_mps * dt_s;
             let along = self.attitude() * half;
+            let before_m = self.position_m;
             self.position_m += along
                 * Vector3::new(
                     step_m * (1.0 - expected - self.slip),
@@ -127,7 +131,11 @@ impl World {
             self.way_m += step_m.abs();
             self.yaw_in_plane_rad += v.turn_radps * dt_s;
             self.t_s += dt_s;
-            let force = self.attitude().inverse() * Vector3::new(0.0, 0.0, mars().gravity_mps2);
+            let velocity = (self.position_m - before_m) / dt_s;
+            let gained = (velocity - self.velocity_mps) / dt_s;
+            self.velocity_mps = velocity;
+            let up = Vector3::new(0.0, 0.0, mars().gravity_mps2);
+            let force = self.attitude().inverse() * (up + gained);
             let rate = Vector3::new(0.0, 0.0, v.turn_radps) + self.bias_radps;
             let sample = ImuSample {
                 gyro_radps: self.noisy(rate, imu.gyro_sigma_radps),

@@ -113,6 +113,10 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         topics::FIND_ON_MAP.name,
         r2r::QosProfile::services_default(),
     )?;
+    let mut anew = kit.node().create_service::<Trigger::Service>(
+        topics::RESET_LOCALIZATION.name,
+        r2r::QosProfile::services_default(),
+    )?;
     let map_fix = kit.publisher::<PoseWithCovarianceStamped>(&topics::MAP_FIX)?;
     let slip_out = kit.publisher::<Vector3Stamped>(&topics::SLIP)?;
     let odometry = kit.publisher::<Odometry>(&topics::ODOMETRY)?;
@@ -137,6 +141,10 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                     core.step(Stamp::default(), Input::FindOnMap);
                 }
                 answer(request, reply(worker.is_some()));
+                continue;
+            }
+            Some(request) = anew.next() => {
+                answer(request, reset_reply(core.reset()));
                 continue;
             }
         };
@@ -175,6 +183,9 @@ async fn localization(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
                     })?;
                     let bias = core.gyro_bias_radps();
                     node.diagnostic("gyro_bias_yaw_radps", format!("{:.3e}", bias.z));
+                    let bias = core.accel_bias_mps2();
+                    let bias = format!("{:.4} {:.4} {:.4}", bias.x, bias.y, bias.z);
+                    node.diagnostic("accel_bias_mps2", bias);
                     let sigma_m = estimate.pose_covariance[0].max(estimate.pose_covariance[7]);
                     node.diagnostic("position_sigma_m", format!("{:.3}", sigma_m.sqrt()));
                     node.diagnostic("map_sigma_m", format!("{:.3}", estimate.map_sigma_m));
@@ -234,6 +245,19 @@ fn reply(able: bool) -> Trigger::Response {
         success: able,
         message: message.into(),
     }
+}
+
+fn reset_reply(done: Result<(), String>) -> Trigger::Response {
+    let success = done.is_ok();
+    let message = match done {
+        Ok(()) => {
+            "the estimate begins anew where the rover stands; initialpose says where in map that is"
+                .to_string()
+        }
+        Err(why) => format!("not reset: {why}"),
+    };
+    tracing::warn!("reset_localization: {message}");
+    Trigger::Response { success, message }
 }
 
 /// A pose in `map`; what is not measured has no weight.

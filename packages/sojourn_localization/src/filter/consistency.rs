@@ -1,6 +1,10 @@
 //! Drives whose errors are drawn from the filter's own model: their squared Mahalanobis distances must be those of chi².
 
-use super::*;
+use super::{
+    doubles::{at_rest, level_sample, yaw_of},
+    *,
+};
+use nalgebra::Matrix6;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::f64::consts::TAU;
@@ -33,15 +37,11 @@ fn turned_by(yaw: f64) -> UnitQuaternion<f64> {
 fn way() -> Way {
     Way {
         forward_m: STEP_M,
-        left_m: 0.0,
         wheels_m: STEP_M,
         slip_sigma: 0.2,
         creep_sigma: 0.1,
-        level_sigma_rad: 0.0,
         correlation_m: 20.0,
-        heave_sigma_m: 0.0,
-        turn_rad: 0.0,
-        turn_slide_m: 0.0,
+        ..Way::default()
     }
 }
 
@@ -52,11 +52,16 @@ fn drive(seed: u64, told_radpm: f64, true_radpm: f64) -> Vec<f64> {
     let mut n = || draws.normal();
     let (scale, aside, bias) = (SCALE_SIGMA * n(), ASIDE * n(), BIAS_SIGMA * n());
     let (mut slip, mut creep, mut wander) = (n(), n(), true_radpm * n());
-    let mut d = DeadReckoning::new(0.0, BIAS_SIGMA * BIAS_SIGMA, SCALE_SIGMA, ASIDE)
-        .wandering(told_radpm, WANDER_M);
+    let start = Start {
+        scale_sigma: SCALE_SIGMA,
+        aside_sigma_radpm: ASIDE,
+        wander_sigma_radpm: told_radpm,
+        wander_m: WANDER_M,
+        ..Start::default()
+    };
+    let mut d = at_rest(BIAS_SIGMA, GYRO_SIGMA, 0.0, &start);
     d.take_key(Isometry3::identity());
     let (mut place, mut yaw) = (Vector3::<f64>::zeros(), 0.0f64);
-    let (mut believed_yaw, mut believed_bias) = (0.0f64, 0.0f64);
     let mut out = Vec::new();
     for k in 1..=300u32 {
         let turn = 0.02 * (TAU * f64::from(k) / 120.0).cos();
@@ -64,17 +69,17 @@ fn drive(seed: u64, told_radpm: f64, true_radpm: f64) -> Vec<f64> {
         let w = way();
         let middle = turned_by(yaw + 0.5 * turn);
         yaw += turn;
-        let measured = turn + STEP_S * (bias + GYRO_SIGMA * n());
-        let before = believed_yaw;
-        believed_yaw += measured - STEP_S * believed_bias;
-        d.turned(STEP_S, GYRO_SIGMA * GYRO_SIGMA, 0.0);
+        let rate = Vector3::new(n(), n(), n()) * GYRO_SIGMA + Vector3::z() * (turn / STEP_S + bias);
+        let before = d.odom_from_base();
+        d.carry(&level_sample(rate, STEP_S));
+        let halfway = before.slerp(&d.odom_from_base(), 0.5);
         place += middle
             * Vector3::new(
                 STEP_M * (1.0 - w.slip_sigma * slip),
                 STEP_M * w.creep_sigma * creep,
                 0.0,
             );
-        d.moved(turned_by(0.5 * (before + believed_yaw)), &w);
+        d.moved(halfway, &w);
         let kept = (-STEP_M / w.correlation_m).exp();
         let fresh = (1.0 - kept * kept).sqrt();
         (slip, creep) = (kept * slip + fresh * n(), kept * creep + fresh * n());
@@ -92,17 +97,16 @@ fn drive(seed: u64, told_radpm: f64, true_radpm: f64) -> Vec<f64> {
         for axis in 3..6 {
             covariance[(axis, axis)] = TURN_SIGMA * TURN_SIGMA;
         }
-        let now = Isometry3::from_parts(d.position_m().into(), turned_by(believed_yaw));
-        let c = d.see(&now, &seen, &covariance, 0.0, 1e9).unwrap();
-        believed_yaw += c.yaw_rad;
-        believed_bias += c.bias_radps;
-        d.take_key(Isometry3::from_parts(
-            d.position_m().into(),
-            turned_by(believed_yaw),
-        ));
+        let sight = Sight {
+            now: d.pose(),
+            key_from_now: seen,
+            covariance,
+        };
+        d.see(&sight, 1e9).unwrap();
+        d.take_key(d.pose());
         if k % 50 == 0 {
             let error = d.position_m() - place;
-            let error = Vector3::new(error.x, error.y, believed_yaw - yaw);
+            let error = Vector3::new(error.x, error.y, yaw_of(&d) - yaw);
             let inverse = planar(&d.with_pose()).try_inverse().unwrap();
             out.push(error.dot(&(inverse * error)));
         }

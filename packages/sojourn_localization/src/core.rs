@@ -442,13 +442,23 @@ impl Localization {
         self.finder.pass(&carried);
     }
 
+    /// The same, as often as the rover has come on; in between a glance has to do.
+    fn pass_on_the_way(&mut self) {
+        let Some(now) = self.passed() else { return };
+        if self.map.is_far(&now) {
+            self.pass_on();
+        } else if let Some(state) = &self.state {
+            self.map.glance(state.filter.carried());
+        }
+    }
+
     fn on_tick(&mut self, now: Stamp) -> Output {
         self.first_tick.get_or_insert(now);
         let sightings = self.look();
         if let Err(why) = self.look_at_sun() {
             self.refuse(why);
         }
-        self.pass_on();
+        self.pass_on_the_way();
         let out = Output {
             sightings,
             search: self.search(now),

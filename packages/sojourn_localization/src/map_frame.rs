@@ -138,6 +138,8 @@ pub struct MapFrame {
     carried: Covariance,
     /// How the odometry's errors now hang together with those when `map` was last known.
     since_base_now: WithPose,
+    /// And those at the last `pass`.
+    since_base_passed: WithPose,
 }
 
 impl MapFrame {
@@ -160,6 +162,7 @@ impl MapFrame {
             since_base: WithPose::zeros(),
             carried: Covariance::identity(),
             since_base_now: WithPose::zeros(),
+            since_base_passed: WithPose::zeros(),
         }
     }
 
@@ -180,17 +183,12 @@ impl MapFrame {
     /// (`Filter::take_carried`).
     pub fn pass(&mut self, now: Passed, carried: &Covariance) {
         self.carried = carried * self.carried;
-        self.since_base_now = carried * self.since_base_now;
+        self.since_base_passed = carried * self.since_base_passed;
+        self.since_base_now = self.since_base_passed;
         if self.base.is_none() {
             self.begin(now);
         }
-        let far = self.passed.back().is_none_or(|last| {
-            let last = &last.to;
-            let (dx, dy) = (now.pose.x_m - last.pose.x_m, now.pose.y_m - last.pose.y_m);
-            let turn_rad = wrap_rad(now.pose.yaw_rad - last.pose.yaw_rad);
-            dx.hypot(dy) >= STEP_M || turn_rad.abs() >= STEP_RAD
-        });
-        if far {
+        if self.is_far(&now) {
             let carried = std::mem::replace(&mut self.carried, Covariance::identity());
             self.passed.push_back(Step {
                 to: now,
@@ -205,12 +203,30 @@ impl MapFrame {
         }
     }
 
+    /// Whether the rover has come so far that what the odometry believes now is to be kept (`pass`).
+    #[must_use]
+    pub fn is_far(&self, now: &Passed) -> bool {
+        self.passed.back().is_none_or(|last| {
+            let last = &last.to;
+            let (dx, dy) = (now.pose.x_m - last.pose.x_m, now.pose.y_m - last.pose.y_m);
+            let turn_rad = wrap_rad(now.pose.yaw_rad - last.pose.yaw_rad);
+            dx.hypot(dy) >= STEP_M || turn_rad.abs() >= STEP_RAD
+        })
+    }
+
+    /// Hears what has become of the odometry's errors since the last `pass`, which is yet to come: `covariance_at` of now is
+    /// right with that, and it costs little.
+    pub fn glance(&mut self, carried: &Covariance) {
+        self.since_base_now = carried * self.since_base_passed;
+    }
+
     /// `map` is known at this moment: the way begins here.
     fn begin(&mut self, here: Passed) {
         self.base = Some(here);
         self.passed.clear();
         self.passed.push_back(Step::first(here));
         (self.since_base, self.since_base_now) = (here.errors, here.errors);
+        self.since_base_passed = here.errors;
         self.carried = Covariance::identity();
     }
 
@@ -362,6 +378,7 @@ impl MapFrame {
         let newest = self.passed.iter().skip(1);
         let to_newest = newest.fold(then.errors, |since, step| *step.carried * since);
         self.since_base_now = self.carried * to_newest;
+        self.since_base_passed = self.since_base_now;
     }
 
     /// What the odometry believed at a stamp; the newest for one that is newer still.

@@ -54,13 +54,13 @@ impl Filter {
         self.force_mps2 = sample.accel_mps2 - self.accel_bias_mps2;
         let var = self.inertial.accel_var + sample.shock_var;
         self.accelerate(sample.moving_s, var);
-        self.bounded();
+        self.numbers();
     }
 
     /// Carries position and velocity on by the newest sample's force: a wheel state is newer.
     pub fn coast(&mut self, dt_s: f64) {
         self.accelerate(dt_s, self.inertial.accel_var);
-        self.bounded();
+        self.numbers();
     }
 
     /// The rover stands still: the sample's rate is bias and noise, the heading is held, and the velocity is none.

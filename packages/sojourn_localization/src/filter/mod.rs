@@ -150,8 +150,14 @@ impl Filter {
         out
     }
 
-    /// What has become of the errors since this was asked last: times the covariance of the errors then with anything else
-    /// it is the covariance of the errors now with that.
+    /// What has become of the errors since `take_carried`: times the covariance of the errors then with anything else it is the
+    /// covariance of the errors now with that.
+    #[must_use]
+    pub fn carried(&self) -> &Covariance {
+        &self.carried
+    }
+
+    /// The same, and from now on it is asked anew.
     pub fn take_carried(&mut self) -> Covariance {
         std::mem::replace(&mut self.carried, Covariance::identity())
     }
@@ -296,42 +302,35 @@ impl Filter {
         own: &SMatrix<f64, M, M>,
         gate: f64,
     ) -> Result<Correction, f64> {
+        let seen = Seen::of(h, own, &self.covariance);
         // None for what rounding has made no covariance.
-        let inverse = |p: &Covariance| {
-            let spread = h * p * h.transpose() + own;
-            spread.cholesky().map(|c| c.inverse())
-        };
-        let honest = inverse(&self.covariance).ok_or(f64::INFINITY)?;
-        let distance2 = off.dot(&(honest * off));
+        let honest = seen.spread.cholesky().ok_or(f64::INFINITY)?;
+        let distance2 = off.dot(&honest.solve(off));
+        // Written so that not-a-number is refused.
         if !(distance2 <= gate) {
             let none = distance2.is_nan();
             return Err(if none { f64::INFINITY } else { distance2 });
         }
-        let weight = inverse(&self.weighing).ok_or(f64::INFINITY)?;
-        let gain = self.weighing * h.transpose() * weight;
+        let weighed = Seen::of(h, own, &self.weighing);
+        let weight = weighed.spread.cholesky().ok_or(f64::INFINITY)?;
+        let gain = weighed.with * weight.inverse();
         let change = gain * off;
         if !change.iter().all(|v| v.is_finite()) {
             return Err(f64::INFINITY);
         }
-        self.corrected(&gain, h, own);
+        seen.taken(&gain, &mut self.covariance);
+        weighed.taken(&gain, &mut self.weighing);
+        for mut column in self.carried.column_iter_mut() {
+            let mut shown = SVector::<f64, M>::zeros();
+            for (error, value) in column.iter().enumerate() {
+                if *value != 0.0 {
+                    shown.axpy(*value, &h.column(error), 1.0);
+                }
+            }
+            column.gemv(-1.0, &gain, &shown, 1.0);
+        }
         self.bounded();
         Ok(self.apply(&change, distance2))
-    }
-
-    /// The covariances after a measurement, in Joseph's form written out: it holds for any gain.
-    fn corrected<const M: usize>(
-        &mut self,
-        gain: &SMatrix<f64, N, M>,
-        h: &SMatrix<f64, M, N>,
-        own: &SMatrix<f64, M, M>,
-    ) {
-        for c in [&mut self.covariance, &mut self.weighing] {
-            let seen = h * *c;
-            let spread = seen * h.transpose() + own;
-            let taken = gain * seen;
-            *c += gain * spread * gain.transpose() - taken - taken.transpose();
-        }
-        self.carried -= gain * (h * self.carried);
     }
 
     /// Three errors have become what they were and `by` times three others.
@@ -394,25 +393,86 @@ impl Filter {
         self.weighing[(error, error)] += var;
     }
 
+    /// Keeps the covariances symmetric and their numbers numbers.
     fn bounded(&mut self) {
+        let mut fine = self.carried.iter().fold(true, |f, v| f & in_bounds(*v));
         for c in [&mut self.covariance, &mut self.weighing] {
-            *c = (*c + c.transpose()) * 0.5;
-            for k in 0..N {
-                // What rounding has taken below nothing; not-a-number stays one.
-                if c[(k, k)] < 0.0 {
-                    c[(k, k)] = 0.0;
+            for j in 0..N {
+                for i in 0..j {
+                    let mean = 0.5 * (c[(i, j)] + c[(j, i)]);
+                    fine &= in_bounds(mean);
+                    (c[(i, j)], c[(j, i)]) = (mean, mean);
                 }
+                // What rounding has taken below nothing; not-a-number stays one.
+                if c[(j, j)] < 0.0 {
+                    c[(j, j)] = 0.0;
+                }
+                fine &= in_bounds(c[(j, j)]);
             }
         }
-        let all = self.covariance.iter().chain(self.weighing.iter());
-        if all
-            .chain(self.carried.iter())
-            .any(|v| !(v.abs() <= MAX_VARIANCE))
-        {
+        self.anywhere_unless(fine);
+    }
+
+    /// The quicker half of it, where a step has kept the covariances symmetric by itself.
+    fn numbers(&mut self) {
+        let diagonals = [&self.covariance, &self.weighing].map(|c| (0..N).map(move |k| c[(k, k)]));
+        let fine = diagonals
+            .into_iter()
+            .flatten()
+            .fold(true, |f, v| f & in_bounds(v));
+        self.anywhere_unless(fine);
+    }
+
+    fn anywhere_unless(&mut self, fine: bool) {
+        if !fine {
             // Beyond any use: say "anywhere" with independent errors instead of numbers that overflow.
             self.covariance = Covariance::identity() * MAX_VARIANCE;
             self.weighing = self.covariance;
             self.carried = Covariance::zeros();
+        }
+    }
+}
+
+/// Written so that not-a-number is out of bounds.
+fn in_bounds(v: f64) -> bool {
+    v.abs() <= MAX_VARIANCE
+}
+
+/// What a measurement has to do with the errors of a covariance.
+struct Seen<const M: usize> {
+    /// Covariance of the errors with the measurement.
+    with: SMatrix<f64, N, M>,
+    /// That of the measurement.
+    spread: SMatrix<f64, M, M>,
+}
+
+impl<const M: usize> Seen<M> {
+    fn of(h: &SMatrix<f64, M, N>, own: &SMatrix<f64, M, M>, p: &Covariance) -> Self {
+        let mut with = SMatrix::<f64, N, M>::zeros();
+        // Most of a measurement's errors are none of its business.
+        for (m, mut column) in with.column_iter_mut().enumerate() {
+            for (error, by) in h.row(m).iter().enumerate() {
+                if *by != 0.0 {
+                    column.axpy(*by, &p.column(error), 1.0);
+                }
+            }
+        }
+        let spread = h * with + own;
+        Self { with, spread }
+    }
+
+    /// The covariance after the measurement, in Joseph's form written out: it holds for any gain.
+    fn taken(&self, gain: &SMatrix<f64, N, M>, p: &mut Covariance) {
+        let half = self.with - gain * self.spread * 0.5;
+        for j in 0..N {
+            for i in 0..=j {
+                let mut less = 0.0;
+                for m in 0..M {
+                    less += gain[(i, m)] * half[(j, m)] + half[(i, m)] * gain[(j, m)];
+                }
+                let v = p[(i, j)] - less;
+                (p[(i, j)], p[(j, i)]) = (v, v);
+            }
         }
     }
 }

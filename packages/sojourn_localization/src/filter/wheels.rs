@@ -92,7 +92,7 @@ impl Filter {
         }
         self.mark(way.ahead_s);
         self.roll_on(way);
-        self.bounded();
+        self.numbers();
     }
 
     /// The first wheel state: the way begins here; `ahead_s` as in [`Way`].

@@ -401,6 +401,25 @@ def cmd_e_stop(node, args):
     out(late.success, way_m=way_m, early=early.success, why=early.message)
 
 
+def cmd_reset_localization(node, args):
+    """Asks localization to begin anew, when the rover moves with --moving; after a reset odometry comes again, from the origin."""
+    if args.moving:
+        begin_moving(node, Truth(node), args.timeout)
+    seen = []
+    reliable = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+    node.create_subscription(Odometry, "odometry", seen.append, reliable)
+    if not node.spin_until(lambda: len(seen) > 0, args.timeout):
+        out(False, reason="no odometry")
+    answer = node.call(Trigger, "reset_localization", Trigger.Request(), args.timeout)
+    if answer is None:
+        out(False, reason="no answer")
+    before = seen[-1].header.stamp
+    newer = lambda m: (m.header.stamp.sec, m.header.stamp.nanosec) > (before.sec, before.nanosec)
+    again = node.spin_until(lambda: newer(seen[-1]), args.timeout)
+    at = seen[-1].pose.pose.position
+    out(answer.success and again, message=answer.message, again=again, off_m=(at.x**2 + at.y**2) ** 0.5)
+
+
 def cmd_flood(node, args):
     """Waits until the rover moves, floods topics with garbage, and tells which nodes are there afterwards."""
     truth = Truth(node)
@@ -463,6 +482,8 @@ def main():
     p.add_argument("--watch-s", type=float, default=4.0)
     p = commands.add_parser("e_stop")
     p.add_argument("--watch-s", type=float, default=4.0)
+    p = commands.add_parser("reset_localization")
+    p.add_argument("--moving", action="store_true")
     p = commands.add_parser("flood")
     p.add_argument("--expect", required=True)
     p.add_argument("--watch-s", type=float, default=5.0)

@@ -48,7 +48,16 @@ fn a_plain_rclpy_peer_finds_what_it_expects() {
         "{unknown}"
     );
 
+    let reset = suite.peer(&["reset_localization"]);
+    assert_eq!(reset["ok"], true, "{reset}\n{}", suite.log());
+    assert!(reset["off_m"].as_f64().unwrap() < 0.01, "{reset}");
+
     let drive = suite.drive();
+    let moving = suite.peer(&["--timeout", "60", "reset_localization", "--moving"]);
+    assert_eq!(moving["ok"], false, "{moving}\n{}", suite.log());
+    let why = moving["message"].as_str().unwrap();
+    assert!(why.contains("a wheel turns"), "{moving}");
+    assert_eq!(moving["again"], true, "{moving}");
     let grid = suite.peer(&["grid"]);
     assert_eq!(grid["ok"], true, "{grid}\n{}", suite.log());
     drop(drive);

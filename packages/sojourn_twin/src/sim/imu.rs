@@ -68,6 +68,8 @@ pub struct ImuModel {
     gravity_mps2: f64,
     bias_radps: Vector3<f64>,
     bias_mps2: Vector3<f64>,
+    /// Mean velocity of the period before, m/s.
+    velocity_mps: Vector3<f64>,
     rng: ChaCha8Rng,
 }
 
@@ -85,11 +87,14 @@ impl ImuModel {
             gravity_mps2,
             bias_radps,
             bias_mps2,
+            velocity_mps: Vector3::zeros(),
             rng,
         }
     }
 
-    /// Readings over one control period, the last at `now`: the attitude turns evenly from `before` to `after`.
+    /// Readings over one control period, the last at `now`: the attitude turns evenly from `before` to `after`, and the velocity
+    /// changes evenly from the mean of the period before to that of this one, over which the body has come on by `moved_m`
+    /// (metres, axes of the attitude's outer frame). So the readings add up to the velocity that the body has.
     ///
     /// The number of draws from the stream depends on the rover file alone, so nothing else in a run can shift it.
     pub fn sample(
@@ -98,6 +103,7 @@ impl ImuModel {
         period_s: f64,
         before: UnitQuaternion<f64>,
         after: UnitQuaternion<f64>,
+        moved_m: Vector3<f64>,
         count: usize,
     ) -> Vec<ImuSample> {
         // Rotation vector of the change, in the body's own axes.
@@ -107,6 +113,17 @@ impl ImuModel {
         } else {
             Vector3::zeros()
         };
+        let velocity_mps = if period_s > 0.0 {
+            moved_m / period_s
+        } else {
+            Vector3::zeros()
+        };
+        let gained_mps2 = if period_s > 0.0 {
+            (velocity_mps - self.velocity_mps) / period_s
+        } else {
+            Vector3::zeros()
+        };
+        self.velocity_mps = velocity_mps;
         let root_s = (period_s / count.max(1) as f64).max(0.0).sqrt();
         (1..=count)
             .map(|k| {
@@ -114,8 +131,8 @@ impl ImuModel {
                 self.bias_mps2 += gauss3(&mut self.rng) * (self.drift.accel_walk_mps2 * root_s);
                 let share = k as f64 / count as f64;
                 let attitude = before * UnitQuaternion::from_scaled_axis(change * share);
-                // The rover creeps: its own acceleration is far below the noise and is left out.
-                let force = attitude.inverse() * Vector3::new(0.0, 0.0, self.gravity_mps2);
+                let up = Vector3::new(0.0, 0.0, self.gravity_mps2);
+                let force = attitude.inverse() * (up + gained_mps2);
                 let gyro =
                     rate + self.bias_radps + gauss3(&mut self.rng) * self.imu.gyro_sigma_radps;
                 let accel =
@@ -155,7 +172,7 @@ mod tests {
             let imu = perseverance().imu;
             let q = UnitQuaternion::from_euler_angles(roll, pitch, yaw);
             let mut model = ImuModel::new(imu, ImuDrift::default(), 3.72, seed);
-            let samples = model.sample(Stamp::from_secs(10.0), 1.0, q, q, 2000);
+            let samples = model.sample(Stamp::from_secs(10.0), 1.0, q, q, Vector3::zeros(), 2000);
             let mean = samples.iter().map(|s| Vector3::from(s.accel_mps2)).sum::<Vector3<f64>>() / 2000.0;
             prop_assert!((mean - q.inverse() * Vector3::new(0.0, 0.0, 3.72)).norm() < 5.0 * imu.accel_sigma_mps2 / 2000f64.sqrt());
             // REP-103: nose down (positive pitch) pushes forward specific force to negative x
@@ -168,11 +185,39 @@ mod tests {
         fn turning_is_read_on_the_right_axis(w in -0.03f64..0.03) {
             let quiet = Imu { gyro_sigma_radps: 0.0, gyro_bias_sigma_radps: 0.0, accel_sigma_mps2: 0.0 };
             let (a, b) = (UnitQuaternion::from_euler_angles(0.0, 0.0, 1.0), UnitQuaternion::from_euler_angles(0.0, 0.0, 1.0 + 0.1 * w));
-            let s = ImuModel::new(quiet, ImuDrift::default(), 3.72, 1).sample(Stamp::from_secs(2.0), 0.1, a, b, 2);
+            let s = ImuModel::new(quiet, ImuDrift::default(), 3.72, 1).sample(Stamp::from_secs(2.0), 0.1, a, b, Vector3::zeros(), 2);
             prop_assert!((s[1].gyro_radps[2] - w).abs() < 1e-9 && s[1].gyro_radps[0].abs() < 1e-9);
             prop_assert_eq!(s[0].stamp, Stamp::from_secs(1.95));
             prop_assert_eq!(s[1].stamp, Stamp::from_secs(2.0));
         }
+    }
+
+    /// Whatever way the body goes: what the accelerometer reads less gravity adds up to its velocity.
+    #[test]
+    fn forces_add_up_to_the_velocity() {
+        let quiet = Imu {
+            gyro_sigma_radps: 0.0,
+            gyro_bias_sigma_radps: 0.0,
+            accel_sigma_mps2: 0.0,
+        };
+        let mut model = ImuModel::new(quiet, ImuDrift::default(), 3.72, 1);
+        let (mut before, mut sum) = (UnitQuaternion::identity(), Vector3::zeros());
+        let mut moved_m = Vector3::zeros();
+        for k in 1..=50 {
+            let t = 0.1 * f64::from(k);
+            let after = UnitQuaternion::from_euler_angles(0.2 * t.sin(), 0.1 * t, 0.5 * t);
+            moved_m = Vector3::new(0.1 * t.sin(), 0.04, 0.01 * t.cos()) * 0.1;
+            let now = Stamp::from_secs(t);
+            let samples = model.sample(now, 0.1, before, after, moved_m, 2);
+            let change = (before.inverse() * after).scaled_axis();
+            for (share, s) in [0.5, 1.0].into_iter().zip(samples) {
+                let attitude = before * UnitQuaternion::from_scaled_axis(change * share);
+                let force = attitude * Vector3::from(s.accel_mps2);
+                sum += (force - Vector3::z() * 3.72) * 0.05;
+            }
+            before = after;
+        }
+        assert!((sum - moved_m / 0.1).norm() < 1e-9, "{sum} {moved_m}");
     }
 
     /// After a time t the walk has spread by its rate times √t, and the bias of the run shows at rest.
@@ -193,7 +238,7 @@ mod tests {
         let runs = 300;
         for seed in 0..runs {
             let mut model = ImuModel::new(quiet, drift, 3.72, seed);
-            let s = model.sample(Stamp::from_secs(200.0), 100.0, q, q, 100);
+            let s = model.sample(Stamp::from_secs(200.0), 100.0, q, q, Vector3::zeros(), 100);
             gyro += s[99].gyro_radps[0].powi(2);
             first += s[0].accel_mps2[0].powi(2);
             accel += (s[99].accel_mps2[0] - s[0].accel_mps2[0]).powi(2);

@@ -181,6 +181,7 @@ impl Simulator {
         self.last = Some(now);
         self.run_s += dt_s;
         let before = attitude(&self.settled, self.pose.yaw_rad);
+        let stood_m = self.map_from_base_link().iso.translation.vector;
 
         let command = self.within_reach(command);
         self.faults
@@ -212,11 +213,13 @@ impl Simulator {
 
         let after = attitude(&self.settled, self.pose.yaw_rad);
         let imu_s = if dt_s > 0.0 { dt_s } else { control_s };
+        let moved_m = self.map_from_base_link().iso.translation.vector - stood_m;
         let mut imu = self.imu.sample(
             now,
             imu_s,
             before,
             after,
+            moved_m,
             self.rover.cadence.imu_per_control,
         );
         self.images

@@ -87,7 +87,7 @@ impl Drive {
         p.use_slip_prior = false;
         p.imu_timeout_s = 2.0;
         p.wheels_timeout_s = 2.0;
-        p.visual_odometry.cell_px = 16;
+        p.visual_odometry.cell_px = 32;
         change(&mut p);
         Self {
             node: Localization::new(Config::new(p, &body).unwrap(), &rover),

@@ -218,7 +218,7 @@ impl VisualOdometry {
             .min(p.most_disparity_px);
         let found = corners(
             &pair.left,
-            p.cell_px,
+            p.cell_of(pair.left.width()),
             p.per_cell,
             p.least_corner as f32,
             BORDER_PX,

@@ -7,7 +7,8 @@ use sojourn_core::{CoreError, error::in_range};
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VoParams {
-    /// Side of the cells that corners are spread over, pixels.
+    /// Side of the cells that corners are spread over, pixels, in an image 640 wide; in others in proportion
+    /// ([`VoParams::cell_of`]), so that small images have as many features.
     pub cell_px: usize,
     /// Corners of a cell at most.
     pub per_cell: usize,
@@ -65,7 +66,18 @@ pub struct VoParams {
     pub keyframe_share: f64,
 }
 
+/// Width of the images that `cell_px` is said for.
+const CELL_WIDTH_PX: usize = 640;
+/// Cells are not smaller than this, pixels: neighbouring corners would show the same.
+const LEAST_CELL_PX: usize = 8;
+
 impl VoParams {
+    /// Side of the cells in an image of this width, pixels.
+    #[must_use]
+    pub fn cell_of(&self, width_px: usize) -> usize {
+        (self.cell_px.saturating_mul(width_px) / CELL_WIDTH_PX).max(LEAST_CELL_PX)
+    }
+
     /// Checks the ranges.
     ///
     /// # Errors
@@ -110,5 +122,21 @@ impl VoParams {
             in_range(what, name, value, lo, hi)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn images_of_any_width_have_as_many_cells() {
+        let p = crate::vo::tests::params();
+        for width_px in [320, 640, 1280] {
+            assert_eq!(
+                width_px / p.cell_of(width_px),
+                640 / p.cell_px,
+                "{width_px}"
+            );
+        }
+        assert_eq!(p.cell_of(40), super::LEAST_CELL_PX);
     }
 }

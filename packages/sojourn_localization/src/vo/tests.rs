@@ -134,7 +134,7 @@ pub(crate) fn at(x: f64, y: f64, yaw: f64) -> Isometry3<f64> {
     )
 }
 
-fn params() -> VoParams {
+pub(crate) fn params() -> VoParams {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../config/localization.param.yaml");
     let text = std::fs::read_to_string(path).unwrap();
@@ -142,8 +142,8 @@ fn params() -> VoParams {
     let mut p: VoParams =
         serde_yaml::from_value(all["/localization"]["ros__parameters"]["visual_odometry"].clone())
             .unwrap();
-    // A quarter of the pixels.
-    p.cell_px = 16;
+    // Fewer features than the node has, for speed.
+    p.cell_px = 32;
     p
 }
 

@@ -302,6 +302,21 @@ impl Filter {
         own: &SMatrix<f64, M, M>,
         gate: f64,
     ) -> Result<Correction, f64> {
+        self.measure_but(off, h, own, gate, &[])
+    }
+
+    /// The same, but errors that the measurement is not to correct stay as they are: what it has to do with them is considered.
+    ///
+    /// # Errors
+    /// As [`Filter::measure`].
+    fn measure_but<const M: usize>(
+        &mut self,
+        off: &SVector<f64, M>,
+        h: &SMatrix<f64, M, N>,
+        own: &SMatrix<f64, M, M>,
+        gate: f64,
+        but: &[usize],
+    ) -> Result<Correction, f64> {
         let seen = Seen::of(h, own, &self.covariance);
         // None for what rounding has made no covariance.
         let honest = seen.spread.cholesky().ok_or(f64::INFINITY)?;
@@ -313,7 +328,10 @@ impl Filter {
         }
         let weighed = Seen::of(h, own, &self.weighing);
         let weight = weighed.spread.cholesky().ok_or(f64::INFINITY)?;
-        let gain = weighed.with * weight.inverse();
+        let mut gain = weighed.with * weight.inverse();
+        for error in but {
+            gain.row_mut(*error).fill(0.0);
+        }
         let change = gain * off;
         if !change.iter().all(|v| v.is_finite()) {
             return Err(f64::INFINITY);

@@ -1,6 +1,6 @@
 //! What the wheels say: the way since the wheel state before.
 
-use super::{CREEP, Filter, MARK, N, PLACE, SLIP, TURN, VELOCITY, WANDER};
+use super::{CREEP, Filter, GYRO, MARK, N, PLACE, SLIP, TURN, VELOCITY, WANDER, YAW};
 use nalgebra::{Matrix3, SMatrix, SVector, UnitQuaternion, Vector3};
 
 /// Standard deviation of the wheels' own measure of their way, share of it.
@@ -11,6 +11,10 @@ const OWN_M: f64 = 2e-5;
 /// A jolt may be so many times as great as the wheels say: nothing is to be learned of slip from an inertial unit that did not
 /// see one.
 const JOLT_TIMES: f64 = 10.0;
+
+/// Wheels correct neither heading nor the gyro's bias about the vertical. They say nothing of either: where the velocity points on the map is known by the heading
+/// alone. But each step is looked at from another noisy attitude, and by the differences the filter would take noise for news.
+const NOT_BY_WHEELS: [usize; 2] = [YAW, GYRO + 2];
 
 /// A short way between two wheel states.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -88,7 +92,13 @@ impl Filter {
             let moved = self.position_m + self.velocity_mps * way.ahead_s - mark_m;
             // The wheels are heard whatever they say: what they have wrong is slip, and slip is an error of its own. A way
             // that can not be weighed leaves everything as it was.
-            let _ = self.measure(&(step - moved), &h, &way.noise(&ahead), f64::INFINITY);
+            let _ = self.measure_but(
+                &(step - moved),
+                &h,
+                &way.noise(&ahead),
+                f64::INFINITY,
+                &NOT_BY_WHEELS,
+            );
         }
         self.mark(way.ahead_s);
         self.roll_on(way);

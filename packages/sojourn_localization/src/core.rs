@@ -265,8 +265,9 @@ impl Localization {
     fn level_first(&mut self, stamp: Stamp, sample: &ImuSample) {
         let p = &self.config.params;
         if self.wheels_at.is_some() && self.still_since.is_none() {
-            // Moving already: these samples are no rest.
+            // Moving already: these samples are no rest, and what waits to be seen was seen elsewhere.
             self.levelling = Levelling::default();
+            self.visual.drop_waiting();
             return;
         }
         self.levelling.add(sample.accel_mps2, sample.gyro_radps);

@@ -244,6 +244,11 @@ impl Visual {
         true
     }
 
+    /// Pairs that wait are not looked at.
+    pub fn drop_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
     /// Way of the wheels since the key pair, forward positive, metres.
     #[must_use]
     pub fn rolled_since_key_m(&self, at: &Reckoned) -> f64 {
@@ -267,7 +272,8 @@ impl Visual {
         let later = self.memory.get(after)?;
         let at = match after.checked_sub(1).and_then(|k| self.memory.get(k)) {
             Some(before) => before.between(later, stamp),
-            None => *later,
+            // It was taken at rest, before the wheels were first heard of.
+            None => Reckoned { stamp, ..*later },
         };
         let (_, pair) = self.waiting.pop_front()?;
         let seen = self.vo.step(&pair, &at.guess());

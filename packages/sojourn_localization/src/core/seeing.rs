@@ -21,14 +21,16 @@ enum Doubt {
 }
 
 impl Localization {
-    /// Takes a pair in.
+    /// Takes a pair in. One that is taken at rest before the level is known waits for it: so the way is seen from its
+    /// beginning.
     pub(super) fn on_pair(
         &mut self,
         now: Stamp,
         stamp: Stamp,
         pair: Box<StereoPair>,
     ) -> Result<(), Refusal> {
-        if !self.config.params.visual.enabled || self.state.is_none() {
+        let moves = self.wheels_at.is_some() && self.still_since.is_none();
+        if !self.config.params.visual.enabled || (self.state.is_none() && moves) {
             return Ok(());
         }
         self.check_stamp(now, stamp, self.visual.last_pair())?;

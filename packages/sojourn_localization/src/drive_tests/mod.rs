@@ -3,6 +3,7 @@
 mod faults;
 mod fixes;
 mod sinking;
+mod start;
 mod sunlit;
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Drives whose errors are drawn from the filter's own model: their squared Mahalanobis distances must be those of chi².
 
 use super::{
-    doubles::{at_rest, level_sample, yaw_of},
+    doubles::{G, at_rest, level_sample, yaw_of},
     *,
 };
 use nalgebra::Matrix6;
@@ -142,4 +142,92 @@ fn errors_that_the_model_does_not_hold_lie_outside() {
         inside < 0.8 && mean > 5.0,
         "{inside} in the band, mean {mean}"
     );
+}
+
+/// Motions since the wheel state before and since the key pair tell nothing of where on the compass they point, from whatever
+/// noisy attitudes they are looked at: the heading stays as uncertain as it was, and no sample of noise bends it.
+#[test]
+fn motions_tell_nothing_of_the_heading() {
+    const START_SIGMA: f64 = 0.05;
+    const GYRO: f64 = 2e-4;
+    const ACCEL: f64 = 0.01;
+    let inertial = Inertial {
+        gravity_mps2: G,
+        gyro_var: GYRO * GYRO,
+        gyro_bias_var: 0.0,
+        gyro_walk_radps: 0.0,
+        accel_var: ACCEL * ACCEL,
+        accel_bias_var: 0.005f64.powi(2),
+        accel_walk_mps2: 1e-5,
+        still_var: 1e-8,
+    };
+    let start = Start {
+        yaw_sigma_rad: START_SIGMA,
+        wander_m: 1.0,
+        ..Start::default()
+    };
+    for (seed, pairs) in [(1, false), (2, false), (3, true), (4, true)] {
+        let mut draws = Draws(ChaCha8Rng::seed_from_u64(seed));
+        let mut n = || draws.normal();
+        let mut level = Levelling::default();
+        for _ in 0..10 {
+            level.add(Vector3::z() * G, Vector3::zeros());
+        }
+        let mut d = level.begin(0.0, inertial, &start).unwrap();
+        d.begin_rolling(0.0);
+        let mut key = d.pose();
+        d.take_key(key);
+        let mut turned = 0.0;
+        let (step_m, dt_s) = (0.004, 0.05);
+        for k in 1..=4000 {
+            let before = d.odom_from_base();
+            for _ in 0..2 {
+                let rate = Vector3::new(n(), n(), n()) * GYRO;
+                turned += rate.z * dt_s;
+                d.carry(&Sample {
+                    gyro_radps: rate,
+                    accel_mps2: Vector3::z() * G + Vector3::new(n(), n(), n()) * ACCEL,
+                    turning_s: dt_s,
+                    moving_s: dt_s,
+                    shock_var: 0.0,
+                });
+            }
+            let rolled = step_m * (1.0 + 0.005 * n());
+            let w = Way {
+                forward_m: rolled,
+                wheels_m: rolled,
+                slip_sigma: 0.2,
+                creep_sigma: 0.1,
+                correlation_m: 20.0,
+                sway_sigma_m: 0.003,
+                heave_sigma_m: 0.03,
+                ..Way::default()
+            };
+            d.moved(before.slerp(&d.odom_from_base(), 0.5), &w);
+            if pairs && k % 120 == 0 {
+                let noise = Vector3::new(n(), n(), n()) * PLACE_SIGMA_M;
+                let way = Vector3::x() * (0.7 * 120.0 * step_m) + noise;
+                let mut covariance = Matrix6::identity() * PLACE_SIGMA_M.powi(2);
+                for axis in 3..6 {
+                    covariance[(axis, axis)] = TURN_SIGMA * TURN_SIGMA;
+                }
+                let sight = Sight {
+                    now: d.pose(),
+                    // As much turned as the gyro says: news of slip, not of turning.
+                    key_from_now: Isometry3::from_parts(
+                        way.into(),
+                        key.rotation.inverse() * d.odom_from_base(),
+                    ),
+                    covariance,
+                };
+                d.see(&sight, 1e9).unwrap();
+                key = d.pose();
+                d.take_key(key);
+            }
+        }
+        let sigma = d.covariance()[(YAW, YAW)].sqrt();
+        assert!(sigma >= START_SIGMA, "seed {seed}: surer by {sigma}");
+        let bent = yaw_of(&d) - turned;
+        assert!(bent.abs() < 3e-4, "seed {seed}: bent by {bent}");
+    }
 }

@@ -81,6 +81,8 @@ impl Filter {
             own[(axis, axis)] = self.inertial.gyro_var;
             own[(3 + axis, 3 + axis)] = self.inertial.still_var;
         }
+        h.fixed_view_mut::<3, 3>(3, TURN)
+            .copy_from(&self.velocity_mps.cross_matrix());
         // Whoever calls has judged that the rover stands still: there is no gate, and what can not be weighed changes nothing.
         let _ = self.measure(&off, &h, &own, f64::INFINITY);
     }
@@ -184,6 +186,8 @@ impl Filter {
         self.position_m += (self.velocity_mps + gained * 0.5) * dt_s;
         self.velocity_mps += gained;
         self.couple(PLACE, VELOCITY, &(Matrix3::identity() * dt_s));
+        let half = force.cross_matrix() * (-0.5 * dt_s * dt_s);
+        self.couple(PLACE, TURN, &half);
         self.couple(VELOCITY, TURN, &(force.cross_matrix() * -dt_s));
         self.couple(VELOCITY, ACCEL, &(turned.matrix() * -dt_s));
         let var = accel_var * dt_s * dt_s;

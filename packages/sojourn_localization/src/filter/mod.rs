@@ -11,6 +11,11 @@
 //! - where the rover was at the newest wheel state and at the key pair: wheels and visual odometry measure motions since
 //!   then (stochastic cloning, Roumeliotis and Burdick 2002).
 //!
+//! A way over ground tells nothing of where it points on the compass, and must not seem to because it is looked at from another
+//! noisy attitude each time. So places, velocity and clones are corrected as those of an invariant filter (Barrau and Bonnabel
+//! 2017): a measurement of a motion is taken at the motion that is believed, and when a correction moves what is believed, the
+//! errors go with it as errors of a rover that is turned about the origin would (`apply`).
+//!
 //! So the error grows with the distance at first and with its root beyond the correlation length, not with the root alone as
 //! independent errors would have it. Scale and turning aside are considered and not estimated (Schmidt 1966), for nothing
 //! that this filter hears tells them: measurements are weighed by a covariance that knows nothing of them, and beside it the
@@ -283,6 +288,16 @@ impl Filter {
             key.translation.vector += of(KEY);
             key.rotation = turned(of(KEY_TURN), key.rotation);
         }
+        // What an error of the attitude has to do with a place hangs on where the place is believed to be: it stays what it was
+        // about the origin.
+        for (to, turn) in [
+            (PLACE, TURN),
+            (VELOCITY, TURN),
+            (MARK, TURN),
+            (KEY, KEY_TURN),
+        ] {
+            self.couple(to, turn, &-of(to).cross_matrix());
+        }
         Correction {
             moved_m,
             turned_rad,
@@ -302,21 +317,6 @@ impl Filter {
         own: &SMatrix<f64, M, M>,
         gate: f64,
     ) -> Result<Correction, f64> {
-        self.measure_but(off, h, own, gate, &[])
-    }
-
-    /// The same, but errors that the measurement is not to correct stay as they are: what it has to do with them is considered.
-    ///
-    /// # Errors
-    /// As [`Filter::measure`].
-    fn measure_but<const M: usize>(
-        &mut self,
-        off: &SVector<f64, M>,
-        h: &SMatrix<f64, M, N>,
-        own: &SMatrix<f64, M, M>,
-        gate: f64,
-        but: &[usize],
-    ) -> Result<Correction, f64> {
         let seen = Seen::of(h, own, &self.covariance);
         // None for what rounding has made no covariance.
         let honest = seen.spread.cholesky().ok_or(f64::INFINITY)?;
@@ -328,10 +328,7 @@ impl Filter {
         }
         let weighed = Seen::of(h, own, &self.weighing);
         let weight = weighed.spread.cholesky().ok_or(f64::INFINITY)?;
-        let mut gain = weighed.with * weight.inverse();
-        for error in but {
-            gain.row_mut(*error).fill(0.0);
-        }
+        let gain = weighed.with * weight.inverse();
         let change = gain * off;
         if !change.iter().all(|v| v.is_finite()) {
             return Err(f64::INFINITY);

@@ -44,9 +44,9 @@ impl Filter {
             h[(3 + axis, TURN + axis)] = 1.0;
             h[(3 + axis, KEY_TURN + axis)] = -1.0;
         }
-        // A key pair turned too little turns the whole measured motion too little.
+        // A key pair turned too little turns the whole motion too little; the one that is believed, as for wheels.
         h.fixed_view_mut::<3, 3>(0, KEY_TURN)
-            .copy_from(&moved.cross_matrix());
+            .copy_from(&believed.cross_matrix());
         h[(5, ASIDE)] = moved.norm();
         h[(5, WANDER)] = moved.norm();
         let turned = key.rotation.to_rotation_matrix();

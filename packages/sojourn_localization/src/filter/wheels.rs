@@ -1,6 +1,6 @@
 //! What the wheels say: the way since the wheel state before.
 
-use super::{CREEP, Filter, GYRO, MARK, N, PLACE, SLIP, TURN, VELOCITY, WANDER, YAW};
+use super::{CREEP, Filter, MARK, N, PLACE, SLIP, TURN, VELOCITY, WANDER};
 use nalgebra::{Matrix3, SMatrix, SVector, UnitQuaternion, Vector3};
 
 /// Standard deviation of the wheels' own measure of their way, share of it.
@@ -11,10 +11,6 @@ const OWN_M: f64 = 2e-5;
 /// A jolt may be so many times as great as the wheels say: nothing is to be learned of slip from an inertial unit that did not
 /// see one.
 const JOLT_TIMES: f64 = 10.0;
-
-/// Wheels correct neither heading nor the gyro's bias about the vertical. They say nothing of either: where the velocity points on the map is known by the heading
-/// alone. But each step is looked at from another noisy attitude, and by the differences the filter would take noise for news.
-const NOT_BY_WHEELS: [usize; 2] = [YAW, GYRO + 2];
 
 /// A short way between two wheel states.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -86,19 +82,14 @@ impl Filter {
                 h[(axis, SLIP)] = way.wheels_m * way.slip_sigma * ahead[axis];
                 h[(axis, CREEP)] = -way.wheels_m * way.creep_sigma * left[axis];
             }
-            // A body turned too little takes its way into a wrong direction.
-            h.fixed_view_mut::<3, 3>(0, TURN)
-                .copy_from(&step.cross_matrix());
             let moved = self.position_m + self.velocity_mps * way.ahead_s - mark_m;
+            // A body turned too little takes its way into a wrong direction: the way that is believed, or the noise of each
+            // step would pass for news of the heading.
+            h.fixed_view_mut::<3, 3>(0, TURN)
+                .copy_from(&moved.cross_matrix());
             // The wheels are heard whatever they say: what they have wrong is slip, and slip is an error of its own. A way
             // that can not be weighed leaves everything as it was.
-            let _ = self.measure_but(
-                &(step - moved),
-                &h,
-                &way.noise(&ahead),
-                f64::INFINITY,
-                &NOT_BY_WHEELS,
-            );
+            let _ = self.measure(&(step - moved), &h, &way.noise(&ahead), f64::INFINITY);
         }
         self.mark(way.ahead_s);
         self.roll_on(way);

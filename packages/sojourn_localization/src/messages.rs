@@ -141,8 +141,8 @@ pub struct Estimate {
     pub odom_from_base_link: Transform<Odom, BaseLink>,
     /// Its covariance as in `nav_msgs/Odometry`: 6 × 6 row by row, x y z (m) roll pitch yaw (rad).
     pub pose_covariance: [f64; 36],
-    /// Velocity over ground in `base_link`: forward, left, m/s.
-    pub velocity_mps: [f64; 2],
+    /// Velocity over ground in `base_link`: forward, left, up, m/s.
+    pub velocity_mps: [f64; 3],
     /// Standard deviation of the forward velocity, m/s.
     pub velocity_sigma_mps: f64,
     /// Angular rate in `base_link`, rad/s.

@@ -28,16 +28,18 @@ pub struct FusionParams {
     pub lateral_sigma: f64,
     /// Way over which slip stays alike, metres, while it is measured: in place of `slip_correlation_m`.
     pub slip_correlation_m: f64,
-    /// Standard deviation of the scale of visual odometry, share of the way: calibration, and what matching has of bias.
-    pub scale_sigma: f64,
-    /// How far visual odometry turns aside all the way, standard deviation, radians per metre: what matching has of bias.
-    pub aside_sigma_radpm: f64,
-    /// And by ground and light, which change along the way, standard deviation, radians per metre.
-    pub wander_sigma_radpm: f64,
+    /// What all disparities of visual odometry have wrong alike, standard deviation, pixels: its scale, by calibration, and what
+    /// matching has of bias.
+    pub scale_sigma_px: f64,
+    /// How far visual odometry turns aside all the way, standard deviation, pixels over a way as long as the camera is high: what
+    /// matching has of bias.
+    pub aside_sigma_px: f64,
+    /// And by ground and light, which change along the way, the same.
+    pub wander_sigma_px: f64,
     /// Way of the wheels over which that stays alike, metres.
     pub wander_m: f64,
-    /// Standard deviation that is added to each motion's rotation, radians: what neighbouring features are wrong alike.
-    pub turn_sigma_rad: f64,
+    /// Standard deviation that is added to each motion's rotation, pixels: what neighbouring features are wrong alike.
+    pub turn_sigma_px: f64,
     /// A motion whose squared Mahalanobis distance (six degrees of freedom) from the estimate lies beyond this is refused.
     pub gate: f64,
     /// Way of the wheels between two measurements of slip, metres.
@@ -67,11 +69,11 @@ impl FusionParams {
             ("slip_sigma", self.slip_sigma, 0.0, 2.0),
             ("lateral_sigma", self.lateral_sigma, 0.0, 2.0),
             ("slip_correlation_m", self.slip_correlation_m, 0.01, 1e6),
-            ("scale_sigma", self.scale_sigma, 0.0, 0.5),
-            ("aside_sigma_radpm", self.aside_sigma_radpm, 0.0, 0.1),
-            ("wander_sigma_radpm", self.wander_sigma_radpm, 0.0, 0.1),
+            ("scale_sigma_px", self.scale_sigma_px, 0.0, 10.0),
+            ("aside_sigma_px", self.aside_sigma_px, 0.0, 10.0),
+            ("wander_sigma_px", self.wander_sigma_px, 0.0, 10.0),
             ("wander_m", self.wander_m, 0.01, 1e6),
-            ("turn_sigma_rad", self.turn_sigma_rad, 0.0, 1.0),
+            ("turn_sigma_px", self.turn_sigma_px, 0.0, 10.0),
             ("gate", self.gate, 1.0, 1e6),
             ("slip_step_m", self.slip_step_m, 0.01, 100.0),
             ("stuck_slip", self.stuck_slip, 0.0, 2.0),
@@ -326,12 +328,13 @@ impl Visual {
         }
     }
 
-    /// The covariance of a motion with what all its features have wrong alike: angles by the parameters.
+    /// The covariance of a motion with what all its features have wrong alike: angles by the parameters and by what a pixel
+    /// stands for, radians.
     #[must_use]
-    pub fn covariance_of(&self, motion: &Motion) -> Matrix6<f64> {
+    pub fn covariance_of(&self, motion: &Motion, pixel_rad: f64) -> Matrix6<f64> {
         let mut covariance = motion.covariance;
         for axis in 3..6 {
-            covariance[(axis, axis)] += self.params.turn_sigma_rad.powi(2);
+            covariance[(axis, axis)] += (self.params.turn_sigma_px * pixel_rad).powi(2);
         }
         covariance
     }

@@ -203,7 +203,7 @@ pub fn run(
         let out = sim.step(now, command);
         feed(&mut wheels, &out, rover, now);
         feed(&mut fused, &out, rover, now);
-        judge.truth(&out);
+        judge.truth(&out, rover);
         observer.tick(now, &out);
         if let Some(image) = &out.image
             && let Some(pair) = pair(image, rover)
@@ -307,14 +307,22 @@ pub fn drift_of(truth: &Isometry3<f64>, believed: &Isometry3<f64>, way_m: f64) -
     }
 }
 
+/// Mean turn of the wheels that the rover has, radians.
+fn mean_turn_rad(position_rad: &[f64; 6], rover: &Rover) -> f64 {
+    let there = rover.has_wheel();
+    let turned = position_rad.iter().zip(there).filter(|(_, there)| *there);
+    turned.map(|(turn, _)| turn).sum::<f64>() / rover.wheel_count().max(1) as f64
+}
+
 /// Compares with the truth.
 #[derive(Default)]
 struct Judge {
     result: TrialResult,
     truth: Option<Isometry3<f64>>,
     origin: Option<Isometry3<f64>>,
-    rolled_m: f64,
-    /// Truth and way of the wheels at the last pairs, newest last.
+    /// Mean turn of the wheels so far, radians.
+    rolled_rad: f64,
+    /// Truth and turn of the wheels at the last pairs, newest last.
     passed: Vec<(Stamp, Isometry3<f64>, f64)>,
     key: Option<Isometry3<f64>>,
     slip_from: Option<(Isometry3<f64>, f64)>,
@@ -326,15 +334,15 @@ impl Judge {
         self.plane.unwrap_or(start)
     }
 
-    fn truth(&mut self, out: &SimOutput) {
+    fn truth(&mut self, out: &SimOutput, rover: &Rover) {
         let pose = out.truth.map_from_base_link.iso;
         self.origin.get_or_insert(pose);
         self.truth = Some(pose);
         self.plane = Some(out.truth.pose);
-        self.rolled_m = out.wheels.position_rad.iter().sum::<f64>() / 6.0;
+        self.rolled_rad = mean_turn_rad(&out.wheels.position_rad, rover);
         self.result.distance_m = out.truth.distance_m;
         if let Some(image) = &out.image {
-            self.passed.push((image.stamp, pose, self.rolled_m));
+            self.passed.push((image.stamp, pose, self.rolled_rad));
         }
     }
 
@@ -391,7 +399,7 @@ impl Judge {
             self.slip_from = Some((truth, rolled));
         }
         self.result.visual = self.drift(&truth, &s.visual_pose);
-        self.result.slip = 1.0 - self.result.distance_m / (self.rolled_m * r).max(0.01);
+        self.result.slip = 1.0 - self.result.distance_m / (self.rolled_rad * r).max(0.01);
     }
 
     fn second(&mut self, fused: Option<&Estimate>, wheels: Option<&Estimate>) {
@@ -470,3 +478,6 @@ impl Judge {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

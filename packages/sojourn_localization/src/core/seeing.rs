@@ -2,7 +2,7 @@
 
 use super::Localization;
 use crate::{
-    filter::{Filter, Sight},
+    filter::{Eyes, Filter, Sight},
     footing,
     messages::Refusal,
     visual::Sighting,
@@ -35,7 +35,11 @@ impl Localization {
         }
         self.check_stamp(now, stamp, self.visual.last_pair())?;
         let mounted = pair.base_link_from_navcam.to_homogeneous();
-        if !(mounted.iter().all(|v| v.is_finite()) && pair.camera.baseline_m > 0.0) {
+        let focal_px = pair.camera.pinhole.fx;
+        if !(mounted.iter().all(|v| v.is_finite())
+            && pair.camera.baseline_m > 0.0
+            && focal_px > 0.0)
+        {
             return Err(Refusal::NotFinite);
         }
         if self.visual.add(stamp, pair) {
@@ -63,10 +67,16 @@ impl Localization {
             let mut fused = None;
             if let Seen::Moved { motion, .. } = &looked.seen {
                 self.counts.motions += 1;
+                let focal_px = pair.camera.pinhole.fx;
                 let sight = Sight {
                     now: there,
                     key_from_now: motion.key_from_now,
-                    covariance: self.visual.covariance_of(motion),
+                    covariance: self.visual.covariance_of(motion, 1.0 / focal_px),
+                    eyes: Eyes::of(
+                        focal_px,
+                        pair.camera.baseline_m,
+                        pair.base_link_from_navcam.translation.z,
+                    ),
                 };
                 let see = |filter: &mut Filter| filter.see(&sight, p.visual.gate);
                 let mut verdict = see(&mut state.filter);

@@ -1,7 +1,7 @@
 //! Drives whose errors are drawn from the filter's own model: their squared Mahalanobis distances must be those of chi².
 
 use super::{
-    doubles::{G, at_rest, level_sample, yaw_of},
+    doubles::{EYES, G, at_rest, level_sample, yaw_of},
     *,
 };
 use nalgebra::Matrix6;
@@ -53,9 +53,9 @@ fn drive(seed: u64, told_radpm: f64, true_radpm: f64) -> Vec<f64> {
     let (scale, aside, bias) = (SCALE_SIGMA * n(), ASIDE * n(), BIAS_SIGMA * n());
     let (mut slip, mut creep, mut wander) = (n(), n(), true_radpm * n());
     let start = Start {
-        scale_sigma: SCALE_SIGMA,
-        aside_sigma_radpm: ASIDE,
-        wander_sigma_radpm: told_radpm,
+        scale_sigma_px: SCALE_SIGMA,
+        aside_sigma_px: ASIDE,
+        wander_sigma_px: told_radpm,
         wander_m: WANDER_M,
         ..Start::default()
     };
@@ -101,6 +101,7 @@ fn drive(seed: u64, told_radpm: f64, true_radpm: f64) -> Vec<f64> {
             now: d.pose(),
             key_from_now: seen,
             covariance,
+            eyes: EYES,
         };
         d.see(&sight, 1e9).unwrap();
         d.take_key(d.pose());
@@ -219,6 +220,7 @@ fn motions_tell_nothing_of_the_heading() {
                         key.rotation.inverse() * d.odom_from_base(),
                     ),
                     covariance,
+                    eyes: EYES,
                 };
                 d.see(&sight, 1e9).unwrap();
                 key = d.pose();

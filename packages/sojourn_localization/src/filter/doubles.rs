@@ -1,10 +1,16 @@
 //! Filters and samples for tests.
 
-use super::{Filter, GYRO, Inertial, Levelling, Sample, Start, TURN};
+use super::{Eyes, Filter, GYRO, Inertial, Levelling, Sample, Start, TURN};
 use nalgebra::Vector3;
 
 /// Gravity, m/s².
 pub(crate) const G: f64 = 3.72;
+
+/// With which pixels are shares of the way and radians per metre.
+pub(crate) const EYES: Eyes = Eyes {
+    scale_per_px: 1.0,
+    aside_per_px: 1.0,
+};
 
 /// At rest on the flat at the origin, with a gyro whose bias is as uncertain as `bias_sigma` and nothing else unknown.
 pub(crate) fn at_rest(bias_sigma: f64, gyro_sigma: f64, walk_radps: f64, start: &Start) -> Filter {

@@ -63,10 +63,11 @@ impl Levelling {
             excess: [0.0; 2],
             mark_m: None,
             key: None,
+            key_looked_at: false,
             covariance: Covariance::zeros(),
             weighing: Covariance::zeros(),
             carried: Covariance::identity(),
-            wander: [start.wander_sigma_radpm, start.wander_m],
+            wander: [start.wander_sigma_px, start.wander_m],
         };
         filter.add(VELOCITY, &(Matrix3::identity() * inertial.still_var));
         filter.add(GYRO, &(Matrix3::identity() * prior * (1.0 - gain)));
@@ -76,9 +77,9 @@ impl Levelling {
         filter.add_to(CREEP, 1.0);
         // Considered only: measurements are weighed without these.
         for (at, sigma) in [
-            (SCALE, start.scale_sigma),
-            (ASIDE, start.aside_sigma_radpm),
-            (WANDER, start.wander_sigma_radpm),
+            (SCALE, start.scale_sigma_px),
+            (ASIDE, start.aside_sigma_px),
+            (WANDER, start.wander_sigma_px),
         ] {
             filter.covariance[(at, at)] = sigma * sigma;
         }

@@ -24,6 +24,7 @@
 //! How the errors of one moment hang together with those of a later one is kept, too (`take_carried`): what a way
 //! between two moments has wrong is much less than what either has.
 
+mod errors;
 mod heading;
 mod inertial;
 mod levelling;
@@ -32,7 +33,7 @@ mod wheels;
 
 pub use inertial::{Inertial, Sample};
 pub use levelling::Levelling;
-pub use seeing::Sight;
+pub use seeing::{Eyes, Sight};
 pub use wheels::Way;
 
 use nalgebra::{Isometry3, Matrix3, SMatrix, SVector, UnitQuaternion, Vector3};
@@ -61,8 +62,6 @@ const KEY: usize = 23;
 const KEY_TURN: usize = 26;
 /// Number of errors.
 const N: usize = 29;
-/// Variances never grow beyond this, so that they stay numbers whatever comes in.
-const MAX_VARIANCE: f64 = 1e12;
 
 /// Covariance of position, velocity, attitude, biases of gyro and accelerometer (three each), slip, creep, scale, turning
 /// aside and its wandering of visual odometry, position at the newest wheel state (three), and position and attitude at the
@@ -96,12 +95,12 @@ pub fn with_pose_alone(covariance: &Matrix3<f64>) -> WithPose {
 pub struct Start {
     /// Standard deviation of the heading, radians.
     pub yaw_sigma_rad: f64,
-    /// Of the scale of visual odometry.
-    pub scale_sigma: f64,
-    /// Of its turning aside all the way, radians per metre.
-    pub aside_sigma_radpm: f64,
-    /// And of that by ground and light, radians per metre,
-    pub wander_sigma_radpm: f64,
+    /// Of what all disparities of visual odometry have wrong alike, its scale, pixels.
+    pub scale_sigma_px: f64,
+    /// Of its turning aside all the way, pixels over a way as long as the camera is high.
+    pub aside_sigma_px: f64,
+    /// And of that by ground and light, the same,
+    pub wander_sigma_px: f64,
     /// which stays alike over so much of the wheels' way, metres.
     pub wander_m: f64,
 }
@@ -135,12 +134,14 @@ pub struct Filter {
     /// Position at the newest wheel state.
     mark_m: Option<Vector3<f64>>,
     key: Option<Isometry3<f64>>,
+    /// Whether a motion since the key pair has been weighed: then what that pair has wrong is in the covariance.
+    key_looked_at: bool,
     covariance: Covariance,
     /// The same but for what is considered and not estimated: what measurements are weighed by.
     weighing: Covariance,
     /// What has become of the errors since `take_carried`, noise left out: a linear map.
     carried: Covariance,
-    /// How far turning aside wanders, standard deviation, radians per metre, and over which way it stays alike, metres.
+    /// How far turning aside wanders, standard deviation, pixels over a way as long as the camera is high, and over which way it stays alike, metres.
     wander: [f64; 2],
 }
 
@@ -223,29 +224,10 @@ impl Filter {
         self.wheels_only_m
     }
 
-    /// The pose at the key pair as it is believed now.
-    #[must_use]
-    pub fn key(&self) -> Option<&Isometry3<f64>> {
-        self.key.as_ref()
-    }
-
     /// The covariance.
     #[must_use]
     pub fn covariance(&self) -> &Covariance {
         &self.covariance
-    }
-
-    /// Standard deviations of one of the groups of three errors: 0 position, 1 velocity, 2 attitude, 3 gyro's bias, 4
-    /// accelerometer's; zeros for any other.
-    #[must_use]
-    pub fn sigma(&self, group: usize) -> Vector3<f64> {
-        if group > 4 {
-            return Vector3::zeros();
-        }
-        Vector3::from_fn(|k, _| {
-            let at = 3 * group + k;
-            self.covariance[(at, at)].max(0.0).sqrt()
-        })
     }
 
     /// Pose part in the order of `nav_msgs/Odometry`: 6 × 6, row by row, x y z and the angles about the fixed axes of `odom`.
@@ -302,192 +284,6 @@ impl Filter {
             moved_m,
             turned_rad,
             distance2,
-        }
-    }
-
-    /// Takes a measurement in: `off` is what was measured less what was expected, `h` times the errors with a noise of its
-    /// `own`. Beyond `gate` nothing changes.
-    ///
-    /// # Errors
-    /// The squared Mahalanobis distance of a measurement beyond the gate; infinite for numbers that are none.
-    fn measure<const M: usize>(
-        &mut self,
-        off: &SVector<f64, M>,
-        h: &SMatrix<f64, M, N>,
-        own: &SMatrix<f64, M, M>,
-        gate: f64,
-    ) -> Result<Correction, f64> {
-        let seen = Seen::of(h, own, &self.covariance);
-        // None for what rounding has made no covariance.
-        let honest = seen.spread.cholesky().ok_or(f64::INFINITY)?;
-        let distance2 = off.dot(&honest.solve(off));
-        // Written so that not-a-number is refused.
-        if !(distance2 <= gate) {
-            let none = distance2.is_nan();
-            return Err(if none { f64::INFINITY } else { distance2 });
-        }
-        let weighed = Seen::of(h, own, &self.weighing);
-        let weight = weighed.spread.cholesky().ok_or(f64::INFINITY)?;
-        let gain = weighed.with * weight.inverse();
-        let change = gain * off;
-        if !change.iter().all(|v| v.is_finite()) {
-            return Err(f64::INFINITY);
-        }
-        seen.taken(&gain, &mut self.covariance);
-        weighed.taken(&gain, &mut self.weighing);
-        for mut column in self.carried.column_iter_mut() {
-            let mut shown = SVector::<f64, M>::zeros();
-            for (error, value) in column.iter().enumerate() {
-                if *value != 0.0 {
-                    shown.axpy(*value, &h.column(error), 1.0);
-                }
-            }
-            column.gemv(-1.0, &gain, &shown, 1.0);
-        }
-        self.bounded();
-        Ok(self.apply(&change, distance2))
-    }
-
-    /// Three errors have become what they were and `by` times three others.
-    fn couple(&mut self, to: usize, from: usize, by: &Matrix3<f64>) {
-        for c in [&mut self.covariance, &mut self.weighing] {
-            let rows = by * c.fixed_rows::<3>(from);
-            let mut into = c.fixed_rows_mut::<3>(to);
-            into += rows;
-            let columns = c.fixed_columns::<3>(from) * by.transpose();
-            let mut into = c.fixed_columns_mut::<3>(to);
-            into += columns;
-        }
-        let rows = by * self.carried.fixed_rows::<3>(from);
-        let mut into = self.carried.fixed_rows_mut::<3>(to);
-        into += rows;
-    }
-
-    /// Three errors become a copy of three others.
-    fn copy(&mut self, to: usize, from: usize) {
-        for c in [&mut self.covariance, &mut self.weighing] {
-            let rows = c.fixed_rows::<3>(from).into_owned();
-            c.fixed_rows_mut::<3>(to).copy_from(&rows);
-            let columns = c.fixed_columns::<3>(from).into_owned();
-            c.fixed_columns_mut::<3>(to).copy_from(&columns);
-        }
-        let rows = self.carried.fixed_rows::<3>(from).into_owned();
-        self.carried.fixed_rows_mut::<3>(to).copy_from(&rows);
-    }
-
-    /// An error fades to this share of itself.
-    fn fade(&mut self, error: usize, to: f64) {
-        for c in [&mut self.covariance, &mut self.weighing] {
-            let mut row = c.row_mut(error);
-            row *= to;
-            let mut column = c.column_mut(error);
-            column *= to;
-        }
-        let mut row = self.carried.row_mut(error);
-        row *= to;
-    }
-
-    /// Adds noise to three errors.
-    fn add(&mut self, to: usize, noise: &Matrix3<f64>) {
-        for c in [&mut self.covariance, &mut self.weighing] {
-            let mut into = c.fixed_view_mut::<3, 3>(to, to);
-            into += noise;
-        }
-    }
-
-    /// Adds noise that moves errors together.
-    fn add_along(&mut self, along: &SVector<f64, N>) {
-        let noise = along * along.transpose();
-        self.covariance += noise;
-        self.weighing += noise;
-    }
-
-    /// Adds noise to one error.
-    fn add_to(&mut self, error: usize, var: f64) {
-        self.covariance[(error, error)] += var;
-        self.weighing[(error, error)] += var;
-    }
-
-    /// Keeps the covariances symmetric and their numbers numbers.
-    fn bounded(&mut self) {
-        let mut fine = self.carried.iter().fold(true, |f, v| f & in_bounds(*v));
-        for c in [&mut self.covariance, &mut self.weighing] {
-            for j in 0..N {
-                for i in 0..j {
-                    let mean = 0.5 * (c[(i, j)] + c[(j, i)]);
-                    fine &= in_bounds(mean);
-                    (c[(i, j)], c[(j, i)]) = (mean, mean);
-                }
-                // What rounding has taken below nothing; not-a-number stays one.
-                if c[(j, j)] < 0.0 {
-                    c[(j, j)] = 0.0;
-                }
-                fine &= in_bounds(c[(j, j)]);
-            }
-        }
-        self.anywhere_unless(fine);
-    }
-
-    /// The quicker half of it, where a step has kept the covariances symmetric by itself.
-    fn numbers(&mut self) {
-        let diagonals = [&self.covariance, &self.weighing].map(|c| (0..N).map(move |k| c[(k, k)]));
-        let fine = diagonals
-            .into_iter()
-            .flatten()
-            .fold(true, |f, v| f & in_bounds(v));
-        self.anywhere_unless(fine);
-    }
-
-    fn anywhere_unless(&mut self, fine: bool) {
-        if !fine {
-            // Beyond any use: say "anywhere" with independent errors instead of numbers that overflow.
-            self.covariance = Covariance::identity() * MAX_VARIANCE;
-            self.weighing = self.covariance;
-            self.carried = Covariance::zeros();
-        }
-    }
-}
-
-/// Written so that not-a-number is out of bounds.
-fn in_bounds(v: f64) -> bool {
-    v.abs() <= MAX_VARIANCE
-}
-
-/// What a measurement has to do with the errors of a covariance.
-struct Seen<const M: usize> {
-    /// Covariance of the errors with the measurement.
-    with: SMatrix<f64, N, M>,
-    /// That of the measurement.
-    spread: SMatrix<f64, M, M>,
-}
-
-impl<const M: usize> Seen<M> {
-    fn of(h: &SMatrix<f64, M, N>, own: &SMatrix<f64, M, M>, p: &Covariance) -> Self {
-        let mut with = SMatrix::<f64, N, M>::zeros();
-        // Most of a measurement's errors are none of its business.
-        for (m, mut column) in with.column_iter_mut().enumerate() {
-            for (error, by) in h.row(m).iter().enumerate() {
-                if *by != 0.0 {
-                    column.axpy(*by, &p.column(error), 1.0);
-                }
-            }
-        }
-        let spread = h * with + own;
-        Self { with, spread }
-    }
-
-    /// The covariance after the measurement, in Joseph's form written out: it holds for any gain.
-    fn taken(&self, gain: &SMatrix<f64, N, M>, p: &mut Covariance) {
-        let half = self.with - gain * self.spread * 0.5;
-        for j in 0..N {
-            for i in 0..=j {
-                let mut less = 0.0;
-                for m in 0..M {
-                    less += gain[(i, m)] * half[(j, m)] + half[(i, m)] * gain[(j, m)];
-                }
-                let v = p[(i, j)] - less;
-                (p[(i, j)], p[(j, i)]) = (v, v);
-            }
         }
     }
 }

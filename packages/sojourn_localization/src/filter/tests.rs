@@ -1,5 +1,5 @@
 use super::{
-    doubles::{at_rest, level_sample, yaw_of},
+    doubles::{EYES, at_rest, level_sample, yaw_of},
     *,
 };
 use nalgebra::{Matrix6, Rotation3};
@@ -251,19 +251,44 @@ fn seen_metre(d: &mut Filter, noise_var: f64) {
     let now = Isometry3::from_parts(d.position_m().into(), d.odom_from_base());
     let sight = Sight {
         now,
-        key_from_now: d.key().unwrap().inverse() * now,
+        key_from_now: d.key.unwrap().inverse() * now,
         covariance: Matrix6::identity() * noise_var,
+        eyes: EYES,
     };
     d.see(&sight, 1e9).unwrap();
     d.take_key(now);
 }
 
 #[test]
+fn what_a_key_pair_has_wrong_is_not_averaged_away_by_looking_back_at_it_often() {
+    let after = |looks: u32| {
+        let mut d = begun(0.0, 0.0);
+        d.add(PLACE, &Matrix3::identity());
+        d.take_key(d.pose());
+        d.add(PLACE, &Matrix3::identity());
+        let sight = Sight {
+            now: d.pose(),
+            key_from_now: Isometry3::identity(),
+            covariance: Matrix6::identity() * 1e-6,
+            eyes: EYES,
+        };
+        for _ in 0..looks {
+            d.see(&sight, 1e9).unwrap();
+        }
+        d.covariance()[(X, X)]
+    };
+    // One look tells the whole variance, many at least the key pair's half.
+    let (once, often) = (after(1) - 1.0, after(100) - 1.0);
+    assert!((once / 1e-6 - 1.0).abs() < 0.01, "{once}");
+    assert!((0.49..0.52).contains(&(often / 1e-6)), "{often}");
+}
+
+#[test]
 fn what_visual_odometry_has_wrong_all_the_way_is_never_averaged_away() {
     let (scale, aside) = (0.004, 4e-5);
     let start = Start {
-        scale_sigma: scale,
-        aside_sigma_radpm: aside,
+        scale_sigma_px: scale,
+        aside_sigma_px: aside,
         wander_m: 1.0,
         ..Start::default()
     };

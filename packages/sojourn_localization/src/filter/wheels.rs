@@ -117,11 +117,11 @@ impl Filter {
             self.add_to(error, 1.0 - kept * kept);
         }
         self.excess = self.excess.map(|x| x * kept);
-        let [wander_radpm, over_m] = self.wander;
+        let [wander_px, over_m] = self.wander;
         let same = (-way.wheels_m.abs() / over_m).exp();
         self.fade(WANDER, same);
         // Considered only: measurements are weighed without it.
-        self.covariance[(WANDER, WANDER)] += wander_radpm * wander_radpm * (1.0 - same * same);
+        self.covariance[(WANDER, WANDER)] += wander_px * wander_px * (1.0 - same * same);
     }
 
     /// The ground may have become another one `wheels_m` of the wheels' way ago: slip and creep of since then are as uncertain

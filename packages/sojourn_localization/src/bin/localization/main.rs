@@ -381,11 +381,10 @@ fn wheels(m: &JointState, radius_m: f64, steers: bool) -> Result<Input, Refused>
 }
 
 fn to_msg(estimate: &Estimate) -> Odometry {
-    let [forward_mps, left_mps] = estimate.velocity_mps;
     let mut m = msgs::odometry_to_msg(&msgs::OdometryIn {
         stamp: estimate.stamp,
         to_from_base_link: estimate.odom_from_base_link,
-        linear_mps: nalgebra::Vector3::new(forward_mps, left_mps, 0.0),
+        linear_mps: estimate.velocity_mps.into(),
         angular_radps: estimate.rate_radps,
         pose_covariance: estimate.pose_covariance,
     });

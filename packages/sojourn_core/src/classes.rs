@@ -110,7 +110,8 @@ impl TerrainClass {
     }
 }
 
-/// What a rover's own camera tells apart, pixel by pixel. The order is that of the codes in AI4Mars masks, then unknown.
+/// What a rover's own cameras tell apart. The order is that of the codes in AI4Mars masks, then unknown, then what image and
+/// depth tell together ([`SurfaceClass::SMALL`]). The list is open: what is added comes last.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -126,6 +127,12 @@ pub enum SurfaceClass {
     BigRock,
     /// Not told: sky, the rover itself, doubt, an image unlike those learnt from.
     Unknown,
+    /// A rock lying on the ground, of any height that the terrain grid shows.
+    FloatRock,
+    /// Round concretions of some centimetres, many together.
+    Nodule,
+    /// A bright seam of mineral in rock.
+    Vein,
 }
 
 /// One row of [`SURFACES`]: the same ground in the three vocabularies.
@@ -136,7 +143,7 @@ pub struct SurfaceTraits {
     /// The name in documents, as in the columns of an AI4Mars manifest.
     pub name: &'static str,
     /// The code in AI4Mars masks (Swan et al. 2021); none for unknown, which a mask writes as
-    /// [`AI4MARS_UNLABELLED`].
+    /// [`AI4MARS_UNLABELLED`], and for what AI4Mars has no label of.
     pub ai4mars_code: Option<u8>,
     /// The class that mission, planner and grid know it as. Its soil stands in `config/soils.yaml` under the same
     /// class: [`crate::soil::SoilTable::soil`].
@@ -164,8 +171,9 @@ const fn surface(
 /// AI4Mars classes as mission classes and soils, in the order of [`SurfaceClass`].
 ///
 /// Sand becomes `sand_ripples`, the weakest soil in the table: a flat drift cannot be told from a megaripple's flank by
-/// class alone, and the worse one counts. Soil becomes `smooth_regolith`, big rock `boulder_field`.
-pub const SURFACES: [SurfaceTraits; 5] = [
+/// class alone, and the worse one counts. Soil becomes `smooth_regolith`, big rock `boulder_field`; nodules and veins are
+/// seen in rock, which they do not change for a wheel.
+pub const SURFACES: [SurfaceTraits; 8] = [
     surface(
         SurfaceClass::Soil,
         "soil",
@@ -196,9 +204,29 @@ pub const SURFACES: [SurfaceTraits; 5] = [
         None,
         TerrainClass::Unknown,
     ),
+    surface(
+        SurfaceClass::FloatRock,
+        "float_rock",
+        None,
+        TerrainClass::BoulderField,
+    ),
+    surface(SurfaceClass::Nodule, "nodule", None, TerrainClass::Bedrock),
+    surface(SurfaceClass::Vein, "vein", None, TerrainClass::Bedrock),
 ];
 
 impl SurfaceClass {
+    /// What a network tells from the image alone, and unknown.
+    pub const OF_IMAGES: [Self; 5] = [
+        Self::Soil,
+        Self::Bedrock,
+        Self::Sand,
+        Self::BigRock,
+        Self::Unknown,
+    ];
+
+    /// What takes image, depth and terrain grid together.
+    pub const SMALL: [Self; 3] = [Self::FloatRock, Self::Nodule, Self::Vein];
+
     /// Its row in [`SURFACES`].
     #[must_use]
     pub fn traits(self) -> SurfaceTraits {
@@ -244,9 +272,11 @@ mod tests {
                     assert_eq!(SurfaceClass::from_ai4mars(c), Some(s.surface));
                     assert!(soils.soil(s.terrain).is_some(), "{}", s.name);
                 }
-                None => assert_eq!(s.surface, SurfaceClass::Unknown),
+                None => assert!(code >= SurfaceClass::Unknown as usize),
             }
         }
+        let all = SurfaceClass::OF_IMAGES.iter().chain(&SurfaceClass::SMALL);
+        assert!(all.copied().eq(SURFACES.map(|s| s.surface)));
         let weakness = |s: SurfaceClass| soils.weakness(s.traits().terrain).unwrap();
         for other in [
             SurfaceClass::Soil,

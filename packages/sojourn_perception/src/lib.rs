@@ -12,6 +12,7 @@
 //! [`stereo`] takes a rectified pair to disparities with their uncertainty.
 //! [`orbital`] tells classes of ground apart in images from orbit, with a [`forest`].
 //! [`science`] finds targets for the science team and orders what goes home.
+//! [`small`] finds float rocks, veins and nodules by image, depth and grid.
 //! [`classes`] tells soil, bedrock, sand and big rock apart in an image, [`surface`] brings that down to the grid's cells.
 
 mod cell;
@@ -38,6 +39,7 @@ pub mod ripples;
 pub mod rocks;
 pub mod science;
 pub mod sensors;
+pub mod small;
 pub mod stereo;
 pub mod surface;
 #[cfg(test)]

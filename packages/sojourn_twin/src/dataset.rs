@@ -2,7 +2,7 @@
 
 use crate::{
     TwinError, noise,
-    render::{Frame, ROCK, Renderer, SensorParams, Shot, StereoRig, Sun},
+    render::{Frame, ROCK, Renderer, SensorParams, Shot, StereoRig, Sun, marks::Marks},
     rocks::Rock,
     world::World,
 };
@@ -131,6 +131,11 @@ impl Cameras {
             range_m,
             seed,
         }
+    }
+
+    /// Paints veins and nodules on the ground of all further views, or none.
+    pub fn set_marks(&mut self, marks: Option<Marks>) {
+        self.renderer.set_marks(marks);
     }
 
     /// Takes pair `number` at a station, under a sun.

@@ -1,7 +1,7 @@
 //! `sojourn eval perception`
 
 use super::{say, say_json};
-use crate::cli_error::CliResult;
+use crate::cli_error::{CliError, CliResult};
 use crate::ground;
 use crate::launch::places::Places;
 use anyhow::Context;
@@ -9,9 +9,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use sojourn_core::files::read_bytes;
-use sojourn_perception::classes::Classifier;
+use sojourn_perception::{classes::Classifier, small::Rules};
 use sojourn_sweep::perception_eval::{
-    Figures, Ring, RippleFigures, Subject, evaluate, evaluate_ripples,
+    Figures, Found, Ring, RippleFigures, SmallFigures, Subject, evaluate, evaluate_ripples,
+    evaluate_small,
 };
 use sojourn_twin::recipe::Recipe;
 use std::path::Path;
@@ -34,14 +35,38 @@ pub struct PerceptionArgs {
     /// Measures the ripples of sand that stereo finds in as many sandy worlds, in place of all else (`--world sandy`).
     #[arg(long, conflicts_with = "classes")]
     pub ripples: bool,
+    /// Measures float rocks, veins and fields of nodules in four views of each of so many other worlds, in place of all else; veins and
+    /// nodules are painted on the worlds' rock. With the shipped rules, or a file of `sojourn train small`.
+    #[arg(long, value_name = "shipped|FILE", num_args = 0..=1, default_missing_value = "shipped", conflicts_with_all = ["classes", "ripples"])]
+    pub small: Option<String>,
     /// Also asks the terrain network and compares the classes of the grid's cells with the world's: shipped, or a file of
     /// `sojourn train terrain`.
     #[arg(long, value_name = "shipped|FILE")]
     pub classes: Option<String>,
-    /// Prints JSON, with --ripples {rippled, found, plain, found_in_plain, wavelength_off, height, across_off_deg}, else: grid_rmse_6m_m, grid_rmse_10m_m, within_2sigma, rock_recall, rock_precision, rate_hz, latency_p99_ms,
+    /// Prints JSON, with --ripples {rippled, found, plain, found_in_plain, wavelength_off, height, across_off_deg}, with --small {views, float_rock,
+    /// nodule, vein: {there, proposed, recall, reported, precision}, seconds}, else: grid_rmse_6m_m, grid_rmse_10m_m, within_2sigma, rock_recall, rock_precision, rate_hz, latency_p99_ms,
     /// and under "figures" what they were made from.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is measured: a rover in a kind of world, with the shipped parameters.
+///
+/// # Errors
+/// One sentence that names the file or key that is wrong.
+pub fn subject(rover: &str, world: &str) -> Result<Subject, CliError> {
+    let places = Places::find();
+    let (rover, _) = ground::rover(&places, rover)?;
+    let body = ground::body(&places, "mars")?;
+    let recipe = Recipe::load(&places.shared(&format!("config/worlds/{world}.yaml"))?)?;
+    let file = places.shared("config/perception.param.yaml")?;
+    let params = sojourn_core::params::load_node_params(&file, "perception")?;
+    Ok(Subject {
+        rover,
+        body,
+        recipe,
+        params,
+    })
 }
 
 /// Measures.
@@ -49,18 +74,7 @@ pub struct PerceptionArgs {
 /// # Errors
 /// One sentence that names the file or key that is wrong.
 pub fn perception(args: &PerceptionArgs) -> CliResult {
-    let places = Places::find();
-    let (rover, _) = ground::rover(&places, &args.rover)?;
-    let body = ground::body(&places, "mars")?;
-    let recipe = Recipe::load(&places.shared(&format!("config/worlds/{}.yaml", args.world))?)?;
-    let file = places.shared("config/perception.param.yaml")?;
-    let params = sojourn_core::params::load_node_params(&file, "perception")?;
-    let subject = Subject {
-        rover,
-        body,
-        recipe,
-        params,
-    };
+    let subject = subject(&args.rover, &args.world)?;
     let classifier = match args.classes.as_deref() {
         None => None,
         Some("shipped") => Some(Classifier::shipped()?),
@@ -83,6 +97,19 @@ pub fn perception(args: &PerceptionArgs) -> CliResult {
             return say_json(&figures);
         }
         tell_ripples(&figures);
+        return Ok(());
+    }
+    if let Some(rules) = args.small.as_deref() {
+        let rules = match rules {
+            "shipped" => Rules::shipped()?,
+            file => Rules::load(Path::new(file))?,
+        };
+        let figures = evaluate_small(&subject, &rules, args.seeds, |done| bar.set_position(done))?;
+        bar.finish_and_clear();
+        if args.json {
+            return say_json(&figures);
+        }
+        tell_small(&figures);
         return Ok(());
     }
     let figures = evaluate(&subject, classifier, args.seeds, |done| {
@@ -122,6 +149,27 @@ fn tell_ripples(f: &RippleFigures) {
         f.height,
         f.across_off_deg
     ));
+}
+
+fn tell_small(f: &SmallFigures) {
+    let line = |name: &str, of: Found| {
+        say(&format!(
+            "{name}: {:.0} % of {} found (looked at: {:.0} %); of {} reported {:.0} % real",
+            100.0 * of.recall,
+            of.there,
+            100.0 * of.proposed,
+            of.reported,
+            100.0 * of.precision
+        ));
+    };
+    say(&format!(
+        "{} rendered views, {:.0} ms an image",
+        f.views,
+        1e3 * f.seconds
+    ));
+    line("float rocks of 25 cm and more within 6 m", f.float_rock);
+    line("veins within 5 m", f.vein);
+    line("fields of nodules within 5 m", f.nodule);
 }
 
 fn tell(f: &Figures, rate_hz: f64) {

@@ -236,6 +236,9 @@ pub fn colour(class: Option<SurfaceClass>) -> Option<[u8; 3]> {
         SurfaceClass::Bedrock => Some([90, 120, 230]),
         SurfaceClass::Sand => Some([240, 220, 60]),
         SurfaceClass::BigRock => Some([230, 40, 40]),
+        SurfaceClass::FloatRock => Some([230, 120, 220]),
+        SurfaceClass::Nodule => Some([60, 60, 60]),
+        SurfaceClass::Vein => Some([255, 255, 255]),
         SurfaceClass::Unknown => None,
     }
 }

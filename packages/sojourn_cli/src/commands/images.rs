@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sojourn_core::classes::{SURFACES, SurfaceClass};
+use sojourn_core::classes::SurfaceClass;
 use sojourn_core::files::{read_text, write_atomic};
 use sojourn_perception::classes::archive::{Entry, alike, by_class, fitted, strange};
 use sojourn_perception::classes::{Classified, Classifier, GreyImage};
@@ -189,9 +189,10 @@ fn find(args: &FindArgs) -> CliResult {
         return say_json(&json!({ "found": found }));
     }
     for (entry, score) in found {
-        let shares: Vec<String> = SURFACES
+        let shares: Vec<String> = SurfaceClass::OF_IMAGES
             .iter()
-            .filter_map(|s| Some((s.name, *entry.shares.get(s.name)?)))
+            .map(|s| s.traits().name)
+            .filter_map(|name| Some((name, *entry.shares.get(name)?)))
             .filter(|(_, share)| *share >= 0.01)
             .map(|(n, share)| format!("{n} {:.0} %", 100.0 * share))
             .collect();
@@ -205,8 +206,9 @@ fn find(args: &FindArgs) -> CliResult {
 }
 
 fn class_named(name: &str) -> Result<SurfaceClass, CliError> {
-    SurfaceClass::from_name(name).ok_or_else(|| {
-        let names: Vec<_> = SURFACES.iter().map(|s| s.name).collect();
+    let known = SurfaceClass::from_name(name).filter(|c| SurfaceClass::OF_IMAGES.contains(c));
+    known.ok_or_else(|| {
+        let names = SurfaceClass::OF_IMAGES.map(|s| s.traits().name);
         CliError::Usage(format!(
             "--class {name}: expected one of {}",
             names.join(", ")

@@ -6,6 +6,9 @@ use crate::cli_error::CliResult;
 use crate::launch::places::Places;
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
+use indicatif::ProgressBar;
+use sojourn_core::files::write_atomic;
+use sojourn_sweep::perception_eval::learn_small;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,6 +34,40 @@ pub enum TrainCommand {
             Worlds of 256 m with the sun anywhere and 25 to 60 deg high, every third one seen at half the resolution."
     )]
     Orbital(super::orbital::TrainOrbitalArgs),
+    /// The rules by which veins and fields of nodules are told from lit ground, on rendered views of the twin's worlds.
+    #[command(
+        after_help = "Examples:\n  sojourn train small --out packages/sojourn_perception/models/small.json\n  \
+            sojourn eval perception --small --seeds 20\n\n\
+            The evaluation looks at other worlds."
+    )]
+    Small(TrainSmallArgs),
+}
+
+/// `sojourn train small`
+#[derive(Debug, Args)]
+pub struct TrainSmallArgs {
+    /// Where the rules go (JSON).
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Worlds; four views in each.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub worlds: u64,
+}
+
+/// Learns from rendered views.
+fn small(args: &TrainSmallArgs) -> CliResult {
+    crate::ground::writable(&args.out)?;
+    let subject = super::eval_perception::subject("perseverance", "mixed")?;
+    let bar = ProgressBar::new(args.worlds);
+    let rules = learn_small(&subject, args.worlds, |done| bar.set_position(done))?;
+    bar.finish_and_clear();
+    write_atomic(&args.out, &serde_json::to_vec_pretty(&rules)?)?;
+    say(&format!(
+        "{}: from {} worlds",
+        args.out.display(),
+        args.worlds
+    ));
+    Ok(())
 }
 
 /// `sojourn train terrain`
@@ -64,6 +101,7 @@ pub fn train(command: &TrainCommand) -> CliResult {
     let args = match command {
         TrainCommand::Terrain(args) => args,
         TrainCommand::Orbital(args) => return super::orbital::train(args),
+        TrainCommand::Small(args) => return small(args),
     };
     let places = Places::find();
     let root = places

@@ -2,7 +2,7 @@
 
 use super::classify::{Classified, Classifier};
 use serde::{Deserialize, Serialize};
-use sojourn_core::classes::{SURFACES, SurfaceClass};
+use sojourn_core::classes::SurfaceClass;
 use std::collections::BTreeMap;
 
 /// What is kept of an image.
@@ -24,7 +24,7 @@ impl Entry {
     /// unlike those learnt from stands in `distance`, not here.
     #[must_use]
     pub fn new(file: String, said: &Classified, unknown_below: f32) -> Self {
-        let mut counts = [0_u64; SURFACES.len()];
+        let mut counts = [0_u64; SurfaceClass::OF_IMAGES.len()];
         let pixels = said.probabilities.pixels();
         for pixel in 0..pixels {
             let (class, probability) = said.decided(pixel);
@@ -38,10 +38,10 @@ impl Entry {
         let share = |n: u64| n as f64 / pixels.max(1) as f64;
         Self {
             file,
-            shares: SURFACES
+            shares: SurfaceClass::OF_IMAGES
                 .iter()
                 .zip(counts)
-                .map(|(s, n)| (s.name.to_owned(), share(n)))
+                .map(|(s, n)| (s.traits().name.to_owned(), share(n)))
                 .collect(),
             distance: said.distance,
             features: said.pooled.clone(),

@@ -9,12 +9,14 @@ mod example;
 mod ripples;
 mod science;
 mod score;
+mod small;
 
 pub use classes::ClassFigures;
 pub use example::{Example, examples};
 pub use ripples::{RippleFigures, evaluate_ripples};
 pub use science::{ScienceFigures, evaluate_science};
 pub use score::{Figures, Ring};
+pub use small::{Found, SmallFigures, evaluate_small, learn_small};
 
 use crate::SweepError;
 use classes::ClassScorer;

@@ -5,7 +5,9 @@
 //! a time. Every lane's number is the one that it would have alone.
 
 use super::{
-    cell_of, dot, norm,
+    cell_of, dot,
+    marks::Marks,
+    norm,
     scene::{ROCK, Scene},
     texture::Texture,
     unit,
@@ -23,6 +25,8 @@ const EDGE_M: f32 = 0.008;
 pub struct Lighting<'a> {
     /// Grain of the ground.
     pub texture: &'a Texture,
+    /// Veins and nodules, where there are any.
+    pub marks: Option<&'a Marks>,
     /// Unit vector to the sun.
     pub sun: [f32; 3],
     /// Share of the light that comes from the whole sky.
@@ -36,6 +40,8 @@ pub struct Lanes {
     u: [usize; LANES],
     /// Where the grain is read, metres.
     at_m: [[f64; 2]; LANES],
+    /// Where each is, metres in `map`.
+    place_m: [[f64; 2]; LANES],
     direction: [[f32; LANES]; 3],
     slope: [[f32; LANES]; 2],
     pixel_m: [f32; LANES],
@@ -55,6 +61,7 @@ impl Default for Lanes {
             used: 0,
             u: [0; LANES],
             at_m: [[0.0; 2]; LANES],
+            place_m: [[0.0; 2]; LANES],
             direction: [NONE; 3],
             slope: [NONE; 2],
             pixel_m: NONE,
@@ -94,10 +101,9 @@ impl Lanes {
         let map_m = |v: f64, first: i64| (v + first as f64) * scene.res_m;
         // Moved with the height, so that the flanks of rocks are not streaked.
         let up_m = z + scene.z0_m;
-        self.at_m[k] = [
-            map_m(x, scene.first[0]) + 0.8 * up_m,
-            map_m(y, scene.first[1]) - 0.6 * up_m,
-        ];
+        let place = [map_m(x, scene.first[0]), map_m(y, scene.first[1])];
+        self.place_m[k] = place;
+        self.at_m[k] = [place[0] + 0.8 * up_m, place[1] - 0.6 * up_m];
         self.u[k] = u;
         for (lanes, d) in self.direction.iter_mut().zip(direction) {
             lanes[k] = d;
@@ -122,6 +128,15 @@ impl Lanes {
             self.grain[0][k] = grain.slope_x;
             self.grain[1][k] = grain.slope_y;
             self.grain[2][k] = grain.tone;
+        }
+        if let Some(marks) = of.marks {
+            for k in 0..self.used {
+                // Rocks lie on the marked ground.
+                if self.rough[k] <= 1.0 {
+                    let [x_m, y_m] = self.place_m[k];
+                    self.albedo[k] *= marks.tone(x_m, y_m, self.footprint_m[k]);
+                }
+            }
         }
         self.reflect(of);
         for (u, light) in self.u.iter().zip(&self.light).take(self.used) {
@@ -201,6 +216,7 @@ mod tests {
         let texture = Texture::new(3);
         let of = Lighting {
             texture: &texture,
+            marks: None,
             sun: sun.direction().map(|v| v as f32),
             skylight: 0.25,
         };

@@ -7,6 +7,7 @@
 
 pub mod caster;
 mod lanes;
+pub mod marks;
 pub mod plain;
 pub mod rig;
 pub mod scene;
@@ -19,6 +20,7 @@ mod tests;
 use crate::{noise, world::World};
 use caster::{BLOCK, Caster, RayIn};
 use lanes::{Lanes, Lighting};
+use marks::Marks;
 use nalgebra::{Isometry3, Vector3};
 use rayon::prelude::*;
 use rig::Rays;
@@ -83,6 +85,7 @@ pub struct Renderer {
     sensor: SensorParams,
     range_m: f64,
     texture: Texture,
+    marks: Option<Marks>,
     scene: Option<Scene>,
 }
 
@@ -101,8 +104,14 @@ impl Renderer {
             sensor,
             range_m,
             texture: Texture::new(seed),
+            marks: None,
             scene: None,
         }
+    }
+
+    /// Paints marks on the ground of all further views, or none.
+    pub fn set_marks(&mut self, marks: Option<Marks>) {
+        self.marks = marks;
     }
 
     /// The cameras.
@@ -274,6 +283,7 @@ impl Renderer {
         let sun = scene.sun().direction().map(|v| v as f32);
         let light_of = Lighting {
             texture: &self.texture,
+            marks: self.marks.as_ref(),
             sun,
             skylight: self.sensor.skylight as f32,
         };

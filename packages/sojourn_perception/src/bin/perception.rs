@@ -305,6 +305,13 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                         );
                         node.diagnostic(&format!("exposure_{eye}"), text);
                     }
+                    for (eye, share) in ["left", "right"].iter().zip(seen.dirt) {
+                        let text = share.map_or_else(
+                            || "not known yet".into(),
+                            |s| format!("{:.1} % of the image", 100.0 * s),
+                        );
+                        node.diagnostic(&format!("lens_dirt_{eye}"), text);
+                    }
                 }
                 node.done(out.health.unwrap_or_default())?;
             }

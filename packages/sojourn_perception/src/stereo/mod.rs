@@ -8,6 +8,7 @@
 //! depth is `f·B / disparity` along the left optical axis.
 
 pub mod check;
+pub mod dirt;
 pub mod epipolar;
 #[cfg(feature = "opencv")]
 mod matcher;

@@ -1,6 +1,8 @@
 //! Images and calibration as they come in, to depth images: pairs them, refuses what is no pair, matches the rest.
 
-use super::{GreyImage, Matcher, PairFault, RectifiedPair, StereoParams, check::Exposure};
+use super::{
+    GreyImage, Matcher, PairFault, RectifiedPair, StereoParams, check::Exposure, dirt::Dirt,
+};
 use crate::input::DepthImage;
 use sojourn_core::camera::Pinhole;
 use std::collections::VecDeque;
@@ -26,6 +28,8 @@ pub struct Seen {
     pub exposure: [Exposure; 2],
     /// Share of the left image's pixels that have a depth; 0 when the pair was refused.
     pub matched: f64,
+    /// Share of the left and the right image that dirt on the lens takes; none before enough views that differ.
+    pub dirt: [Option<f64>; 2],
 }
 
 /// The stereo stage before the grid.
@@ -39,6 +43,7 @@ pub struct Stage {
     last: Option<[Vec<u8>; 2]>,
     dropped: u64,
     seen: Option<Seen>,
+    lenses: [Dirt; 2],
 }
 
 impl Stage {
@@ -55,6 +60,7 @@ impl Stage {
             last: None,
             dropped: 0,
             seen: None,
+            lenses: <[Dirt; 2]>::default(),
         }
     }
 
@@ -131,9 +137,17 @@ impl Stage {
             let there = d.depth_m.iter().filter(|z| z.is_finite()).count();
             there as f64 / d.depth_m.len().max(1) as f64
         });
+        let exposure = [Exposure::of(&left), Exposure::of(&right)];
+        // A black or white image shows the fault that it is refused for, not its lens.
+        if !matches!(result, Err(PairFault::Black | PairFault::White)) {
+            for (lens, image) in self.lenses.iter_mut().zip([&left, &right]) {
+                lens.look(image);
+            }
+        }
         self.seen = Some(Seen {
-            exposure: [Exposure::of(&left), Exposure::of(&right)],
+            exposure,
             matched,
+            dirt: self.lenses.each_ref().map(Dirt::share),
         });
         self.last = Some([left.pixels, right.pixels]);
         if frozen && result.is_ok() {

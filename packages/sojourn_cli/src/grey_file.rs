@@ -62,6 +62,32 @@ pub fn png(file: &Path) -> anyhow::Result<Grey> {
     Ok((width, height, levels))
 }
 
+/// A coloured JPEG's size and its colours, three bytes a pixel (red, green, blue); `None` for a grey one.
+///
+/// # Errors
+/// One sentence that names the file.
+pub fn colours(file: &Path) -> anyhow::Result<Option<Grey>> {
+    if !ends_with(file, &["jpg", "jpeg"]) {
+        return Ok(None);
+    }
+    let bytes = read_bytes(file, MOST_BYTES)?;
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(Cursor::new(&bytes), options);
+    let not = |e| anyhow::anyhow!("{}: not a whole JPEG: {e:?}", file.display());
+    decoder.decode_headers().map_err(not)?;
+    let of = decoder.input_colorspace();
+    if of == Some(ColorSpace::Luma) {
+        return Ok(None);
+    }
+    let rgb = decoder.decode().map_err(not)?;
+    let size = decoder.dimensions();
+    Ok(size
+        .filter(|(w, h)| rgb.len() == 3 * w * h)
+        .map(|(w, h)| (w, h, rgb)))
+}
+
 /// A picture of either kind, by its name's ending.
 ///
 /// # Errors

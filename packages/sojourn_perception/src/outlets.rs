@@ -5,7 +5,7 @@ use crate::{
     layers::{Abilities, derive},
     ripples::{self, Ripples},
     rocks::{self, Rocks},
-    science::{Wants, Watcher},
+    science::{Known, Wants, Watcher},
     stereo::GreyImage,
     surface::{self, View},
     wire,
@@ -97,7 +97,7 @@ impl Outlets {
     }
 
     /// Publishes the targets of the newest view whose image is there.
-    fn targets(&mut self, views: &[Arc<View>], rocks: &Rocks) -> anyhow::Result<Option<usize>> {
+    fn targets(&mut self, views: &[Arc<View>], known: Known<'_>) -> anyhow::Result<Option<usize>> {
         let Some(science) = &mut self.science else {
             return Ok(None);
         };
@@ -118,7 +118,7 @@ impl Outlets {
             height: image.height,
             data: &image.pixels,
         };
-        let found = science.watcher.look(&grey, &view, &rocks.rocks);
+        let found = science.watcher.look(&grey, &view, known);
         for m in wire::targets_to_msgs(image.stamp, &found, science.watcher.wants()) {
             science.publisher.publish(&m)?;
         }
@@ -152,7 +152,11 @@ impl Outlets {
             .publish(&wire::rocks_to_msg(grid.stamp, &rocks))?;
         self.rock_markers
             .publish(&wire::rocks_to_markers(grid, &rocks))?;
-        let targets = self.targets(&out.views, &rocks)?;
+        let known = Known {
+            rocks: &rocks.rocks,
+            class: classes.map(|c| &c.class),
+        };
+        let targets = self.targets(&out.views, known)?;
         Ok(Found {
             rocks,
             ripples,
@@ -173,7 +177,7 @@ fn science<T: Send + 'static>(
     };
     Ok(Some(Science {
         publisher: kit.publisher(&topics::SCIENCE_TARGETS)?,
-        watcher: Watcher::new(wants),
+        watcher: Watcher::new(wants)?,
         images: VecDeque::new(),
     }))
 }

@@ -6,21 +6,34 @@ use crate::cli_error::{CliError, CliResult};
 use crate::grey_file::{self, Grey};
 use crate::ground;
 use crate::strip::{HEIGHT, Shown, strip};
+use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use sojourn_core::files::write_atomic;
-use sojourn_perception::classes::GreyImage;
+use sojourn_core::{
+    classes::SurfaceClass,
+    files::{read_bytes, write_atomic},
+};
+use sojourn_perception::classes::{Classifier, GreyImage, archive::fitted};
 use sojourn_perception::science::downlink::{Item, Product, Queue, products, queue};
-use sojourn_perception::science::{Memory, Target, Wants, horizon, image_worth, odd_targets};
-use std::path::PathBuf;
+use sojourn_perception::science::{
+    Memory, Target, Wants, horizon, image_worth, odd_colours, odd_targets, outcrops, rank,
+};
+use std::path::{Path, PathBuf};
+
+/// Pixels a row that the network learnt at, and the probability below which it says nothing.
+const LEARNT_PX: usize = 256;
+const UNKNOWN_BELOW: f32 = 0.5;
+/// Largest network that is read, bytes.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// What the help says below the options.
 pub const EXAMPLES: &str = "Examples:\n  sojourn downlink sol1431/ --share 0.2 --picture strip.png\n  \
     sojourn downlink sol1431/ --kilobytes 500 --json > queue.json\n\n\
     Thumbnails go first, then crops of targets and whole images by worth per bit, until the volume is full. Targets are\n\
-    layered, odd-toned and odd-textured patches below the sky (config/science.yaml), worth more when nothing like them was\n\
-    in an earlier image; images come in the order of their names. Sizes are those of lossless predictive coding.";
+    layered, odd-toned and odd-textured patches below the sky (config/science.yaml), in coloured JPEGs also patches of an\n\
+    odd hue, with --classes outcrops of bedrock; worth more when nothing like them was in an earlier image; images come in\n\
+    the order of their names. Sizes are those of lossless predictive coding of the grey levels.";
 
 /// `sojourn downlink`
 #[derive(Debug, Args)]
@@ -41,6 +54,9 @@ pub struct DownlinkArgs {
     /// What the science team wants; without it config/science.yaml as it comes with Sojourn.
     #[arg(long, value_name = "FILE")]
     pub wants: Option<PathBuf>,
+    /// Also asks the terrain network for outcrops of bedrock: shipped, or a file of `sojourn train terrain`.
+    #[arg(long, value_name = "shipped|FILE")]
+    pub classes: Option<String>,
     /// A picture (PNG) of the images worth most with their targets, best first; what is sent is framed in green.
     #[arg(long, value_name = "FILE")]
     pub picture: Option<PathBuf>,
@@ -142,6 +158,14 @@ fn look_through(
     bar.set_style(ProgressStyle::with_template(
         "{bar:40} {pos}/{len} images, {eta} left",
     )?);
+    let network = match args.classes.as_deref() {
+        None => None,
+        Some("shipped") => Some(Classifier::shipped()?),
+        Some(file) => {
+            let bytes = read_bytes(Path::new(file), MOST_BYTES)?;
+            Some(Classifier::new(&bytes).with_context(|| format!("--classes {file}"))?)
+        }
+    };
     let (mut looked, mut items, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
     let mut memory = Memory::default();
     for file in &files {
@@ -158,7 +182,19 @@ fn look_through(
             height,
             data: &levels,
         };
-        let mut targets = odd_targets(&image, horizon(&image), wants, &mut memory);
+        let below = horizon(&image);
+        let mut targets = match &network {
+            Some(network) => {
+                let rock = bedrock(&image, network);
+                outcrops(&image, &rock, wants, &memory)
+            }
+            None => Vec::new(),
+        };
+        targets.extend(odd_targets(&image, below, wants, &mut memory));
+        if let Ok(Some((width, height, rgb))) = grey_file::colours(file) {
+            targets.extend(odd_colours(width, height, &rgb, below, wants));
+        }
+        rank(&mut targets);
         targets.truncate(wants.most_targets);
         let name = file.strip_prefix(&args.dir).unwrap_or(file);
         let name = name.to_string_lossy().into_owned();
@@ -180,6 +216,28 @@ fn look_through(
         left_out.first().map_or("", String::as_str)
     );
     Ok((looked, items, left_out))
+}
+
+/// Which pixels the network calls bedrock; none of an image that it cannot be asked about or that is unlike those learnt from.
+fn bedrock(image: &GreyImage<'_>, network: &Classifier) -> Vec<bool> {
+    let (width, height) = (image.width, image.height);
+    let said = fitted(width, height, image.data, LEARNT_PX).and_then(|(w, h, levels)| {
+        let small = GreyImage {
+            width: w,
+            height: h,
+            data: &levels,
+        };
+        Some((w, h, network.classify(&small).ok()?))
+    });
+    let Some((w, h, said)) = said else {
+        return vec![false; width * height];
+    };
+    (0..width * height)
+        .map(|i| {
+            let pixel = (i / width * h / height) * w + i % width * w / width;
+            said.class(pixel, UNKNOWN_BELOW) == SurfaceClass::Bedrock
+        })
+        .collect()
 }
 
 fn is_sent(queue: &Queue, name: &str, product: Product) -> bool {
@@ -245,7 +303,6 @@ fn print(ranked: &[&Looked], queue: &Queue, volume_bits: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sojourn_core::files::read_bytes;
 
     fn args(dir: &std::path::Path) -> DownlinkArgs {
         DownlinkArgs {
@@ -253,6 +310,7 @@ mod tests {
             share: 0.4,
             kilobytes: None,
             wants: None,
+            classes: None,
             picture: Some(dir.join("strip/strip.png")),
             shown: 2,
             json: true,

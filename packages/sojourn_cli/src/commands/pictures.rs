@@ -15,7 +15,7 @@ use sojourn_perception::classes::archive::fitted;
 use sojourn_perception::classes::{Classifier, GreyImage};
 use sojourn_perception::layers::{Abilities, derive};
 use sojourn_perception::science::downlink::{Item, Product, products, queue};
-use sojourn_perception::science::{Kind, Target, Wants, Watcher, image_worth};
+use sojourn_perception::science::{Kind, Known, Target, Wants, Watcher, image_worth};
 use sojourn_perception::stereo::epipolar::corners;
 use sojourn_sweep::perception_eval::{Example, Subject, examples};
 use std::path::{Path, PathBuf};
@@ -156,11 +156,16 @@ fn cell(e: &Example, layer: &Raster, pixel: usize) -> Option<[u8; 3]> {
 }
 
 /// Targets of the views, one list each.
-fn look(seen: &[Example], wants: &Wants) -> Vec<Vec<Target>> {
-    let mut watcher = Watcher::new(wants.clone());
-    seen.iter()
-        .map(|e| watcher.look(&grey(e), &e.view, &e.rocks.rocks))
-        .collect()
+fn look(seen: &[Example], wants: &Wants) -> anyhow::Result<Vec<Vec<Target>>> {
+    let mut watcher = Watcher::new(wants.clone())?;
+    let of = |e: &Example| {
+        let known = Known {
+            rocks: &e.rocks.rocks,
+            class: None,
+        };
+        watcher.look(&grey(e), &e.view, known)
+    };
+    Ok(seen.iter().map(of).collect())
 }
 
 fn grey(e: &Example) -> GreyImage<'_> {
@@ -178,7 +183,7 @@ fn rocks(e: &Example, wants: &Wants) -> anyhow::Result<Vec<u8>> {
     (all.size_m, all.distance_m) = ([0.01, 0.8], [4.0, 1000.0]);
     all.most_targets = 1000;
     all.kinds.retain(|kind, _| *kind == Kind::FloatRock);
-    let found = look(std::slice::from_ref(e), &all);
+    let found = look(std::slice::from_ref(e), &all)?;
     let shown = Shown {
         name: "rocks of the grid",
         image: grey(e),
@@ -191,7 +196,7 @@ fn rocks(e: &Example, wants: &Wants) -> anyhow::Result<Vec<u8>> {
 
 /// The views by worth with their targets; what would be sent first is framed.
 fn targets(seen: &[Example], wants: &Wants) -> anyhow::Result<Vec<u8>> {
-    let found = look(seen, wants);
+    let found = look(seen, wants)?;
     let named: Vec<String> = (1..=seen.len()).map(|k| format!("view {k}")).collect();
     let mut items = Vec::new();
     for (k, e) in seen.iter().enumerate() {

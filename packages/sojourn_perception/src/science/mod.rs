@@ -1,21 +1,25 @@
 //! Targets for the science team in the rover's images, and what of the images is worth sending home first.
 //!
 //! [`rock_targets`] makes targets of rocks that the terrain grid holds, [`odd_targets`] finds patches of an image that are
-//! unlike the rest of it (a stand-in for what a geologist's eye catches: tone, texture, layers), [`Memory`] says how new
-//! something is against what was seen before (running Gaussian over descriptors), and [`Wants`] is what the team asked for.
+//! unlike the rest of it (a stand-in for what a geologist's eye catches: tone, texture, layers), [`odd_colours`] patches of
+//! another hue, [`outcrops`] exposed bedrock by the classes of its pixels, [`small_targets`] veins and nodules. [`Memory`]
+//! says how new something is against what was seen before (running Gaussian over descriptors), and [`Wants`] is what the team asked for.
 //! [`Watcher`] does both for the image of a view and tells where the targets stand. [`downlink`] orders images, crops and thumbnails by worth per bit.
 
+mod areas;
 pub mod downlink;
 mod patches;
 mod watcher;
 
+pub use areas::{odd_colours, outcrops};
 pub use patches::{DESCRIPTORS, Descriptor, Memory, odd_targets};
-pub use watcher::{Watcher, horizon};
+pub use watcher::{Known, Watcher, horizon};
 
 use crate::classes::GreyImage;
 use crate::rocks::Rock;
+use crate::small::Small;
 use serde::{Deserialize, Serialize};
-use sojourn_core::{CoreError, error::in_range, params};
+use sojourn_core::{CoreError, classes::SurfaceClass, error::in_range, params};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -31,9 +35,29 @@ pub enum Kind {
     OddTone,
     /// A patch rougher or smoother than nearly all of the image.
     OddTexture,
+    /// A patch of another hue than nearly all of the image; only where the image has colour.
+    OddColour,
+    /// Exposed bedrock.
+    Outcrop,
+    /// A bright seam of mineral.
+    Vein,
+    /// A field of nodules.
+    Nodule,
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::FloatRock,
+        Self::Layered,
+        Self::OddTone,
+        Self::OddTexture,
+        Self::OddColour,
+        Self::Outcrop,
+        Self::Vein,
+        Self::Nodule,
+    ];
+
     /// The name in documents and messages.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -42,6 +66,10 @@ impl Kind {
             Self::Layered => "layered",
             Self::OddTone => "odd_tone",
             Self::OddTexture => "odd_texture",
+            Self::OddColour => "odd_colour",
+            Self::Outcrop => "outcrop",
+            Self::Vein => "vein",
+            Self::Nodule => "nodule",
         }
     }
 }
@@ -238,6 +266,53 @@ pub fn rock_targets(
             memory.take(&d);
         }
     }
+    out
+}
+
+/// Veins and fields of nodules as targets; `sight` as for [`rock_targets`], which float rocks are left to. What was seen is
+/// remembered.
+pub fn small_targets(
+    image: &GreyImage<'_>,
+    found: &[Small],
+    wants: &Wants,
+    memory: &mut Memory,
+    sight: impl Fn([f64; 3]) -> Option<Sight>,
+) -> Vec<Target> {
+    let mut out = Vec::new();
+    for small in found {
+        let (kind, words) = match small.class {
+            SurfaceClass::Vein => (Kind::Vein, "bright vein"),
+            SurfaceClass::Nodule => (Kind::Nodule, "field of dark nodules"),
+            _ => continue,
+        };
+        let Some(s) = sight(small.position_m) else {
+            continue;
+        };
+        let (half_px, size_m) = (0.6 * small.size_m * s.px_per_m, small.size_m);
+        let crop = Crop::around(s.u, s.v, half_px, image.width, image.height);
+        let worth = wants.worth(kind, size_m, s.distance_m);
+        let Some(crop) = crop.filter(|_| worth > 0.0) else {
+            continue;
+        };
+        let descriptor = Descriptor::of(image, crop);
+        let new = descriptor.map_or(0.0, |d| memory.novelty(&d));
+        out.push((
+            descriptor,
+            Target {
+                kind,
+                crop,
+                position_m: Some(small.position_m),
+                size_m: Some(size_m),
+                score: worth * (1.0 + wants.novelty_weight * new),
+                reason: format!("{words} {size_m:.1} m long, {:.1} m away", s.distance_m),
+            },
+        ));
+    }
+    for d in out.iter().filter_map(|(d, _)| d.as_ref()) {
+        memory.take(d);
+    }
+    let mut out: Vec<Target> = out.into_iter().map(|(_, t)| t).collect();
+    rank(&mut out);
     out
 }
 

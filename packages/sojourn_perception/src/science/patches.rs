@@ -4,7 +4,7 @@ use super::{Crop, Kind, Target, Wants, rank};
 use crate::classes::GreyImage;
 
 /// Side of a patch, pixels.
-const PATCH_PX: usize = 16;
+pub(super) const PATCH_PX: usize = 16;
 /// Numbers of a descriptor.
 pub const DESCRIPTORS: usize = 4;
 /// Measurements from which the memory speaks.
@@ -118,7 +118,8 @@ pub fn odd_targets(
     let Some(all) = all.into_iter().collect::<Option<Vec<_>>>() else {
         return Vec::new();
     };
-    let middles = std::array::from_fn::<_, DESCRIPTORS, _>(|k| robust(all.iter().map(|d| d.0[k])));
+    let middles =
+        std::array::from_fn::<_, DESCRIPTORS, _>(|k| robust(all.iter().map(|d| d.0[k]), 0.05));
     let off = |d: &Descriptor, k: usize| (d.0[k] - middles[k].0) / middles[k].1;
     let odd: Vec<Option<(Kind, f64)>> = all
         .iter()
@@ -170,8 +171,8 @@ pub fn odd_targets(
     out
 }
 
-/// Median, and standard deviation by the median absolute deviation.
-fn robust(values: impl Iterator<Item = f64>) -> (f64, f64) {
+/// Median, and standard deviation by the median absolute deviation, `least` or more.
+pub(super) fn robust(values: impl Iterator<Item = f64>, least: f64) -> (f64, f64) {
     let mut v: Vec<f64> = values.collect();
     let median = |v: &mut Vec<f64>| {
         v.sort_by(f64::total_cmp);
@@ -179,15 +180,19 @@ fn robust(values: impl Iterator<Item = f64>) -> (f64, f64) {
     };
     let middle = median(&mut v);
     let mut off: Vec<f64> = v.iter().map(|x| (x - middle).abs()).collect();
-    (middle, (1.4826 * median(&mut off)).max(0.05))
+    (middle, (1.4826 * median(&mut off)).max(least))
 }
 
-fn bounds(values: impl Iterator<Item = usize>) -> (usize, usize) {
+/// Least and greatest.
+pub(super) fn bounds(values: impl Iterator<Item = usize>) -> (usize, usize) {
     values.fold((usize::MAX, 0), |(lo, hi), v| (lo.min(v), hi.max(v)))
 }
 
+/// Patches that touch, the kind and oddness of the oddest.
+type Part = (Vec<usize>, Kind, f64);
+
 /// Odd patches that touch by a side, with the kind and oddness of the oddest.
-fn together(odd: &[Option<(Kind, f64)>], cols: usize) -> Vec<(Vec<usize>, Kind, f64)> {
+pub(super) fn together(odd: &[Option<(Kind, f64)>], cols: usize) -> Vec<Part> {
     let mut seen = vec![false; odd.len()];
     let mut out = Vec::new();
     for start in 0..odd.len() {

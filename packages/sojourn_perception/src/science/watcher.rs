@@ -1,31 +1,52 @@
 //! Targets in the image of a view whose depth is known.
 
-use super::{Kind, Memory, Sight, Target, Wants, odd_targets, rank, rock_targets};
-use crate::{classes::GreyImage, rocks::Rock, surface::View};
+use super::{
+    Kind, Memory, Sight, Target, Wants, odd_targets, outcrops, rank, rock_targets, small_targets,
+};
+use crate::{
+    classes::GreyImage,
+    rocks::Rock,
+    small::{self, Rules},
+    surface::View,
+};
 use nalgebra::Point3;
+use sojourn_core::{CoreError, classes::TerrainClass, raster::Raster};
 
 /// How far the depth image may differ from a rock's own depth, share of it: beyond that something stands before it.
 const HIDDEN_SHARE: f64 = 0.15;
 /// Share of a row's pixels that have a depth where the ground begins.
 const GROUND_SHARE: f64 = 0.1;
 
+/// What the terrain grid that holds a view knows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// Its rocks.
+    pub rocks: &'a [Rock],
+    /// Codes of [`TerrainClass`] in `odom`, where classes are told.
+    pub class: Option<&'a Raster>,
+}
+
 /// Looks for targets image by image and remembers what it has seen.
 #[derive(Clone, Debug)]
 pub struct Watcher {
     wants: Wants,
+    rules: Rules,
     rocks: Memory,
     patches: Memory,
 }
 
 impl Watcher {
     /// With what the science team wants.
-    #[must_use]
-    pub fn new(wants: Wants) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`CoreError`] when the shipped rules of veins and nodules were broken when this was built.
+    pub fn new(wants: Wants) -> Result<Self, CoreError> {
+        Ok(Self {
             wants,
+            rules: Rules::shipped()?,
             rocks: Memory::default(),
             patches: Memory::default(),
-        }
+        })
     }
 
     /// What the science team wants.
@@ -34,10 +55,10 @@ impl Watcher {
         &self.wants
     }
 
-    /// The best targets of an image, best first, with places in `odom`; `rocks` are those of the grid that holds the view.
+    /// The best targets of an image, best first, with places in `odom`; `known` is what the grid that holds the view knows.
     /// Nothing without a depth is a target: there is no telling how far and how large it is. An image of another size than
     /// the view's holds none.
-    pub fn look(&mut self, image: &GreyImage<'_>, view: &View, rocks: &[Rock]) -> Vec<Target> {
+    pub fn look(&mut self, image: &GreyImage<'_>, view: &View, known: Known<'_>) -> Vec<Target> {
         let (width, height) = (view.image.width, view.image.height);
         let fits = (image.width, image.height) == (width, height)
             && image.data.len() == width * height
@@ -58,13 +79,23 @@ impl Watcher {
                 px_per_m: view.camera.fx / at.z,
             })
         };
-        let mut found = rock_targets(image, rocks, &self.wants, &mut self.rocks, sight);
+        let mut found = rock_targets(image, known.rocks, &self.wants, &mut self.rocks, sight);
+        if [Kind::Vein, Kind::Nodule]
+            .iter()
+            .any(|k| self.wants.weight(*k) > 0.0)
+        {
+            let small = small::find(image, view, known.rocks, &self.rules);
+            let small = small_targets(image, &small, &self.wants, &mut self.rocks, sight);
+            found.extend(small);
+        }
         let ground = (0..height).find(|v| {
             let seen = (0..width).filter(|u| depth_m(view, *u, *v).is_some());
             seen.count() as f64 >= GROUND_SHARE * width as f64
         });
         if let Some(below) = ground {
-            let odd = odd_targets(image, below, &self.wants, &mut self.patches);
+            let rock = known.class.map_or_else(Vec::new, |c| bedrock(view, c));
+            let mut odd = outcrops(image, &rock, &self.wants, &self.patches);
+            odd.extend(odd_targets(image, below, &self.wants, &mut self.patches));
             let odd: Vec<Target> = odd
                 .into_iter()
                 .filter(|t| !found.iter().any(|r| holds(r, t)))
@@ -107,13 +138,7 @@ impl Wants {
     /// How much a target's score is of the greatest there can be, 0 to 1.
     #[must_use]
     pub fn share_of_best(&self, score: f64) -> f64 {
-        let kinds = [
-            Kind::FloatRock,
-            Kind::Layered,
-            Kind::OddTone,
-            Kind::OddTexture,
-        ];
-        let best = kinds.iter().fold(0.0f64, |b, k| b.max(self.weight(*k)));
+        let best = Kind::ALL.iter().fold(0.0f64, |b, k| b.max(self.weight(*k)));
         let most = best * (1.0 + self.novelty_weight);
         if most > 0.0 {
             (score / most).clamp(0.0, 1.0)
@@ -121,6 +146,22 @@ impl Wants {
             0.0
         }
     }
+}
+
+/// Which pixels of a view lie in cells of bedrock.
+fn bedrock(view: &View, class: &Raster) -> Vec<bool> {
+    let rock = [TerrainClass::Bedrock, TerrainClass::Outcrop].map(|c| f64::from(c.code()));
+    let width = view.image.width;
+    (0..view.image.depth_m.len())
+        .map(|i| {
+            let (u, v) = (i % width, i / width);
+            let at = depth_m(view, u, v).map(|z| {
+                view.odom_from_camera * Point3::from(view.camera.ray(u as f64, v as f64) * z)
+            });
+            let here = at.and_then(|p| class.nearest(p.x, p.y));
+            here.is_some_and(|c| rock.contains(&c))
+        })
+        .collect()
 }
 
 /// The depth of a pixel, metres.
@@ -204,6 +245,10 @@ mod tests {
         }
     }
 
+    fn on(rocks: &[Rock]) -> Known<'_> {
+        Known { rocks, class: None }
+    }
+
     fn picture(of: impl Fn(usize, usize) -> u8) -> Vec<u8> {
         (0..320 * 240).map(|i| of(i % 320, i / 320)).collect()
     }
@@ -229,8 +274,8 @@ mod tests {
             height: 240,
             data: &data,
         };
-        let mut watcher = Watcher::new(Wants::shipped().unwrap());
-        let found = watcher.look(&image, &view(), &[]);
+        let mut watcher = Watcher::new(Wants::shipped().unwrap()).unwrap();
+        let found = watcher.look(&image, &view(), Known::default());
         let best = found.first().unwrap();
         assert_eq!(best.kind, Kind::OddTone);
         let [x, y, z] = best.position_m.unwrap();
@@ -261,9 +306,9 @@ mod tests {
             height_m: 0.3,
             height_sigma_m: 0.01,
         };
-        let mut watcher = Watcher::new(Wants::shipped().unwrap());
+        let mut watcher = Watcher::new(Wants::shipped().unwrap()).unwrap();
         // The second one lies beyond the ground that its pixel shows.
-        let found = watcher.look(&image, &view(), &[rock(7.0, 0.0), rock(9.0, -3.0)]);
+        let found = watcher.look(&image, &view(), on(&[rock(7.0, 0.0), rock(9.0, -3.0)]));
         let rocks: Vec<_> = found.iter().filter(|t| t.kind == Kind::FloatRock).collect();
         assert_eq!(rocks.len(), 1);
         assert_eq!(rocks[0].position_m.unwrap()[0], 7.0);
@@ -272,10 +317,51 @@ mod tests {
             height: 120,
             data: &data[..320 * 120],
         };
-        assert_eq!(watcher.look(&small, &view(), &[rock(7.0, 0.0)]), vec![]);
+        assert_eq!(watcher.look(&small, &view(), on(&[rock(7.0, 0.0)])), vec![]);
         let mut blind = view();
         blind.image.depth_m.fill(f32::NAN);
-        assert_eq!(watcher.look(&image, &blind, &[rock(7.0, 0.0)]), vec![]);
+        assert_eq!(watcher.look(&image, &blind, on(&[rock(7.0, 0.0)])), vec![]);
+    }
+
+    #[test]
+    fn bedrock_of_the_grid_is_an_outcrop_and_a_vein_a_vein() {
+        let data = picture(|c, r| {
+            let vein = (150..154).contains(&r) && (40..120).contains(&c);
+            if vein { 230 } else { ground(c, r) }
+        });
+        let image = GreyImage {
+            width: 320,
+            height: 240,
+            data: &data,
+        };
+        let code = |c: TerrainClass| f32::from(c.code());
+        // Bedrock on the right side, 4 m to 8 m ahead.
+        let cells = (0..100 * 100)
+            .map(|i| {
+                let (x, y) = (0.1 * f64::from(i % 100), 0.1 * f64::from(i / 100) - 5.0);
+                let rock = (5.0..9.0).contains(&x) && (-2.5..-0.5).contains(&y);
+                code(if rock {
+                    TerrainClass::Bedrock
+                } else {
+                    TerrainClass::SmoothRegolith
+                })
+            })
+            .collect();
+        let class = Raster::new(100, 100, 0.1, [0.0, -5.0], cells).unwrap();
+        let mut watcher = Watcher::new(Wants::shipped().unwrap()).unwrap();
+        let known = Known {
+            rocks: &[],
+            class: Some(&class),
+        };
+        let found = watcher.look(&image, &view(), known);
+        let outcrop = found.iter().find(|t| t.kind == Kind::Outcrop).unwrap();
+        let [x, y, _] = outcrop.position_m.unwrap();
+        assert!(
+            (4.5..9.0).contains(&x) && (-2.5..-0.5).contains(&y),
+            "{x} {y}"
+        );
+        let without = watcher.look(&image, &view(), Known::default());
+        assert!(without.iter().all(|t| t.kind != Kind::Outcrop));
     }
 
     #[test]

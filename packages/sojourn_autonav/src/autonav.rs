@@ -1,6 +1,7 @@
 //! The driver: follows what was planned, plans the next metre while it drives this one, and stops with a reason
 //! whenever something is missing.
 
+mod backing;
 mod course;
 mod reflexes;
 

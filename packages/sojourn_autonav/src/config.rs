@@ -110,13 +110,13 @@ pub struct AutoNavParams {
     pub turns_deg: Vec<f64>,
     /// Heading error above which the rover turns in place first (modes GUARDED and DIRECTED), degrees.
     pub turn_first_deg: f64,
-    /// Share of every limit but tilt that a new path may use.
+    /// Share of every limit but tilt and clearance that a new path may use.
     pub limit_share: f64,
-    /// Share of every limit but tilt that a path under way, or the first step out of where the rover stands, may use.
+    /// Share of every limit but tilt and clearance that a path under way, or the first step out of where the rover stands, may use.
     pub hold_share: f64,
     /// The same for tilt, for a new path.
     pub tilt_limit_share: f64,
-    /// Share of every limit but tilt that the first steps out of a place beyond `hold_share` may use. Not all: the ground is
+    /// Share of every limit but tilt and clearance that the first steps out of a place beyond `hold_share` may use. Not all: the ground is
     /// not known to the last hundredth.
     pub out_share: f64,
     /// The same for tilt, for a path under way; a rover that leans more on the way backs up. Below the guard's
@@ -124,6 +124,13 @@ pub struct AutoNavParams {
     pub tilt_hold_share: f64,
     /// The same for tilt, for the first steps out.
     pub tilt_out_share: f64,
+    /// What the clearance limit is of the clearance that a new path has to keep: what is left over is a stone's height that
+    /// the map does not know.
+    pub clearance_limit_share: f64,
+    /// The same for a path under way and the first step out of where the rover stands.
+    pub clearance_hold_share: f64,
+    /// The same for the first steps out of a place beyond it.
+    pub clearance_out_share: f64,
     /// Share of the suspension's limits that the rover may feel on the way; with more it goes back. Below the guard's
     /// `suspension_share`, whose fault ends a drive.
     pub suspension_hold_share: f64,
@@ -414,7 +421,7 @@ impl Config {
                 0.0,
                 2.0,
             )?,
-            backup_max_m: len("backup_max_footprints", p.backup_max_footprints, 0.0, 5.0)?,
+            backup_max_m: len("backup_max_footprints", p.backup_max_footprints, 0.0, 20.0)?,
             lookahead_m: len("lookahead_footprints", p.lookahead_footprints, 0.05, 2.0)?,
             track_tolerance_m: len(
                 "track_tolerance_footprints",
@@ -439,14 +446,17 @@ impl Config {
             limit_share: Share {
                 rest: num("limit_share", p.limit_share, 0.1, 1.0)?,
                 tilt: num("tilt_limit_share", p.tilt_limit_share, 0.1, 1.0)?,
+                clearance: num("clearance_limit_share", p.clearance_limit_share, 0.1, 1.0)?,
             },
             hold_share: Share {
                 rest: num("hold_share", p.hold_share, 0.1, 1.0)?,
                 tilt: num("tilt_hold_share", p.tilt_hold_share, 0.1, 1.0)?,
+                clearance: num("clearance_hold_share", p.clearance_hold_share, 0.1, 1.0)?,
             },
             out_share: Share {
                 rest: num("out_share", p.out_share, 0.1, 1.0)?,
                 tilt: num("tilt_out_share", p.tilt_out_share, 0.1, 1.0)?,
+                clearance: num("clearance_out_share", p.clearance_out_share, 0.1, 1.0)?,
             },
             suspension_hold_share: num("suspension_hold_share", p.suspension_hold_share, 0.1, 1.0)?,
             slip_share: num("slip_share", p.slip_share, 0.1, 1.0)?,
@@ -494,7 +504,11 @@ impl Config {
             let [(low_name, low), (name, high)] = pair else {
                 continue;
             };
-            for (of, high, low) in [("", high.rest, low.rest), ("tilt_", high.tilt, low.tilt)] {
+            for (of, high, low) in [
+                ("", high.rest, low.rest),
+                ("tilt_", high.tilt, low.tilt),
+                ("clearance_", high.clearance, low.clearance),
+            ] {
                 if high < low {
                     return Err(ConfigError::Mismatch(format!(
                         "{of}{name} is {high}, expected at least {of}{low_name}, which is {low}"
@@ -507,70 +521,4 @@ impl Config {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use std::path::{Path, PathBuf};
-
-    pub(crate) fn root() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-    }
-
-    pub(crate) fn rover(name: &str) -> Rover {
-        Rover::load(&root().join(format!("config/rovers/{name}.yaml"))).unwrap()
-    }
-
-    pub(crate) fn params() -> AutoNavParams {
-        sojourn_core::params::load_node_params(&root().join("config/autonav.param.yaml"), "autonav")
-            .unwrap()
-    }
-
-    #[test]
-    fn the_shipped_file_serves_both_rovers() {
-        let c = Config::new(&params(), &rover("perseverance")).unwrap();
-        assert!((c.arc_length_m - 3.0).abs() < 0.1 && c.samples_per_arc == 12);
-        assert_eq!(c.curvatures_per_m.len(), 11);
-        assert_eq!(c.turns_rad.len(), 14);
-        assert!(c.curvatures_per_m[5] == 0.0);
-        let t = Config::new(&params(), &rover("testbed")).unwrap();
-        assert!(t.arc_length_m < 1.0 && t.commit_m < 0.3);
-    }
-
-    #[test]
-    fn autonav_leaves_the_guard_room() {
-        let guard: crate::guard::GuardParams = sojourn_core::params::load_node_params(
-            &root().join("config/guard.param.yaml"),
-            "guard",
-        )
-        .unwrap();
-        assert!(params().tilt_out_share < guard.tilt_share);
-        assert!(params().suspension_hold_share < guard.suspension_share);
-    }
-
-    #[test]
-    fn wrong_values_are_named() {
-        let r = rover("perseverance");
-        let mut p = params();
-        p.limit_share = f64::NAN;
-        let e = Config::new(&p, &r).unwrap_err().to_string();
-        assert!(e.contains("limit_share") && e.contains("NaN"), "{e}");
-        let mut p = params();
-        p.commit_footprints = 2.0;
-        let e = Config::new(&p, &r).unwrap_err().to_string();
-        assert!(e.contains("commit_footprints"), "{e}");
-        let mut p = params();
-        p.curvatures = 10;
-        assert!(Config::new(&p, &r).unwrap_err().to_string().contains("odd"));
-        let mut p = params();
-        p.hold_share = 0.5;
-        assert!(
-            Config::new(&p, &r)
-                .unwrap_err()
-                .to_string()
-                .contains("hold_share")
-        );
-        let mut p = params();
-        p.tilt_out_share = 0.93;
-        let e = Config::new(&p, &r).unwrap_err().to_string();
-        assert!(e.contains("tilt_out_share is 0.93"), "{e}");
-    }
-}
+pub(crate) mod tests;

@@ -103,8 +103,8 @@ impl Ground {
             filled
         };
         let reach = (inflate_m / mean.resolution_m()).round().clamp(0.0, 20.0) as i64;
-        let (seen, low, high) = (sharpened(&filled(mean)), filled(low), filled(high));
-        let (mut low, mut high) = (low, high);
+        let (mut seen, mut low, mut high) = (sharpened(&filled(mean)), filled(low), filled(high));
+        hold_to_spans(&mut seen, &low, &high);
         let ends = low.data_mut().iter_mut().zip(high.data_mut());
         for ((low, high), seen) in ends.zip(seen.data()) {
             (*low, *high) = (low.min(*seen), high.max(*seen));
@@ -175,6 +175,22 @@ impl Ground {
 impl HeightField for Ground {
     fn height_m(&self, x_m: f64, y_m: f64) -> Option<f64> {
         self.grown.sample(x_m, y_m)
+    }
+}
+
+/// How far beyond what a cell spans the sharpened surface may go in its middle, share of the span. Not at all would be right
+/// for that one point, but what is straight between the middles then cuts off tops that lie a quarter of a cell beside them.
+const BEYOND_SPAN: f32 = 0.25;
+
+/// Takes from a sharpened surface what is no ground: beside an edge it goes beyond the lowest and the highest that was seen in a
+/// cell. Cells that tell no span stay as they are.
+fn hold_to_spans(seen: &mut Raster, low: &Raster, high: &Raster) {
+    let spans = low.data().iter().zip(high.data());
+    for (seen, (low, high)) in seen.data_mut().iter_mut().zip(spans) {
+        let more = BEYOND_SPAN * (high - low);
+        if more > 0.0 {
+            *seen = seen.clamp(low - more, high + more);
+        }
     }
 }
 
@@ -253,6 +269,37 @@ mod tests {
         assert!(g.grown.get(12, 10) < 0.01);
         assert!(g.grown.get(17, 10).is_nan());
         assert!(g.seen.get(11, 10) < 0.05 && g.high.get(11, 10) < 0.05);
+    }
+
+    #[test]
+    fn beside_an_edge_the_surface_keeps_to_what_cells_span() {
+        // A step within the cells of column 10; those beside it are even.
+        let mean = Raster::filled(20, 20, 0.1, [0.0, 0.0], 0.0).unwrap();
+        let step = |at: [f32; 3]| {
+            mean.like(|c, _| match c {
+                0..10 => at[0],
+                10 => at[1],
+                _ => at[2],
+            })
+        };
+        let told = |more: f32| {
+            let layers = [
+                step([0.0, 0.2, 0.4]),
+                step([-more, 0.0, 0.4 - more]),
+                step([more, 0.4, 0.4 + more]),
+                mean.clone(),
+            ];
+            Ground::prepare(&layers, None, 0.0)
+        };
+        let (even, alone) = (told(0.004), told(0.0));
+        assert!(
+            (even.seen.get(9, 5) + 0.006).abs() < 1e-6,
+            "{}",
+            even.seen.get(9, 5)
+        );
+        assert!((even.seen.get(11, 5) - 0.406).abs() < 1e-6);
+        // No span is told there: nothing is known against what sharpening says.
+        assert!(alone.seen.get(9, 5) < -0.02 && alone.seen.get(11, 5) > 0.42);
     }
 
     /// Cell by cell, as it is meant.

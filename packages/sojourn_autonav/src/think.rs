@@ -3,11 +3,10 @@
 use crate::{
     autonav::{AutoNav, Next, Phase},
     check::{Blocked, Verdict},
-    config::{Config, PlannerKind},
-    corridor::Corridor,
+    config::PlannerKind,
     costmap::{Beyond, CostMap, Scene},
     direct::{direct, weighed_direct},
-    follow::{Track, Turn, turn_rate_radps},
+    follow::{Turn, turn_rate_radps},
     inputs::Scope,
     orbital::FromOrbit,
     paths::Soil,
@@ -16,7 +15,7 @@ use crate::{
 };
 use sojourn_core::{
     Stamp,
-    frames::{Pose2, wrap_rad},
+    frames::Pose2,
     geometry::{Xy, distance_m},
     plan::Mode,
 };
@@ -28,10 +27,6 @@ const NEAR_SHARE: f64 = 0.8;
 const LOOKS_RAD: [f64; 6] = [0.6, -0.6, 1.2, -1.2, 2.0, -2.0];
 /// Thinking somewhere marks the ground within this share of the footprint's radius.
 const VISIT_SHARE: f64 = 0.4;
-/// A heading that differs by less from the track's needs no turn before backing up, radians.
-const TRACK_TURN_RAD: f64 = 0.1;
-/// Two crumbs whose headings differ by more have a turn in place between them, radians: no arc bends as much.
-const TURNED_RAD: f64 = 0.4;
 /// Most dead ends that are remembered.
 const DEAD_ENDS_MAX: usize = 30;
 
@@ -239,7 +234,7 @@ impl AutoNav {
                 self.blocked_since = Some(now);
                 return Ok(());
             }
-            if let Some(track) = self.way_back(scope) {
+            if let Some(track) = self.way_back(scope).or_else(|| self.back_out(scope)) {
                 self.remember_dead_end([scope.pose.x_m, scope.pose.y_m]);
                 self.phase = Phase::Back(track);
                 self.looks = 0;
@@ -283,93 +278,4 @@ impl AutoNav {
         }
         None
     }
-
-    /// A piece of the track the rover came on, if the allowance is not used up. The rover has stood there within its
-    /// limits, so on the way back all of them may be used; the ground as it is known now still has to hold.
-    pub(crate) fn way_back(&mut self, scope: &Scope) -> Option<Track> {
-        let c = &self.config;
-        let room_m = (c.backup_max_m - self.backed_m).min(c.commit_m);
-        if room_m < c.sample_m() {
-            return None;
-        }
-        let poses = take_back(&mut self.crumbs, scope.pose, c, room_m);
-        let way_m: f64 = poses
-            .windows(2)
-            .map(|w| match w {
-                [a, b] => distance_m([a.x_m, a.y_m], [b.x_m, b.y_m]),
-                _ => 0.0,
-            })
-            .sum();
-        if way_m < c.sample_m() {
-            return None;
-        }
-        let mut search = Search {
-            config: c,
-            ground: self.inputs.ground.as_ref()?,
-            limits: &scope.limits,
-            checker: &mut self.checker,
-            way_out: true,
-        };
-        let ahead = poses.get(1..).unwrap_or(&[]);
-        let blocked =
-            search.held_blocked(ahead, way_m, -1.0).is_some() || leaves(&scope.corridor, ahead);
-        (!blocked).then(|| Track::new(poses, -1.0))
-    }
-
-    /// The turn in place back to the heading that the rover came with, when it has turned since.
-    fn turn_to_track(&mut self, scope: &Scope) -> Option<Turn> {
-        if self.config.backup_max_m - self.backed_m < self.config.sample_m() {
-            return None;
-        }
-        let came = *self.crumbs.back()?;
-        let angle = wrap_rad(came.yaw_rad - scope.pose.yaw_rad);
-        let off_m = distance_m([came.x_m, came.y_m], [scope.pose.x_m, scope.pose.y_m]);
-        if angle.abs() < TRACK_TURN_RAD || off_m > 2.0 * self.config.sample_m() {
-            return None;
-        }
-        let mut search = Search {
-            config: &self.config,
-            ground: self.inputs.ground.as_ref()?,
-            limits: &scope.limits,
-            checker: &mut self.checker,
-            way_out: true,
-        };
-        [angle, angle - angle.signum() * std::f64::consts::TAU]
-            .into_iter()
-            .find(|&a| search.turn_blocked(scope.pose, a).is_none())
-            .map(|a| Turn::by(scope.pose.yaw_rad, a))
-    }
-}
-
-/// Poses back along the crumbs, the present one first, about `room_m` far.
-fn take_back(
-    crumbs: &mut std::collections::VecDeque<Pose2>,
-    pose: Pose2,
-    c: &Config,
-    room_m: f64,
-) -> Vec<Pose2> {
-    let mut poses = vec![pose];
-    let mut way_m = 0.0;
-    while way_m < room_m - 1e-9 {
-        let Some(crumb) = crumbs.pop_back() else {
-            break;
-        };
-        let last = poses.last().copied().unwrap_or(pose);
-        let step = distance_m([last.x_m, last.y_m], [crumb.x_m, crumb.y_m]);
-        if step < 0.5 * c.sample_m() {
-            continue;
-        }
-        // Here the rover has turned in place; what lies before that is driven back from the heading that it had then.
-        if wrap_rad(crumb.yaw_rad - last.yaw_rad).abs() > TURNED_RAD {
-            crumbs.push_back(crumb);
-            break;
-        }
-        way_m += step;
-        poses.push(crumb);
-    }
-    poses
-}
-
-fn leaves(corridor: &Corridor, poses: &[Pose2]) -> bool {
-    poses.iter().any(|p| !corridor.holds([p.x_m, p.y_m], 0.0))
 }

@@ -27,13 +27,16 @@ pub struct Limits {
 /// How much of the limits a check may use: what is left is for what the check does not know.
 ///
 /// Tilt has a share of its own: the ground under a whole rover is known far better than the ground under one wheel, so a
-/// slope can be driven nearer to its limit than a rock.
+/// slope can be driven nearer to its limit than a rock. Clearance has one, too: its limit is a few centimetres, as much as a
+/// map does not know of a stone's height, while the other limits are many times that.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Share {
-    /// Of every limit but tilt, 0 to 1. Clearance is raised by its inverse.
+    /// Of every limit but tilt and clearance, 0 to 1.
     pub rest: f64,
     /// Of the tilt limit, 0 to 1.
     pub tilt: f64,
+    /// What the clearance limit is of the clearance asked for, above 0 to 1: half of it asks for twice the limit.
+    pub clearance: f64,
 }
 
 impl Share {
@@ -41,6 +44,7 @@ impl Share {
     pub const WHOLE: Self = Self {
         rest: 1.0,
         tilt: 1.0,
+        clearance: 1.0,
     };
 }
 
@@ -49,6 +53,7 @@ impl From<f64> for Share {
         Self {
             rest: share,
             tilt: share,
+            clearance: share,
         }
     }
 }

@@ -112,7 +112,7 @@ impl Settled {
                 });
             }
         }
-        if !(self.clearance_m >= limits.clearance_m / share.rest) {
+        if !(self.clearance_m >= limits.clearance_m / share.clearance) {
             return Some(Excess {
                 limit: "clearance_m",
                 value: self.clearance_m,

@@ -223,12 +223,10 @@ impl AutoNav {
                     || track.off_m(scope.pose) > c.track_tolerance_m
             }
             Phase::Back(track) => {
+                let track = track.clone();
                 track.progress_m >= track.length_m() - 1e-6
                     || track.off_m(scope.pose) > c.track_tolerance_m
-                    || (fresh
-                        && search
-                            .held_blocked(track.ahead(), track.length_m(), -1.0)
-                            .is_some())
+                    || (fresh && !self.back_holds(scope, &track, true))
             }
         }
     }

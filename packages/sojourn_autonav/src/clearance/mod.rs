@@ -54,7 +54,7 @@ pub fn excess(b: &Bounds, limits: &Limits, share: Share) -> Option<Excess> {
             });
         }
     }
-    (!(b.clearance_m >= limits.clearance_m / share.rest)).then_some(Excess {
+    (!(b.clearance_m >= limits.clearance_m / share.clearance)).then_some(Excess {
         limit: "clearance_m",
         value: b.clearance_m,
         allowed: limits.clearance_m,

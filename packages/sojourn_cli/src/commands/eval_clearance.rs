@@ -118,6 +118,7 @@ struct Outcome {
 struct Driving {
     limit_share: f64,
     tilt_limit_share: f64,
+    clearance_limit_share: f64,
     accepted_but_unsafe: u64,
     safe_but_rejected: Vec<(f64, f64)>,
 }
@@ -134,12 +135,14 @@ pub fn clearance(args: &ClearanceArgs) -> CliResult {
     let mut params: AutoNavParams = sojourn_core::params::load_node_params(&file, "autonav")?;
     if let Some(share) = args.share {
         let p = &mut params;
-        (p.limit_share, p.tilt_limit_share) = (share, share);
+        (p.limit_share, p.tilt_limit_share, p.clearance_limit_share) = (share, share, share);
         for more in [
             &mut p.hold_share,
             &mut p.tilt_hold_share,
             &mut p.out_share,
             &mut p.tilt_out_share,
+            &mut p.clearance_hold_share,
+            &mut p.clearance_out_share,
         ] {
             *more = more.max(share);
         }
@@ -251,6 +254,7 @@ fn report(
         driving: Driving {
             limit_share: config.limit_share.rest,
             tilt_limit_share: config.limit_share.tilt,
+            clearance_limit_share: config.limit_share.clearance,
             accepted_but_unsafe: driving.accepted_but_unsafe,
             safe_but_rejected: rejected.iter().map(|r| r[1]).collect(),
         },
@@ -260,8 +264,11 @@ fn report(
         return say_json(&outcome);
     }
     say(&format!(
-        "{} poses; at the limits themselves, and in driving: limits times {:.2}, tilt times {:.2}\n\n  CFA  slope   safe  unsafe accepted by look-ups, tiers, driving  safe rejected by tiers, driving  look-ups accept",
-        outcome.poses, outcome.driving.limit_share, outcome.driving.tilt_limit_share
+        "{} poses; at the limits themselves, and in driving: limits times {:.2}, tilt times {:.2}, clearance by {:.2}\n\n  CFA  slope   safe  unsafe accepted by look-ups, tiers, driving  safe rejected by tiers, driving  look-ups accept",
+        outcome.poses,
+        outcome.driving.limit_share,
+        outcome.driving.tilt_limit_share,
+        outcome.driving.clearance_limit_share
     ));
     for r in &outcome.rows {
         say(&format!(

@@ -69,6 +69,17 @@ impl Footprint {
         }
     }
 
+    /// With the centres of cells of side `res_m` between which the ground at its edge is interpolated.
+    fn with_edge(self, res_m: f64) -> Self {
+        let more_m = res_m * std::f64::consts::SQRT_2;
+        match self {
+            Self::Disc(_) => self,
+            Self::Rectangle(rear, front, half) => {
+                Self::Rectangle(rear - more_m, front + more_m, half + more_m)
+            }
+        }
+    }
+
     fn reach_m(&self) -> f64 {
         match *self {
             Self::Disc(r) => r,
@@ -243,8 +254,9 @@ impl RollingMap {
         }
     }
 
-    /// Fills unknown cells of a region with the plane the wheels stand on. The rover's weight rests there, so this is
-    /// knowledge by touch, not a guess; it never overwrites what a camera saw, and a camera overwrites it.
+    /// Fills unknown cells of a region, and those that the ground at its edge is interpolated with, with the plane the wheels stand on.
+    /// The rover's weight rests there, so this is knowledge by touch, not a guess; it never overwrites what a camera saw, and a camera
+    /// overwrites it.
     pub fn fill_under(
         &mut self,
         odom_from_base: &Isometry3<f64>,
@@ -254,6 +266,7 @@ impl RollingMap {
         travel_m: f64,
     ) {
         self.travel_m = self.travel_m.max(travel_m);
+        let region = region.with_edge(self.res_m);
         let up = odom_from_base.rotation * Vector3::z();
         let at = odom_from_base.translation.vector;
         // A rover that lies on its side stands on nothing.
@@ -407,4 +420,55 @@ fn entering(first: i64, shift: i64, n: i64) -> impl Iterator<Item = i64> {
         first + shift..first
     };
     range.map(move |c| c.rem_euclid(n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sojourn_core::{raster::HeightField, settle::Settler};
+    use std::path::Path;
+
+    /// Standing on ground that no camera has seen, a rover knows all that its wheels stand on, wherever its edge cuts the cells.
+    #[test]
+    fn what_wheels_touch_is_known() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let rover = Rover::load(&root.join("config/rovers/perseverance.yaml")).unwrap();
+        let config = Config::new(
+            sojourn_core::params::load_node_params(
+                &root.join("config/perception.param.yaml"),
+                "perception",
+            )
+            .unwrap(),
+            &rover,
+        )
+        .unwrap();
+        let settler = Settler::new(&rover, 0.05);
+        for i in 0..40 {
+            let step = f64::from(i);
+            let pose = sojourn_core::frames::Pose2::new(0.013 * step, -0.017 * step, 0.16 * step);
+            let base = Isometry3::new(
+                Vector3::new(pose.x_m, pose.y_m, 0.3),
+                Vector3::z() * pose.yaw_rad,
+            );
+            let mut map = RollingMap::new(config.grid);
+            map.recentre(pose.x_m, pose.y_m);
+            let stamp = Stamp::from_secs(1.0);
+            map.fill_under(&base, Footprint::under(&rover), 0.05, stamp, 0.0);
+            let ground = map.grid(stamp, &config).unwrap().elevation;
+            let under = [1.0, -1.0].into_iter().flat_map(|side| {
+                rover
+                    .hubs_m()
+                    .into_iter()
+                    .map(move |h| [h[0], side * h[1].abs()])
+            });
+            for [x, y] in under {
+                for edge in [-0.5, 0.5] {
+                    let [x, y] = pose.point(x, y + edge * rover.wheel.width_m);
+                    assert!(ground.height_m(x, y).is_some(), "{pose:?} at {x} {y}");
+                }
+            }
+            let stands = settler.settle(&ground, pose).unwrap();
+            assert!(stands.tilt_rad < 1e-3 && (stands.z_m - 0.3).abs() < 1e-3);
+        }
+    }
 }

@@ -22,19 +22,19 @@ pub(super) struct Curved {
     smooth: Vec<f32>,
 }
 
+/// The level that a share of the usable pixels is darker than, at least 1; 1 where none is usable.
+fn level_at(share: f64, image: &GreyImage<'_>, usable: &[bool]) -> f32 {
+    let usable = image.data.iter().zip(usable);
+    let mut lit: Vec<u8> = usable.filter_map(|(v, u)| u.then_some(*v)).collect();
+    lit.sort_unstable();
+    let rank = (share * lit.len() as f64) as usize;
+    lit.get(rank).map_or(1.0, |v| f32::from(*v).max(1.0))
+}
+
 impl Levels {
     /// `usable` says which pixels show ground that counts.
     pub fn of(image: &GreyImage<'_>, usable: &[bool]) -> Self {
-        let mut lit: Vec<u8> = image
-            .data
-            .iter()
-            .zip(usable)
-            .filter_map(|(v, u)| u.then_some(*v))
-            .collect();
-        lit.sort_unstable();
-        let middle = lit
-            .get(lit.len() / 2)
-            .map_or(1.0, |v| f32::from(*v).max(1.0));
+        let middle = level_at(0.5, image, usable);
         Self {
             width: image.width,
             height: image.height,
@@ -163,15 +163,7 @@ const BRIGHT_SHARE: f64 = 0.95;
 impl Tone {
     pub fn of(image: &GreyImage<'_>, usable: &[bool]) -> Self {
         let (w, h) = (image.width, image.height);
-        let mut lit: Vec<u8> = image
-            .data
-            .iter()
-            .zip(usable)
-            .filter_map(|(v, u)| u.then_some(*v))
-            .collect();
-        lit.sort_unstable();
-        let rank = (BRIGHT_SHARE * lit.len() as f64) as usize;
-        let bright = lit.get(rank).map_or(1.0, |v| f32::from(*v).max(1.0));
+        let bright = level_at(BRIGHT_SHARE, image, usable);
         // Sums over all that lies above and to the left.
         let mut sums = vec![[0u64; 2]; (w + 1) * (h + 1)];
         for y in 0..h {

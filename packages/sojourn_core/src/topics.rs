@@ -96,6 +96,10 @@ topics! {
         ["simulator"], ["perception", "localization"], "Left image, mono8; one per image event.";
     RIGHT_IMAGE = "navcam/right/image_rect", "sensor_msgs/msg/Image", Sensor, "navcam_left_optical_frame",
         ["simulator"], ["perception", "localization"], "Right image, mono8, rectified with the left one; one per image event.";
+    LEFT_RAW = "navcam/left/image_raw", "sensor_msgs/msg/Image", Driver, "navcam_left_optical_frame", [], ["perception"],
+        "Left image as the camera takes it, where files tell the cameras (parameter cameras); from the camera's driver.";
+    RIGHT_RAW = "navcam/right/image_raw", "sensor_msgs/msg/Image", Driver, "navcam_left_optical_frame", [], ["perception"],
+        "Right image as the camera takes it; any frame_id.";
     RIGHT_INFO = "navcam/right/camera_info", "sensor_msgs/msg/CameraInfo", Sensor, "navcam_left_optical_frame",
         ["simulator"], ["perception", "localization"], "Intrinsics of the right image, P[3] = -fx * baseline; one per image event, before its images.";
     LEFT_INFO = "navcam/left/camera_info", "sensor_msgs/msg/CameraInfo", Sensor, "navcam_left_optical_frame",

@@ -2,7 +2,7 @@
 
 use crate::{
     sensors::{MAX_SENSORS, SensorParams},
-    stereo::StereoParams,
+    stereo::{CameraFiles, StereoParams},
 };
 use serde::Deserialize;
 use sojourn_core::{CoreError, error::in_range, rover::Rover};
@@ -202,6 +202,10 @@ pub struct Params {
     pub rover_file: String,
     /// Where depth comes from.
     pub source: Source,
+    /// The navigation cameras' files, in place of `camera_info`; with them `navcam/left/image_raw` and `navcam/right/image_raw`
+    /// are taken and rectified here. Only the lens, and how the eyes stand to each other, counts: `navcam/pose` says where the
+    /// left camera stood.
+    pub cameras: CameraFiles,
     /// Further depth sensors by name; none where the key is missing.
     #[serde(default)]
     pub sensors: BTreeMap<String, SensorParams>,
@@ -365,6 +369,11 @@ impl Config {
         if p.sensors.len() > MAX_SENSORS || (p.source == Source::None && p.sensors.is_empty()) {
             let expected = format!("at most {MAX_SENSORS}, and one or more with source: none");
             return Err(CoreError::value(what, "sensors", p.sensors.len(), expected));
+        }
+        p.cameras.check(what, "cameras")?;
+        if p.cameras.is_on() && p.source != Source::Stereo {
+            let (found, expected) = (&p.cameras.left, "empty unless source is stereo");
+            return Err(CoreError::value(what, "cameras.left", found, expected));
         }
         for (name, sensor) in &p.sensors {
             sensor.check(what, name)?;

@@ -9,6 +9,7 @@ use crate::{
     surface::{ClassedImage, SurfaceMap, View},
     update::Updater,
 };
+use nalgebra::Isometry3;
 use sojourn_core::{
     Stamp,
     camera::Pinhole,
@@ -91,6 +92,13 @@ impl Perception {
     /// What became of each further sensor's images, with its name, in the order of names.
     pub fn sensors(&self) -> impl Iterator<Item = (&str, &SensorStatus)> {
         self.sensors.iter().map(|s| (s.name.as_str(), &s.status))
+    }
+
+    /// Says where further sensor `k` (in the order of names) stands in `base_link`, when its files say more than its parameters.
+    pub fn place_sensor(&mut self, k: usize, base_link_from_sensor: Isometry3<f64>) {
+        if let Some(sensor) = self.sensors.get_mut(k) {
+            sensor.base_link_from_sensor = base_link_from_sensor;
+        }
     }
 
     /// Takes one input at ROS time `now`.

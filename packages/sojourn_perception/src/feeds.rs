@@ -6,11 +6,12 @@ use crate::{
     sensors::{Sensed, SensorKind, SensorParams},
     stereo::{Eye, GreyImage, PairFault, Stage, StereoParams},
 };
+use nalgebra::Isometry3;
 use r2r::sensor_msgs::msg::{CameraInfo, Image, PointCloud2};
+use sojourn_core::CoreError;
 use sojourn_core::camera::{
     Pinhole,
     linearize::Warp,
-    residual::Grey,
     ros_file::{Calibration, RosCalibration},
 };
 use sojourn_core::topics::{QosClass, Topic};
@@ -45,54 +46,74 @@ struct Feed {
     stage: Option<Stage>,
     rectify: [Option<Rectification>; 2],
     waiting: Vec<DepthImage>,
+    /// Only where files say where the camera stands.
+    base_link_from_sensor: Option<Isometry3<f64>>,
 }
 
 /// How one eye's raw images become rectified ones.
 struct Rectification {
-    calibration: RosCalibration,
+    /// What `camera_info` said; nothing where a file told.
+    calibration: Option<RosCalibration>,
     warp: Warp,
 }
 
 impl Rectification {
     fn apply(&self, raw: &GreyImage) -> Result<GreyImage, String> {
-        let expected = (self.calibration.raw.width, self.calibration.raw.height);
-        if (raw.width, raw.height) != expected {
-            return Err(format!(
-                "image is {} x {}, its camera_info says {} x {}",
-                raw.width, raw.height, expected.0, expected.1
-            ));
-        }
-        let samples: Vec<f32> = raw.pixels.iter().map(|p| f32::from(*p)).collect();
-        let grey = Grey {
-            width: raw.width,
-            height: raw.height,
-            samples: &samples,
-        };
-        // What the camera does not show becomes black, which the matcher takes for ground without texture.
-        let pixels = self.warp.apply(&grey).into_iter().map(|v| v.round() as u8);
+        let made = self
+            .warp
+            .apply_to_bytes(raw.width, raw.height, &raw.pixels)
+            .map_err(|e| e.to_string())?;
         Ok(GreyImage {
             stamp: raw.stamp,
             width: self.warp.width,
             height: self.warp.height,
-            pixels: pixels.collect(),
+            pixels: made,
         })
     }
 }
 
 impl Feeds {
-    /// Sensors that have sent nothing.
-    #[must_use]
-    pub fn new(sensors: &BTreeMap<String, SensorParams>, stereo: &StereoParams) -> Self {
-        let feed = |p: &SensorParams| Feed {
-            camera: None,
-            stage: matches!(p.kind, SensorKind::Stereo | SensorKind::StereoRaw)
-                .then(|| Stage::new(stereo.clone())),
-            rectify: [None, None],
-            waiting: Vec::new(),
+    /// Sensors that have sent nothing; the files of their cameras are read.
+    ///
+    /// # Errors
+    /// [`CoreError`] in one sentence: a camera's file cannot be used.
+    pub fn new(
+        sensors: &BTreeMap<String, SensorParams>,
+        stereo: &StereoParams,
+    ) -> Result<Self, CoreError> {
+        let feed = |p: &SensorParams| {
+            let mut feed = Feed {
+                camera: None,
+                stage: matches!(p.kind, SensorKind::Stereo | SensorKind::StereoRaw)
+                    .then(|| Stage::new(stereo.clone())),
+                rectify: [None, None],
+                waiting: Vec::new(),
+                base_link_from_sensor: None,
+            };
+            if let Some(pair) = p.cameras.load()? {
+                feed.base_link_from_sensor =
+                    Some(p.base_link_from_sensor() * pair.file_from_rectified);
+                feed.camera = Some(pair.pinhole);
+                if let Some(stage) = &mut feed.stage {
+                    stage.left_info(pair.pinhole);
+                    stage.right_info(pair.pinhole, pair.baseline_m);
+                }
+                feed.rectify = pair.warps.map(|warp| {
+                    let calibration = None;
+                    Some(Rectification { calibration, warp })
+                });
+            }
+            Ok(feed)
         };
-        Self {
-            feeds: sensors.values().map(feed).collect(),
-        }
+        Ok(Self {
+            feeds: sensors.values().map(feed).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Where sensors stand in `base_link` whose files say more of that than their parameters, by their place.
+    pub fn placed(&self) -> impl Iterator<Item = (usize, Isometry3<f64>)> {
+        let feeds = self.feeds.iter().enumerate();
+        feeds.filter_map(|(k, f)| Some((k, f.base_link_from_sensor?)))
     }
 
     /// Takes a message of sensor `k`; what it means to the core at once, if anything.
@@ -166,9 +187,15 @@ impl Feed {
     fn calibrate(&mut self, eye: Eye, calibration: RosCalibration) {
         let place = &mut self.rectify[usize::from(eye == Eye::Right)];
         // It comes with every image; working out the warp takes longer than matching.
-        if place.as_ref().is_none_or(|r| r.calibration != calibration) {
+        if place
+            .as_ref()
+            .is_none_or(|r| r.calibration != Some(calibration))
+        {
             let warp = Warp::new(&calibration.rectified, &calibration.raw);
-            *place = Some(Rectification { calibration, warp });
+            *place = Some(Rectification {
+                calibration: Some(calibration),
+                warp,
+            });
         }
         if eye == Eye::Left {
             self.camera = Some(calibration.pinhole);
@@ -285,31 +312,43 @@ fn raw_stereo<I: Send + 'static>(
     wrap: impl Fn(usize, Heard) -> I + Copy + Send + 'static,
 ) -> Result<(), KitError> {
     for (eye, side) in [(Eye::Left, "left"), (Eye::Right, "right")] {
-        let name = format!("{}/{side}/camera_info", p.topic);
-        let at = topic(&name, "sensor_msgs/msg/CameraInfo", &p.frame);
-        kit.subscribe(&at, move |m: CameraInfo| {
-            // The right eye's messages carry its own frame in some drivers and the left one's in others.
-            let calibration = calibration(&m, at.name).map(Box::new);
-            Ok(Some(wrap(k, Heard::Calibration(eye, calibration))))
-        })?;
+        if !p.cameras.is_on() {
+            let name = format!("{}/{side}/camera_info", p.topic);
+            let at = topic(&name, "sensor_msgs/msg/CameraInfo", &p.frame);
+            kit.subscribe(&at, move |m: CameraInfo| {
+                // The right eye's messages carry its own frame in some drivers and the left one's in others.
+                let calibration = calibration(&m, at.name).map(Box::new);
+                Ok(Some(wrap(k, Heard::Calibration(eye, calibration))))
+            })?;
+        }
         let name = format!("{}/{side}/image_raw", p.topic);
         let at = topic(&name, "sensor_msgs/msg/Image", &p.frame);
         kit.subscribe(&at, move |m: Image| {
-            let frame = match eye {
-                Eye::Left => at.frame,
-                Eye::Right => &m.header.frame_id,
-            };
-            let (stamp, width, height, pixels) = msgs::mono_image(&m, frame)?;
-            let image = GreyImage {
-                stamp,
-                width,
-                height,
-                pixels,
-            };
-            Ok(Some(wrap(k, Heard::Raw(eye, image))))
+            Ok(Some(wrap(
+                k,
+                Heard::Raw(eye, raw_image(&m, eye, at.frame)?),
+            )))
         })?;
     }
     Ok(())
+}
+
+/// A raw image of one eye. The right eye's carry its own frame in some drivers and the left one's in others.
+///
+/// # Errors
+/// As [`msgs::mono_image`].
+pub fn raw_image(m: &Image, eye: Eye, frame: &str) -> Result<GreyImage, Refused> {
+    let frame = match eye {
+        Eye::Left => frame,
+        Eye::Right => &m.header.frame_id,
+    };
+    let (stamp, width, height, pixels) = msgs::mono_image(m, frame)?;
+    Ok(GreyImage {
+        stamp,
+        width,
+        height,
+        pixels,
+    })
 }
 
 fn calibration(m: &CameraInfo, topic: &str) -> Result<RosCalibration, String> {
@@ -401,7 +440,8 @@ mod tests {
               range_min_m: 0.3, range_max_m: 6, sigma_m: 0.01, sigma_per_m2: 0, silence_s: 5}",
         )
         .unwrap();
-        let mut feeds = Feeds::new(&BTreeMap::from([("hazcam".to_string(), sensor)]), &stereo);
+        let by_name = |s: &SensorParams| BTreeMap::from([("hazcam".to_string(), s.clone())]);
+        let mut feeds = Feeds::new(&by_name(&sensor), &stereo).unwrap();
         let said = why(feeds.hear(0, Heard::Raw(Eye::Left, raw(64))));
         assert_eq!(said, PairFault::Uncalibrated.describe());
         for (eye, baseline_m) in [(Eye::Left, 0.0), (Eye::Right, 0.2)] {
@@ -424,5 +464,22 @@ mod tests {
             said.contains("hazcam/right/camera_info") && said.contains("rational_polynomial"),
             "{said}"
         );
+        // By files nothing has to come first, and the camera stands where they say.
+        let shipped = "../../config/cameras/m2020_navcam_left.yaml";
+        let mut sensor = sensor;
+        sensor.cameras.left = format!("{}/{shipped}", env!("CARGO_MANIFEST_DIR"));
+        sensor.cameras.beside_m = 0.424;
+        let mut feeds = Feeds::new(&by_name(&sensor), &stereo).unwrap();
+        let said = why(feeds.hear(0, Heard::Raw(Eye::Left, raw(64))));
+        assert!(said.contains("1280 x 960"), "{said}");
+        let placed: Vec<_> = feeds.placed().collect();
+        let at = placed[0].1.translation.vector;
+        assert!(
+            placed.len() == 1 && (at.x - 0.564).abs() < 1e-3 && (at.z + 0.901).abs() < 1e-3,
+            "{at}"
+        );
+        sensor.cameras.left = "nowhere.yaml".into();
+        let said = Feeds::new(&by_name(&sensor), &stereo).err().unwrap();
+        assert!(said.to_string().contains("nowhere.yaml"), "{said}");
     }
 }

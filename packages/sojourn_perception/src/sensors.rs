@@ -5,6 +5,7 @@ use crate::{
     cloud::PointCloud,
     input::{DepthImage, DepthNoise},
     pairing::RoverPose,
+    stereo::CameraFiles,
 };
 use nalgebra::{Isometry3, Translation3, UnitQuaternion};
 use serde::Deserialize;
@@ -57,6 +58,10 @@ pub struct SensorParams {
     pub sigma_per_m2: f64,
     /// Warning when nothing usable came for longer, seconds.
     pub silence_s: f64,
+    /// `stereo_raw`: files in place of `camera_info`, where the key is there. For files of the CAHV family `xyz_m` and
+    /// `rpy_deg` say where the frame of the files stands, for others where the left camera's optical frame does.
+    #[serde(default)]
+    pub cameras: CameraFiles,
 }
 
 impl SensorParams {
@@ -78,6 +83,15 @@ impl SensorParams {
                 key("info"),
                 format!("{:?}", self.info),
                 expected,
+            ));
+        }
+        self.cameras.check(what, &key("cameras"))?;
+        if self.cameras.is_on() && self.kind != SensorKind::StereoRaw {
+            return Err(CoreError::value(
+                what,
+                key("cameras.left"),
+                format!("{:?}", self.cameras.left),
+                "empty for any kind but stereo_raw",
             ));
         }
         for (axis, (p, a)) in ["x", "y", "z"]

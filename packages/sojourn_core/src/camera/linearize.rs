@@ -200,6 +200,39 @@ impl Warp {
         };
         self.from.par_iter().map(sample).collect()
     }
+
+    /// The same with an image of bytes; what the camera does not show becomes black, which a matcher takes for ground without
+    /// texture.
+    ///
+    /// # Errors
+    /// [`CoreError::Value`] when the image is not of the size that the warp is for, which is that of the image it makes.
+    pub fn apply_to_bytes(
+        &self,
+        width: usize,
+        height: usize,
+        pixels: &[u8],
+    ) -> Result<Vec<u8>, CoreError> {
+        if (width, height) != (self.width, self.height) || pixels.len() != width * height {
+            return Err(CoreError::value(
+                "an image",
+                "its size",
+                format!("{width} x {height} with {} pixels", pixels.len()),
+                format!("{} x {} as its calibration says", self.width, self.height),
+            ));
+        }
+        let samples: Vec<f32> = pixels.iter().map(|p| f32::from(*p)).collect();
+        let grey = Grey {
+            width,
+            height,
+            samples: &samples,
+        };
+        // A cast of not-a-number is 0.
+        Ok(self
+            .apply(&grey)
+            .into_iter()
+            .map(|v| v.round() as u8)
+            .collect())
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! [`Pinhole`] is the ideal camera of a rectified image. [`Distortion`] adds the two lens models that ROS names in
 //! `sensor_msgs/CameraInfo` (`plumb_bob`, `equidistant`). [`CahvModel`] is JPL's family CAHV, CAHVOR, CAHVORE, as the
 //! labels of rover images carry it. [`CameraModel`] is any of them with the size of its image, read from a YAML file or
-//! from a PDS3 label ([`pds`]). [`linearize`] makes the linear camera that an image is warped to before stereo.
+//! from a PDS3 label ([`pds`]). [`linearize`] makes the linear camera that an image is warped to before stereo, [`rectify`]
+//! does so for both eyes of a pair by their files.
 //!
 //! Pixels are counted from 0 at the centre of the upper left pixel, u to the right, v down, in all models.
 
@@ -13,6 +14,7 @@ pub mod linearize;
 mod model;
 pub mod pds;
 mod pinhole;
+pub mod rectify;
 pub mod residual;
 pub mod ros_file;
 

@@ -4,6 +4,7 @@ use anyhow::Context;
 use r2r::geometry_msgs::msg::PoseStamped;
 use r2r::nav_msgs::msg::Odometry;
 use r2r::sensor_msgs::msg::{CameraInfo, Image};
+use sojourn_core::Stamp;
 use sojourn_core::camera::Pinhole;
 use sojourn_core::files::read_bytes;
 use sojourn_core::frames::Transform;
@@ -11,7 +12,7 @@ use sojourn_core::rover::Rover;
 use sojourn_core::topics;
 use sojourn_perception::classes::Classifier;
 use sojourn_perception::config::ClassParams;
-use sojourn_perception::stereo::{Eye, GreyImage, Stage};
+use sojourn_perception::stereo::{Eye, GreyImage, Stage, rectified};
 use sojourn_perception::surface::{Beside, ClassedImage, Looker, Taken};
 use sojourn_perception::{
     Config, Counts, DepthImage, DepthNoise, Input, Params, Perception, Source, TerrainGrid,
@@ -101,12 +102,31 @@ impl Network {
     }
 }
 
-/// Depth images or both eyes, as the parameter `source` says; the left image too where classes are wanted.
+/// Both eyes' raw images, where files tell the cameras.
+fn subscribe_raw(kit: &mut NodeKit<Heard>) -> anyhow::Result<()> {
+    for (eye, topic) in [
+        (Eye::Left, &topics::LEFT_RAW),
+        (Eye::Right, &topics::RIGHT_RAW),
+    ] {
+        kit.subscribe(topic, move |m: Image| {
+            let image = feeds::raw_image(&m, eye, topic.frame)?;
+            Ok(Some(Heard::Image(eye, image)))
+        })?;
+    }
+    Ok(())
+}
+
+/// Depth images or both eyes, as the parameter `source` says, with their intrinsics; the left image too where classes are
+/// wanted.
 fn subscribe_camera(
     kit: &mut NodeKit<Heard>,
     source: Source,
     with_left: bool,
 ) -> anyhow::Result<()> {
+    kit.subscribe(&topics::LEFT_INFO, |m: CameraInfo| {
+        let (_, camera) = msgs::camera_info(&m, topics::LEFT_INFO.frame)?;
+        Ok(Some(Heard::Core(Input::CameraInfo(camera))))
+    })?;
     if source == Source::Stereo || with_left {
         kit.subscribe(&topics::LEFT_IMAGE, |m: Image| {
             let image = grey(&m, topics::LEFT_IMAGE.frame)?;
@@ -175,23 +195,33 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
         Network::new(&params.classes).with_context(|| format!("node {}", kit.name()))?;
     let config = Config::new(params.clone(), &rover)?;
     let mut outlets = Outlets::new(&mut kit, &config, &rover)?;
-    let mut further = Feeds::new(&params.sensors, &params.stereo);
+    let mut further = Feeds::new(&params.sensors, &params.stereo)
+        .with_context(|| format!("node {}: parameter sensors", kit.name()))?;
     feeds::subscribe(&mut kit, &params.sensors, Heard::Further)?;
     let mut stage = Stage::new(params.stereo.clone());
     let mut core = Perception::new(config, &rover);
+    for (k, at) in further.placed() {
+        core.place_sensor(k, at);
+    }
     let mut camera: Option<Pinhole> = None;
-
-    subscribe_camera(
-        &mut kit,
-        source,
-        network.is_some() || outlets.wants_images(),
-    )?;
-    kit.subscribe(&topics::LEFT_INFO, |m: CameraInfo| {
-        let (_, camera) = msgs::camera_info(&m, topics::LEFT_INFO.frame)?;
-        Ok(Some(Heard::Core(Input::CameraInfo(camera))))
-    })?;
-    kit.subscribe(&topics::NAVCAM_POSE, |m: PoseStamped| {
+    let files = params
+        .cameras
+        .load()
+        .with_context(|| format!("node {}: parameter cameras", kit.name()))?;
+    if let Some(pair) = &files {
+        camera = Some(pair.pinhole);
+        stage.left_info(pair.pinhole);
+        stage.right_info(pair.pinhole, pair.baseline_m);
+        core.step(Stamp::default(), Input::CameraInfo(pair.pinhole));
+        subscribe_raw(&mut kit)?;
+    } else {
+        let with_left = network.is_some() || outlets.wants_images();
+        subscribe_camera(&mut kit, source, with_left)?;
+    }
+    let turn = files.as_ref().map(|pair| pair.optical_from_rectified);
+    kit.subscribe(&topics::NAVCAM_POSE, move |m: PoseStamped| {
         let (stamp, pose) = msgs::pose_stamped(&m, topics::NAVCAM_POSE.frame)?;
+        let pose = turn.map_or(pose, |turn| pose * turn);
         let pose = Input::CameraPose(stamp, Transform::new(pose));
         Ok(Some(Heard::Core(pose)))
     })?;
@@ -217,6 +247,17 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                             core.step(tick.now, input);
                         }
                         Heard::Image(eye, image) => {
+                            let made = match &files {
+                                Some(pair) => rectified(pair, eye == Eye::Right, &image),
+                                None => Ok(image),
+                            };
+                            let image = match made {
+                                Ok(image) => image,
+                                Err(fault) => {
+                                    core.step(tick.now, Input::NoDepth(fault));
+                                    continue;
+                                }
+                            };
                             if let Some(n) = network.as_mut().filter(|_| eye == Eye::Left) {
                                 n.looker.image(image.clone());
                             }

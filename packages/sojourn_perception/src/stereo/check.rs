@@ -35,7 +35,7 @@ impl PairFault {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Empty => "an image without pixels",
-            Self::Size => "a stereo pair whose sizes do not fit each other or camera_info",
+            Self::Size => "a stereo pair whose sizes do not fit each other or their calibration",
             Self::Stamps => "a stereo pair with different stamps",
             Self::Black => "a black image: the lens is covered or it is night",
             Self::White => "a white image: the sun blinds the camera",

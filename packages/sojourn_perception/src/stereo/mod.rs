@@ -10,6 +10,7 @@
 pub mod check;
 pub mod dirt;
 pub mod epipolar;
+mod files;
 #[cfg(feature = "opencv")]
 mod matcher;
 pub mod refine;
@@ -17,6 +18,7 @@ pub mod refine;
 mod stage;
 
 pub use check::PairFault;
+pub use files::{CameraFiles, rectified};
 #[cfg(feature = "opencv")]
 pub use matcher::Matcher;
 #[cfg(feature = "opencv")]

@@ -12,6 +12,7 @@ use sojourn_perception::{
     Config, DepthImage, DepthNoise, Input, Perception, Source,
     cloud::PointCloud,
     sensors::{Sensed, SensorKind, SensorParams},
+    stereo::CameraFiles,
 };
 
 const BUMP: [f64; 2] = [-2.5, 0.4];
@@ -38,6 +39,7 @@ fn sensor(kind: SensorKind, xyz_m: [f64; 3], rpy_deg: [f64; 3]) -> SensorParams 
         sigma_m: 0.01,
         sigma_per_m2: if depth { 0.002 } else { 0.0 },
         silence_s: 3.0,
+        cameras: CameraFiles::default(),
     }
 }
 

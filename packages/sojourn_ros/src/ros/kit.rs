@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 /// Messages kept per topic until the node takes them.
 const QUEUE: usize = 400;
-/// The same for topics of [`QosClass::Sensor`], which may be images.
+/// The same for topics of [`QosClass::Sensor`] and [`QosClass::Driver`], which may be images.
 const SENSOR_QUEUE: usize = 40;
 
 pub(crate) type Drainer = Box<dyn FnMut() + Send>;
@@ -305,7 +305,7 @@ impl<I: Send + 'static> NodeKit<I> {
             .subscribe::<T>(topic.name, subscription_qos(topic.qos))
             .map_err(|e| KitError::ros("subscribe to", &resolved, &e))?;
         let by_tick = topic.name == topics::HEARTBEAT.name;
-        let capacity = if topic.qos == QosClass::Sensor {
+        let capacity = if matches!(topic.qos, QosClass::Sensor | QosClass::Driver) {
             SENSOR_QUEUE
         } else {
             QUEUE

@@ -5,13 +5,11 @@ use crate::commands::{say, say_json};
 use crate::{grey_file, pixels};
 use anyhow::{Context, ensure};
 use clap::Args;
-use nalgebra::{Isometry3, Translation3};
 use sojourn_core::camera::{
-    CameraModel, Projection,
-    linearize::{Field, Warp, linear_of_pair},
+    CameraModel,
+    linearize::Warp,
     pds::PdsImage,
-    residual::Grey,
-    ros_file::RosCalibration,
+    rectify::{Rectification, RightEye},
 };
 use sojourn_core::{Stamp, files};
 use sojourn_perception::stereo::GreyImage;
@@ -55,12 +53,6 @@ struct Eye {
     label: Option<CameraModel>,
 }
 
-/// Where the images go, and how far apart the eyes stand.
-struct Rectification {
-    warps: [Warp; 2],
-    baseline_m: f64,
-}
-
 /// Rectifies and measures.
 ///
 /// # Errors
@@ -70,7 +62,7 @@ pub fn check(args: &CheckArgs) -> CliResult {
     let rectification = rectification(args, &eyes)?;
     if let Some(r) = &rectification {
         for (eye, warp) in eyes.iter_mut().zip(&r.warps) {
-            eye.image = warped(&eye.image, warp);
+            eye.image = warped(&eye.image, warp)?;
         }
     }
     let [left, right] = [&eyes[0].image, &eyes[1].image];
@@ -96,7 +88,7 @@ pub fn check(args: &CheckArgs) -> CliResult {
         files::write_atomic(out, &picture(left, right, &found)?)?;
     }
     let swapped = rest.backwards > 0.5;
-    let baseline_m = rectification.as_ref().map(|r| r.baseline_m);
+    let baseline_m = rectification.as_ref().map(|r| r.baseline_m.abs());
     if args.json {
         return say_json(&serde_json::json!({
             "ok": true, "corners": found.len(), "median_px": rest.median_px, "p90_px": rest.p90_px,
@@ -156,28 +148,26 @@ fn bytes(samples: &[f32], gain: f32) -> Vec<u8> {
         .collect()
 }
 
-fn warped(image: &GreyImage, warp: &Warp) -> GreyImage {
-    let samples: Vec<f32> = image.pixels.iter().map(|p| f32::from(*p)).collect();
-    let grey = Grey {
-        width: image.width,
-        height: image.height,
-        samples: &samples,
-    };
-    GreyImage {
+fn warped(image: &GreyImage, warp: &Warp) -> anyhow::Result<GreyImage> {
+    Ok(GreyImage {
         stamp: image.stamp,
         width: warp.width,
         height: warp.height,
-        pixels: bytes(&warp.apply(&grey), 1.0),
-    }
+        pixels: warp.apply_to_bytes(image.width, image.height, &image.pixels)?,
+    })
 }
 
 fn rectification(args: &CheckArgs, eyes: &[Eye; 2]) -> anyhow::Result<Option<Rectification>> {
     let made = match (&args.left_camera, &args.right_camera, args.beside) {
-        (Some(l), Some(r), _) if is_ros(l) && is_ros(r) => by_files(l, r)?,
-        (Some(l), Some(r), _) => by_models(&CameraModel::load(l)?, &CameraModel::load(r)?)?,
-        (Some(l), None, Some(beside_m)) => beside(&camera(l)?, beside_m)?,
+        (Some(l), Some(r), _) => Rectification::load(l, RightEye::File(r))?,
+        (Some(l), None, Some(beside_m)) => {
+            Rectification::load(l, RightEye::Beside(beside_m)).context("--left-camera, --beside")?
+        }
         (None, None, None) => match (&eyes[0].label, &eyes[1].label) {
-            (Some(l), Some(r)) => by_models(l, r)?,
+            (Some(l), Some(r)) => {
+                let what = format!("{} and {}", args.left.display(), args.right.display());
+                Rectification::by_models(&what, l, r)?
+            }
             _ => return Ok(None),
         },
         _ => anyhow::bail!("--left-camera goes with --right-camera or --beside"),
@@ -195,93 +185,6 @@ fn rectification(args: &CheckArgs, eyes: &[Eye; 2]) -> anyhow::Result<Option<Rec
         );
     }
     Ok(Some(made))
-}
-
-fn is_ros(file: &Path) -> bool {
-    file.extension().is_some_and(|e| e == "yaml" || e == "yml") && RosCalibration::is_one(file)
-}
-
-fn camera(file: &Path) -> anyhow::Result<CameraModel> {
-    if is_ros(file) {
-        return Ok(RosCalibration::load(file)?.raw);
-    }
-    Ok(CameraModel::load(file)?)
-}
-
-/// By ROS's calibration of both eyes, which says what the rectified images are.
-fn by_files(left: &Path, right: &Path) -> anyhow::Result<Rectification> {
-    let (l, r) = (RosCalibration::load(left)?, RosCalibration::load(right)?);
-    ensure!(
-        r.baseline_m > 0.0 && l.baseline_m.abs() < 1e-9,
-        "{}: projection_matrix[3] gives a baseline of {} m and {}'s {} m, expected the right camera's above 0 and the left one's 0",
-        right.display(),
-        r.baseline_m,
-        left.display(),
-        l.baseline_m
-    );
-    let (a, b) = (l.pinhole, r.pinhole);
-    let apart = [a.fx - b.fx, a.fy - b.fy, a.cx - b.cx, a.cy - b.cy];
-    ensure!(
-        apart.iter().all(|d| d.abs() < 0.01),
-        "{} and {}: their projection matrices differ by {apart:?} px, expected one for both",
-        left.display(),
-        right.display()
-    );
-    Ok(Rectification {
-        warps: [
-            Warp::new(&l.rectified, &l.raw),
-            Warp::new(&r.rectified, &r.raw),
-        ],
-        baseline_m: r.baseline_m,
-    })
-}
-
-/// By two models in one frame, as PDS labels have them.
-fn by_models(left: &CameraModel, right: &CameraModel) -> anyhow::Result<Rectification> {
-    let centre = |c: &CameraModel| match &c.projection {
-        Projection::Cahv(m) => Some(m.c),
-        _ => None,
-    };
-    let (Some(a), Some(b)) = (centre(left), centre(right)) else {
-        anyhow::bail!(
-            "a camera of the models pinhole, plumb_bob or equidistant has no place: give --beside, or files of camera_calibration"
-        );
-    };
-    let [l, r] = linear_of_pair(left, right, Field::Least)?;
-    Ok(Rectification {
-        warps: [Warp::new(&l, left), Warp::new(&r, right)],
-        baseline_m: (b - a).norm(),
-    })
-}
-
-/// Two cameras alike, one to the right of the other.
-fn beside(camera: &CameraModel, beside_m: f64) -> anyhow::Result<Rectification> {
-    ensure!(
-        beside_m.is_finite() && beside_m > 0.0,
-        "--beside {beside_m}: expected a distance above 0 m"
-    );
-    let (own, _) = camera.in_optical_frame();
-    let Projection::Cahv(m) = &own.projection else {
-        let like = match &own.projection {
-            Projection::Distorted(p, _) | Projection::Pinhole(p) => Projection::Pinhole(*p),
-            other @ Projection::Cahv(_) => *other,
-        };
-        let to = CameraModel {
-            projection: like,
-            ..own
-        };
-        let warp = Warp::new(&to, &own);
-        return Ok(Rectification {
-            warps: [warp.clone(), warp],
-            baseline_m: beside_m,
-        });
-    };
-    let aside = Isometry3::from_parts(Translation3::new(beside_m, 0.0, 0.0), Default::default());
-    let right = CameraModel {
-        projection: Projection::Cahv(m.moved(&aside)),
-        ..own
-    };
-    by_models(&own, &right)
 }
 
 /// Both images side by side with common rows in colours and crosses on the corners, PNG.

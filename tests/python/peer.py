@@ -5,6 +5,7 @@ Every command waits a bounded wall time, prints one JSON object and exits 0 when
 """
 
 import argparse
+import array
 import json
 import os
 import signal
@@ -13,7 +14,8 @@ import time
 
 import numpy
 import rclpy
-from geometry_msgs.msg import Point, TwistStamped
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Point, PoseStamped, TwistStamped
 from grid_map_msgs.msg import GridMap
 from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
@@ -22,7 +24,7 @@ from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Imu, JointState
+from sensor_msgs.msg import Image, Imu, JointState
 from sojourn_msgs.action import ExecuteDrive
 from sojourn_msgs.msg import DriveStatus, Heartbeat, ScienceTarget
 from sojourn_msgs.srv import PlanRoute
@@ -303,6 +305,106 @@ def cmd_base(node, args):
     out(ended and seen["last"] == 0.0, gone_after_s=gone_after_s, **seen)
 
 
+class Pair:
+    """Raw stereo pairs of level ground 2 m below two cameras that look straight down, and what perception says of them."""
+
+    WIDTH, HEIGHT, FOCAL_PX, BASELINE_M, HEIGHT_M, AHEAD_M = 320, 240, 200.0, 0.3, 2.0, 3.0
+    # The right camera's principal point lies lower: only who rectifies by the files finds the rows.
+    LOWER_PX, SHOTS = 10, 8
+
+    def __init__(self, node):
+        self.node, self.sent, self.last, self.grids, self.values = node, 0, 0.0, [], {}
+        reliable = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+        driver = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.odometry = node.create_publisher(Odometry, "odometry", reliable)
+        self.pose = node.create_publisher(PoseStamped, "navcam/pose", reliable)
+        self.eyes = [node.create_publisher(Image, f"navcam/{eye}/image_raw", driver) for eye in ("left", "right")]
+        node.create_subscription(GridMap, "terrain_grid", self.on_grid, reliable)
+        node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, reliable)
+        random = numpy.random.default_rng(1)
+        shift = round(self.FOCAL_PX * self.BASELINE_M / self.HEIGHT_M)
+        ground = random.uniform(60.0, 190.0, (self.HEIGHT, self.WIDTH + shift))
+        ground = (ground + numpy.roll(ground, 1, 0) + numpy.roll(ground, 1, 1)) / 3.0
+        views = [ground[:, :self.WIDTH], numpy.roll(ground[:, shift:], self.LOWER_PX, 0)]
+        noisy = lambda view: (view + random.normal(0.0, 1.0, view.shape)).clip(0, 255).astype(numpy.uint8)
+        self.shots = [[array.array("B", noisy(view).tobytes()) for view in views] for _ in range(self.SHOTS)]
+
+    def on_grid(self, grid):
+        stamp = grid.header.stamp.sec + grid.header.stamp.nanosec * 1e-9
+        cells = numpy.array(grid.data[list(grid.layers).index("elevation")].data)
+        far = self.AHEAD_M - 0.9 * self.HEIGHT_M * self.WIDTH / (2.0 * self.FOCAL_PX)
+        n = grid.data[0].layout.dim[0].size
+        # Columns run along -x from the top, rows along -y (grid_map); only cells ahead of the rover's own footprint count.
+        x = (n / 2.0 - 0.5 - numpy.arange(n)) * grid.info.resolution + grid.info.pose.position.x
+        seen = cells.reshape(-1, n)[:, (x > max(far, 2.0)) & (x < self.AHEAD_M + 1.0)]
+        seen = seen[numpy.isfinite(seen)]
+        self.grids.append((time.time() - stamp, stamp, len(seen), float(numpy.abs(seen).max()) if len(seen) else -1.0))
+
+    def on_diagnostics(self, m):
+        for status in m.status:
+            if status.name.endswith("perception"):
+                self.values = {v.key: v.value for v in status.values}
+
+    def count(self, *keys):
+        texts = [self.values.get(key, "0") for key in keys]
+        return sum(int(text) for text in texts)
+
+    def send(self, encoding="mono8", height=HEIGHT):
+        now = time.time()
+        sec, nanosec = int(now), int(now % 1.0 * 1e9)
+
+        def stamped(m, frame):
+            m.header.stamp.sec, m.header.stamp.nanosec, m.header.frame_id = sec, nanosec, frame
+            return m
+
+        odometry = stamped(Odometry(child_frame_id="base_link"), "odom")
+        odometry.pose.pose.orientation.w = 1.0
+        self.odometry.publish(odometry)
+        pose = stamped(PoseStamped(), "base_link")
+        pose.pose.position.x, pose.pose.position.z = self.AHEAD_M, self.HEIGHT_M
+        pose.pose.orientation.x, pose.pose.orientation.y, pose.pose.orientation.w = 0.5 ** 0.5, -(0.5 ** 0.5), 0.0
+        self.pose.publish(pose)
+        for publisher, data in zip(self.eyes, self.shots[self.sent % self.SHOTS]):
+            image = Image(height=height, width=self.WIDTH, step=self.WIDTH, encoding=encoding,
+                          data=data[:height * self.WIDTH])
+            publisher.publish(stamped(image, "navcam_left_optical_frame"))
+        self.sent, self.last = self.sent + 1, sec + nanosec * 1e-9
+
+    def stream(self, pairs, rate_hz, **how):
+        begin = time.monotonic()
+        for k in range(pairs):
+            self.send(**how)
+            self.node.spin_until(lambda: False, max(0.0, begin + (k + 1) / rate_hz - time.monotonic()))
+
+
+def cmd_frames(node, args):
+    """Images of a wrong encoding, of a wrong size, and ten times as many pairs as a navigation camera takes."""
+    pair = Pair(node)
+    wrong = "navcam/left/image_raw refused"
+    if not node.spin_until(lambda: pair.eyes[0].get_subscription_count() and pair.values, args.timeout):
+        out(False, reason="no perception")
+    by_topic = lambda: sum(int(v) for k, v in pair.values.items() if k.strip("/") == wrong)
+    # Localization at rest, as it would be by now.
+    pair.stream(10, 5.0, encoding="yuv422")
+    refused = node.spin_until(lambda: by_topic() >= 8, args.timeout)
+    pair.stream(5, 5.0, height=pair.HEIGHT - 8)
+    sizes = node.spin_until(lambda: pair.count("refused") >= 4, args.timeout)
+    before = {"encoding": by_topic(), "size": pair.count("refused"), "grids": len(pair.grids)}
+    sent = pair.sent
+    pair.stream(int(args.seconds * args.rate), args.rate)
+    sent = pair.sent - sent
+    # The newest pair wins: its grid comes at once, however many came before.
+    last = lambda: pair.grids and pair.grids[-1][1] > pair.last - 3.0 / args.rate
+    came = node.spin_until(last, 2.0)
+    node.spin_until(lambda: False, 1.5)
+    lags = sorted(lag for lag, *_ in pair.grids)
+    out(refused and sizes and came, before=before, sent=sent, grids=len(pair.grids), images=pair.count("images"),
+        pairs_dropped=pair.count("pairs_dropped"), refused=pair.count("refused") - before["size"],
+        lag_median_s=lags[len(lags) // 2] if lags else None, lag_most_s=lags[-1] if lags else None,
+        cells=pair.grids[-1][2] if pair.grids else 0, off_m=pair.grids[-1][3] if pair.grids else None,
+        values=pair.values)
+
+
 def cmd_status(node, args):
     """Waits for a state of the drive, for example STOPPED."""
     seen = []
@@ -487,6 +589,9 @@ def main():
     p = commands.add_parser("flood")
     p.add_argument("--expect", required=True)
     p.add_argument("--watch-s", type=float, default=5.0)
+    p = commands.add_parser("frames")
+    p.add_argument("--rate", type=float, default=50.0)
+    p.add_argument("--seconds", type=float, default=4.0)
     p = commands.add_parser("status")
     p.add_argument("--state", required=True)
     args = parser.parse_args()

@@ -1,8 +1,8 @@
 //! Perception with its network and the science team's wishes switched on, in a simulated drive, beside an rclpy peer.
 
 use serde_json::Value;
-use sojourn_tests::{Domain, Running, parse_json, run, sojourn};
-use std::process::Stdio;
+use sojourn_tests::{Domain, Running, parse_json, programs, root, run, sojourn};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -50,5 +50,90 @@ fn classes_and_targets_reach_a_peer() {
             assert!(target["at_m"][k].as_f64().unwrap().abs() < 45.0, "{target}");
         }
     }
+    drop(running);
+}
+
+/// One CAHV camera that looks along z of the files' frame; `aside_m` to the right, its principal point in row `row`.
+fn cahv(aside_m: f64, row: u32) -> String {
+    format!(
+        "model: cahv\nwidth: 320\nheight: 240\nc: [{aside_m}, 0, 0]\na: [0, 0, 1]\nh: [200, 0, 159.5]\nv: [0, 200, {row}.5]\n"
+    )
+}
+
+/// The node alone, its cameras told by files: what is wrong on the wire is refused and counted, and of ten times as many pairs
+/// as a testbed's camera takes (5 Hz) the newest win, the others are counted, and none waits.
+#[test]
+fn raw_pairs_come_by_files_and_no_frame_queues() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (left, right) = (
+        file("left.yaml", cahv(0.0, 119)),
+        file("right.yaml", cahv(0.3, 129)),
+    );
+    let domain = Domain::take().unwrap();
+    let node = |left: &str, right: &str| {
+        let mut command = Command::new(programs().join("perception"));
+        command
+            .current_dir(root())
+            .args(["--ros-args", "--params-file"])
+            .arg(root().join("config/perception.param.yaml"));
+        let rover = root().join("config/rovers/perseverance.yaml");
+        for (name, value) in [
+            ("rover_file", rover.display().to_string().as_str()),
+            ("use_sim_time", "false"),
+            ("tick.mode", "wall"),
+            ("source", "stereo"),
+            ("stereo.pairs_per_tick", "1"),
+            ("cameras.left", left),
+            ("cameras.right", right),
+        ] {
+            command.args(["-p", &format!("{name}:={value}")]);
+        }
+        domain.apply(&mut command);
+        command
+    };
+    // Exchanged files end the node at its start, in one sentence.
+    let output = run(&mut node(&right, &left), LIMIT).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code().is_some_and(|c| c != 0 && c != 101),
+        "{said}"
+    );
+    assert!(
+        said.contains("parameter cameras") && said.contains("exchanged"),
+        "{said}"
+    );
+
+    let log = std::fs::File::create(dir.path().join("log")).unwrap();
+    let mut command = node(&left, &right);
+    command.stdout(Stdio::null()).stderr(Stdio::from(log));
+    let running = Running::start(&mut command).unwrap();
+    let output = run(&mut domain.peer(&["--timeout", "30", "frames"]), LIMIT).unwrap();
+    let seen = parse_json(&String::from_utf8_lossy(&output.stdout)).unwrap_or_default();
+    let said = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let said = format!(
+        "{seen}\n{}\n{said}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(seen["ok"], true, "{said}");
+    // No grid of what was wrong, and it is said what is wrong.
+    assert_eq!(seen["before"]["grids"], 0, "{said}");
+    assert!(said.contains("yuv422"), "{said}");
+    let count = |key: &str| seen[key].as_u64().unwrap();
+    let (sent, used, dropped) = (count("sent"), count("images"), count("pairs_dropped"));
+    assert_eq!(sent, 200, "{said}");
+    // At 10 Hz at most one pair a tick; best effort may lose some on the way.
+    assert!((10..=60).contains(&used), "{said}");
+    assert!(dropped >= sent / 2 && used + dropped <= sent, "{said}");
+    assert!(used + dropped + count("refused") >= sent * 8 / 10, "{said}");
+    assert!(seen["lag_median_s"].as_f64().unwrap() < 0.5, "{said}");
+    assert!(seen["lag_most_s"].as_f64().unwrap() < 2.0, "{said}");
+    // Level ground where it is: by the files, since the raw rows lie ten pixels apart.
+    assert!(count("cells") > 300, "{said}");
+    assert!(seen["off_m"].as_f64().unwrap() < 0.1, "{said}");
     drop(running);
 }

@@ -108,6 +108,7 @@ fn a_drive_arrives_and_its_twin_is_the_same_drive() {
         "bundle/manifest.json",
         "bundle/approval.json",
         "recording.mcap",
+        "slip_memory.json",
         "report.html",
         "map.png",
     ] {
@@ -118,6 +119,25 @@ fn a_drive_arrives_and_its_twin_is_the_same_drive() {
             path.display()
         );
     }
+    // What was learned of slip is the next plan's.
+    let learned = read_json(&out.join("slip_memory.json")).unwrap();
+    let measured = learned["classes"][0]["measurements"].as_u64().unwrap();
+    assert!(measured > 10, "{learned}");
+    let next = dir.path().join("next.json");
+    let made = read_json(&out.join("plan.json")).unwrap();
+    let place = |end: &str| format!("{},{}", made[end]["x_m"], made[end]["y_m"]);
+    let plan = |memory: &Path| {
+        let mut command = sojourn();
+        let ends = ["--start", &place("start"), "--goal", &place("goal")];
+        command.args(["plan", "--json"]).args(ends);
+        command.arg("--site").arg(out.join("site"));
+        command.arg("--slip-memory").arg(memory);
+        run(command.arg("--out").arg(&next), LIMIT).unwrap()
+    };
+    assert!(plan(&out.join("slip_memory.json")).status.success());
+    let refused = plan(&out.join("score.json"));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("no memory of slip"), "{said}");
     let report = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(
         !report.contains("src=\"http") && !report.contains("href=\"http"),

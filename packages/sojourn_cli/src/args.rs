@@ -272,6 +272,10 @@ pub struct PlanArgs {
     /// Earlier drives: JSON list of {x_m, y_m, slip, stopped, date, note, seen}; seen is the class in surface images.
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
+    /// What earlier drives learned of slip with this rover (slip_memory.json of a run): time-outs, closed slopes and the cost of
+    /// labels follow it.
+    #[arg(long, value_name = "FILE")]
+    pub slip_memory: Option<PathBuf>,
     /// Pictures from the surface for the model: JSON list of {image, x_m, y_m, yaw_deg, hfov_deg, near_m, far_m, date, source};
     /// rectified PNG or JPEG files beside the list, yaw counter-clockwise from east, near_m and far_m the ground shown.
     #[arg(long, value_name = "FILE")]

@@ -6,6 +6,7 @@ use crate::least_cost::Found;
 use crate::line::{cells_along, line_cost};
 use crate::route::{PlanRequest, check_ends, check_open, places};
 use crate::search::{line_of, search};
+use crate::slip::ExpectedSlip;
 use crate::smooth::densify;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::geometry::{Xy, distance_m, distance_to_segment_m, length_m};
@@ -135,7 +136,8 @@ pub fn candidates(
 ) -> Result<Vec<Candidate>, PlanError> {
     let elevation = site.elevation()?;
     check_ends(request, elevation, constraints)?;
-    let map = CostMap::new(site, rover, constraints, features)?;
+    let slip = ExpectedSlip::new(rover, request.slip.as_ref())?;
+    let map = CostMap::new(site, rover, constraints, features, &slip)?;
     for (which, p) in places(request, constraints) {
         check_open(&map, which, p, features)?;
     }
@@ -293,7 +295,8 @@ pub fn open_ground(
     rover: &Rover,
     constraints: &Constraints,
 ) -> Result<Raster, PlanError> {
-    let map = CostMap::new(site, rover, constraints, &[])?;
+    let slip = ExpectedSlip::of(rover)?;
+    let map = CostMap::new(site, rover, constraints, &[], &slip)?;
     Ok(map
         .slope
         .like(|c, r| f32::from(u8::from(map.free(r * map.cols() + c)))))
@@ -319,7 +322,8 @@ mod tests {
         let (slope, roughness) =
             sojourn_core::terrain::slope_roughness(&elevation, rover.footprint_radius_m());
         let fresh = crate::freshness::Stale::NO;
-        CostMap::of_layers(&slope, &roughness, &rover, &mission, &[], fresh).unwrap()
+        let slip = ExpectedSlip::of(&rover).unwrap();
+        CostMap::of_layers(&slope, &roughness, &rover, &mission, &[], &slip, fresh).unwrap()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::distance::distance_cells;
 use crate::freshness::Stale;
-use crate::label_cost::LabelCost;
+use crate::slip::ExpectedSlip;
 use sojourn_core::CoreError;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::geometry::{Xy, distance_to_edge_m, in_polygon};
@@ -55,8 +55,8 @@ pub(crate) struct Ground {
 
 impl Ground {
     /// The tightest of mission, tilt limit and the slope on which the wheels would slip beyond their limit.
-    pub fn of(rover: &Rover, constraints: &Constraints) -> Self {
-        let slips = |deg: f64| rover.slip.slip(-deg.to_radians(), 1.0) > rover.limits.slip;
+    pub fn of(rover: &Rover, constraints: &Constraints, slip: &ExpectedSlip) -> Self {
+        let slips = |deg: f64| slip.for_limits(-deg.to_radians()) > rover.limits.slip;
         let (mut lo, mut hi) = (0.0, 60.0);
         if slips(hi) {
             for _ in 0..40 {
@@ -102,6 +102,8 @@ pub(crate) struct CostMap {
     pub cost: Vec<f32>,
     /// Distance to the nearest closed cell, metres.
     pub clearance_m: Vec<f32>,
+    /// The slip that it was measured with.
+    pub slip: ExpectedSlip,
     footprint_m: f64,
     edge_margin_m: f64,
     clearance_limit_m: f64,
@@ -114,11 +116,20 @@ impl CostMap {
         rover: &Rover,
         constraints: &Constraints,
         features: &[Feature],
+        slip: &ExpectedSlip,
     ) -> Result<Self, CoreError> {
         // Always measured here: the site's own layers may be those of another rover.
         let (slope, roughness) = ground_of(site, rover.footprint_radius_m())?;
         let stale = Stale::of(site, constraints)?;
-        Self::of_layers(&slope, &roughness, rover, constraints, features, stale)
+        Self::of_layers(
+            &slope,
+            &roughness,
+            rover,
+            constraints,
+            features,
+            slip,
+            stale,
+        )
     }
 
     /// From slope and roughness over the rover's footprint, measured before.
@@ -128,6 +139,7 @@ impl CostMap {
         rover: &Rover,
         constraints: &Constraints,
         features: &[Feature],
+        slip: &ExpectedSlip,
         stale: Stale,
     ) -> Result<Self, CoreError> {
         let footprint_m = rover.footprint_radius_m();
@@ -138,10 +150,11 @@ impl CostMap {
         let mut map = Self {
             slope,
             roughness,
-            ground: Ground::of(rover, constraints),
+            ground: Ground::of(rover, constraints, slip),
             block: vec![Block::Free; n],
             cost: vec![1.0; n],
             clearance_m: vec![f32::INFINITY; n],
+            slip: slip.clone(),
             footprint_m,
             edge_margin_m: constraints.edge_margin_m,
             clearance_limit_m: constraints.clearance_m.unwrap_or(0.0),
@@ -150,7 +163,7 @@ impl CostMap {
         map.keep_clear();
         map.keep_out(&constraints.keep_out);
         map.keep_in(&constraints.keep_in);
-        map.label(features, &LabelCost::new(rover)?, stale.labels);
+        map.label(features, stale.labels);
         map.finish();
         Ok(map)
     }
@@ -313,7 +326,7 @@ impl CostMap {
     }
 
     /// What labels add: in every cell the dearest of those that cover it, since two labels of one hazard are one hazard.
-    fn label(&mut self, features: &[Feature], dearness: &LabelCost, dearer: f64) {
+    fn label(&mut self, features: &[Feature], dearer: f64) {
         // Every cell that the label touches, so that one narrower than a cell counts too.
         let margin_m = 0.71 * self.cell_m();
         let mut added = vec![0.0f32; self.cost.len()];
@@ -323,7 +336,7 @@ impl CostMap {
                     && (in_polygon(p, &f.polygon) || distance_to_edge_m(p, &f.polygon) < margin_m)
                 {
                     let slope_deg = f64::from(map.slope.data()[i]);
-                    added[i] = added[i].max((dearer * dearness.per_metre(f, slope_deg)) as f32);
+                    added[i] = added[i].max((dearer * map.slip.per_metre(f, slope_deg)) as f32);
                     if f.forbids {
                         map.block[i] = Block::Label(k.min(usize::from(u16::MAX)) as u16);
                     }

@@ -30,6 +30,9 @@ pub struct NodeParams {
     pub knowledge_dir: String,
     /// JSON list of records of earlier drives; empty for none.
     pub history_file: String,
+    /// What earlier drives learned of slip, as the node `autonav` keeps it; a file that is not there says nothing, empty for
+    /// none.
+    pub slip_memory_file: String,
     /// JSON list of pictures from the surface, as `sojourn plan --surface` takes it; empty for none.
     pub surface_file: String,
     /// The operator's note to the model; empty for none.

@@ -14,6 +14,7 @@ use sojourn_core::plan::{Feature, ModelStage, Plan};
 use sojourn_core::raster::Raster;
 use sojourn_core::rover::Rover;
 use sojourn_core::site::Site;
+use sojourn_core::slip_forecast::SlipMemory;
 
 /// What to plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,8 @@ pub struct PlanRequest {
     pub goal_m: Xy,
     /// Seed of everything random behind the plan; the search itself draws nothing.
     pub seed: u64,
+    /// What earlier drives learned of slip, with this rover; `None` for nothing.
+    pub slip: Option<SlipMemory>,
 }
 
 /// Figures of a search.
@@ -91,7 +94,7 @@ pub(crate) fn in_workshop<T>(
     }
     let limits = Limits::shipped()?;
     let ground = Ground::new(site, rover, constraints, &limits)?;
-    let shop = Workshop::new(request, site, rover, constraints, &ground);
+    let shop = Workshop::new(request, site, rover, constraints, &ground)?;
     let measured = shop.map(&[])?;
     for (which, p) in places(request, constraints) {
         check_open(&measured, which, p, &[])?;

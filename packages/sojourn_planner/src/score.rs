@@ -8,6 +8,7 @@ use crate::candidates::{Candidate, Preset, measured};
 use crate::cost::CostMap;
 use crate::error::PlanError;
 use crate::model::Label;
+use crate::slip::ExpectedSlip;
 use sojourn_core::classes::TerrainClass;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::geometry::{Xy, in_polygon};
@@ -211,7 +212,8 @@ pub fn line_figures(
     constraints: &Constraints,
     features: &[Feature],
 ) -> Result<Option<Candidate>, PlanError> {
-    let map = CostMap::new(site, rover, constraints, features)?;
+    let slip = ExpectedSlip::of(rover)?;
+    let map = CostMap::new(site, rover, constraints, features, &slip)?;
     Ok(measured(&map, line.to_vec(), Preset::Balanced))
 }
 

@@ -1,5 +1,6 @@
 //! Whether the rover can stand along a route within its limits: exact settling every half metre.
 
+use crate::slip::ExpectedSlip;
 use sojourn_core::frames::Pose2;
 use sojourn_core::geometry::{Xy, distance_m};
 use sojourn_core::raster::Raster;
@@ -28,6 +29,7 @@ pub(crate) struct Stander<'a> {
     settler: Settler,
     elevation: &'a Raster,
     share: f64,
+    slip: Option<ExpectedSlip>,
 }
 
 impl<'a> Stander<'a> {
@@ -47,7 +49,14 @@ impl<'a> Stander<'a> {
             settler: Settler::new(rover, step_m),
             elevation,
             share,
+            slip: None,
         }
+    }
+
+    /// With the slip that is expected, learned of earlier drives included; else the rover's model counts.
+    pub fn expecting(mut self, slip: ExpectedSlip) -> Self {
+        self.slip = Some(slip);
+        self
     }
 
     /// Every place along the way where a limit would be broken, in order.
@@ -85,7 +94,10 @@ impl<'a> Stander<'a> {
         if let Some(excess) = s.excess(limits, self.share) {
             return Some(format!("{excess} (of which a plan uses {})", self.share));
         }
-        let slip = self.rover.slip.slip(s.pitch_rad, 1.0);
+        let slip = self.slip.as_ref().map_or_else(
+            || self.rover.slip.slip(s.pitch_rad, 1.0),
+            |e| e.for_limits(s.pitch_rad),
+        );
         (slip > limits.slip * self.share.sqrt()).then(|| {
             format!(
                 "expected slip {slip:.2}, limit {:.2} (of which a plan uses {:.2})",

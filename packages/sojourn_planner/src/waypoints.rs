@@ -1,8 +1,8 @@
 //! What a waypoint carries: corridor, limits, time-out, risk and the reasons for people.
 
 use crate::cost::{Block, CostMap};
-use crate::label_cost::soft;
 use crate::line::cells_along;
+use crate::slip::soft;
 use sojourn_core::constraints::Constraints;
 use sojourn_core::geometry::{self, Xy, distance_m, distance_to_segment_m, segments_cross};
 use sojourn_core::plan::{Feature, Waypoint, WaypointLimits};
@@ -10,6 +10,8 @@ use sojourn_core::rover::Rover;
 
 /// Hazards nearer than this to a segment are named in its reasons, metres.
 const NAMED_WITHIN_M: f64 = 12.0;
+/// Learned slip that differs by less from the rover's model is not told.
+const TOLD_SLIP: f64 = 0.02;
 /// A corridor is never narrower than this to each side, metres.
 const LEAST_HALF_WIDTH_M: f64 = 0.4;
 
@@ -120,14 +122,18 @@ impl Maker<'_> {
 
     fn timeout_s(&self, a: Xy, b: Xy, turn_rad: f64, ground: &Ground) -> f64 {
         let drive = &self.rover.drive;
-        let slip = self
-            .rover
-            .slip
-            .slip(-ground.slope_deg.to_radians(), 1.0)
-            .min(0.7);
+        let slip = self.slip(ground).min(0.7);
         let speed_mps = self.constraints.speed_share * drive.cruise_mps * (1.0 - slip);
         let expected_s = distance_m(a, b) / speed_mps + turn_rad.abs() / drive.turn_rate_radps;
         (self.constraints.timeout_factor * expected_s).ceil()
+    }
+
+    /// The slip to be expected on the steepest of a segment's ground: the worst of the classes that its labels tell.
+    fn slip(&self, g: &Ground) -> f64 {
+        let pitch_rad = -g.slope_deg.to_radians();
+        let told = g.features.iter().filter_map(|&k| self.features.get(k));
+        told.map(|f| self.map.slip.expected(pitch_rad, Some(f.class)))
+            .fold(self.map.slip.expected(pitch_rad, None), f64::max)
     }
 
     fn risk(&self, g: &Ground) -> f64 {
@@ -155,6 +161,15 @@ impl Maker<'_> {
             g.roughness_m,
             distance_m(a, b)
         )];
+        let model = self.rover.slip.slip(-g.slope_deg.to_radians(), 1.0);
+        let slip = self.slip(g);
+        if (slip - model).abs() >= TOLD_SLIP {
+            out.push(format!(
+                "earlier drives let expect slip of {:.0} %, the rover's model {:.0} %",
+                100.0 * slip,
+                100.0 * model
+            ));
+        }
         if g.clearance_m < NAMED_WITHIN_M
             && let Some(hazard) = self.nearest_hazard(g.tightest)
         {

@@ -9,6 +9,7 @@ use crate::line::cells_along;
 use crate::model::desk::{Route, corners, round2, whole_line};
 use crate::route::{PlanRequest, PlanStats, check_open};
 use crate::segments::split;
+use crate::slip::ExpectedSlip;
 use crate::smooth::densify;
 use crate::stand::Stander;
 use crate::validator::{Code, Ends, Ground, Verdict, Violation, check_plan, expected_s};
@@ -40,6 +41,7 @@ pub(crate) struct Workshop<'a> {
     pub mission: &'a Constraints,
     pub ground: &'a Ground<'a>,
     pub checks: Checks<'a>,
+    pub slip: ExpectedSlip,
 }
 
 impl<'a> Workshop<'a> {
@@ -49,18 +51,20 @@ impl<'a> Workshop<'a> {
         rover: &'a Rover,
         mission: &'a Constraints,
         ground: &'a Ground<'a>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, PlanError> {
+        let slip = ExpectedSlip::new(rover, request.slip.as_ref())?;
+        Ok(Self {
             request,
             site,
             rover,
             mission,
             ground,
             checks: Checks {
-                stander: Stander::new(rover, ground.elevation),
+                stander: Stander::new(rover, ground.elevation).expecting(slip.clone()),
                 ground,
             },
-        }
+            slip,
+        })
     }
 
     /// Places of the mission's stops, in order.
@@ -92,6 +96,7 @@ impl<'a> Workshop<'a> {
             self.rover,
             mission,
             features,
+            &self.slip,
             g.stale,
         )?)
     }

@@ -7,6 +7,7 @@ use common::{hills, mission, request, rover, site, wall};
 use proptest::prelude::*;
 use sojourn_core::geometry::{distance_m, in_polygon};
 use sojourn_core::plan::{Plan, schema_json};
+use sojourn_core::slip_forecast::{SlipForecast, SlipMemory};
 use sojourn_planner::{Code, PlanError, from_xml, plan, to_xml, validate};
 use std::path::Path;
 use std::time::Instant;
@@ -100,6 +101,56 @@ fn on_flat_ground_the_way_is_straight() {
     assert!((made.plan.distance_m / n - 10.0).abs() < 1.2, "{n}");
     // 10 m at 80 % of 4.2 cm/s with 3 % slip, four times over
     assert!((made.plan.waypoints[3].timeout_s - 1228.0).abs() < 150.0);
+}
+
+/// What earlier drives on slopes of 10 degrees taught a rover that slipped by `slip` there.
+fn learned(slip: f64) -> SlipMemory {
+    let rover = rover();
+    let mut drive = SlipForecast::new(rover.slip, 0.15, 0.1);
+    for _ in 0..300 {
+        drive.learn(-10f64.to_radians(), 1.0, None, slip);
+    }
+    drive.memory(&rover.name)
+}
+
+#[test]
+fn slip_of_earlier_drives_counts_in_time_and_ways() {
+    let (rover, mission) = (rover(), mission());
+    let slope = site(100, 1.0, |x, _| 10f64.to_radians().tan() * x);
+    let made = |slip: Option<SlipMemory>| {
+        let r = sojourn_planner::PlanRequest {
+            slip,
+            ..request([20.0, 50.0], [80.0, 50.0])
+        };
+        plan(&r, &slope, &rover, &mission, None)
+    };
+    let takes_s = |p: &Plan| p.mission.as_ref().unwrap().expected_s;
+    // 22 % by the rover's file.
+    let [before, worse, better] = [None, Some(0.5), Some(0.14)].map(|slip| {
+        let made = made(slip.map(learned)).unwrap().plan;
+        sound(&made);
+        assert_eq!(validate(&made, &slope, &rover, &mission).unwrap(), vec![]);
+        made
+    });
+    // What is left of the way goes with 1 - slip.
+    let share = takes_s(&worse) / takes_s(&before);
+    assert!((share - 0.78 / 0.5).abs() < 0.1, "{share}");
+    let share = takes_s(&better) / takes_s(&before);
+    assert!((share - 0.78 / 0.86).abs() < 0.04, "{share}");
+    let told = |p: &Plan| {
+        p.waypoints[0]
+            .reasons
+            .iter()
+            .any(|r| r.contains("earlier drives"))
+    };
+    assert!(told(&worse) && told(&better) && !told(&before));
+    // Beyond the limit of 60 % there is no going, whatever the rover's file says.
+    let said = refusal(made(Some(learned(0.75))));
+    assert!(said.contains("slips beyond its limit"), "{said}");
+    let mut other = learned(0.3);
+    other.rover = "testbed".into();
+    let said = refusal(made(Some(other)));
+    assert!(said.contains("rover is testbed"), "{said}");
 }
 
 fn refusal(e: Result<sojourn_planner::PlanOutcome, PlanError>) -> String {

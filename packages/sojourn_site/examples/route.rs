@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         start_m: resolve(&site, &parse_place(start)?)?,
         goal_m: resolve(&site, &parse_place(goal)?)?,
         seed: 1,
+        slip: None,
     };
     let t = Instant::now();
     let made = plan(&request, &site, &rover, &constraints, None)?;

@@ -57,6 +57,7 @@ fn route(case: &Case, start: [f64; 2], goal: [f64; 2]) -> Option<Result<PlanOutc
         start_m: start,
         goal_m: goal,
         seed: 1,
+        slip: None,
     };
     let result = plan(&request, &site, &rover, &mission, None);
     if let Ok(made) = &result {

@@ -12,6 +12,7 @@ use sojourn_core::files;
 use sojourn_core::geometry::Xy;
 use sojourn_core::plan::Plan;
 use sojourn_core::site::{ORTHO, Site};
+use sojourn_core::slip_forecast::SlipMemory;
 use sojourn_perception::orbital::Orbital;
 use sojourn_planner::model::{NoReport, SurfaceView, TwinWord, Watch, folder};
 use sojourn_planner::{
@@ -85,6 +86,11 @@ pub fn plan(args: &PlanArgs) -> CliResult {
         start_m: place(&site, "start", args.start.as_deref(), constraints.start_m)?,
         goal_m: place(&site, "goal", args.goal.as_deref(), constraints.goal_m)?,
         seed: args.seed,
+        slip: args
+            .slip_memory
+            .as_ref()
+            .map(|file| SlipMemory::load(file, &rover.name))
+            .transpose()?,
     };
     let cancel = if provider.is_some() {
         interruptible()?

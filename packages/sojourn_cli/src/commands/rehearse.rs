@@ -279,6 +279,7 @@ mod tests {
             start_m: [20.0, 30.0],
             goal_m: [36.0, 30.0],
             seed: 3,
+            slip: None,
         };
         let plan = sojourn_planner::plan(&request, &site, &rover, &constraints, None)
             .unwrap()

@@ -100,6 +100,7 @@ pub fn plans(stuff: &Stuff, count: usize) -> anyhow::Result<Vec<Good>> {
                 start_m,
                 goal_m,
                 seed: stuff.seed,
+                slip: None,
             };
             if let Ok(found) = plan(&request, &site, rover, &mild, None) {
                 here += 1;

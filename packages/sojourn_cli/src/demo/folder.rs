@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 /// The file that makes a folder a run folder.
 pub const MARK: &str = "run.json";
+/// What the rover had learned of slip at the end of the run, and before it where an earlier run told.
+pub const SLIP_MEMORY: &str = "slip_memory.json";
 /// What a run writes, and a new run into the same folder removes.
-const CONTENTS: [&str; 17] = [
+const CONTENTS: [&str; 18] = [
     "plan.json",
     "plan.xml",
     "verification.json",
     "bundle",
     "recording.mcap",
     "score.json",
+    SLIP_MEMORY,
     "summary.json",
     "report.html",
     "map.png",

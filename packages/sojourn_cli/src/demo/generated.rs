@@ -109,6 +109,7 @@ pub fn make(
             start_m,
             goal_m,
             seed,
+            slip: None,
         };
         let found = match plan(&request, site, rover, constraints, None) {
             Ok(outcome) => outcome.plan,

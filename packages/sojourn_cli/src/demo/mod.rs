@@ -20,7 +20,7 @@ use progress::Progress;
 use serde_json::Value;
 use sojourn_core::{
     body::Body, constraints::Constraints, files, plan::Plan, report::Report, rover::Rover,
-    site::Site,
+    site::Site, slip_forecast::SlipMemory,
 };
 use sojourn_mission::keys;
 use sojourn_planner::PlanRequest;
@@ -39,11 +39,16 @@ struct Basis {
     mission_file: PathBuf,
     plan: Plan,
     start_z_m: f64,
+    /// What earlier drives learned of slip.
+    slip: Option<SlipMemory>,
 }
 
+/// What earlier drives learned of slip: copied into the run folder, where this drive's is added.
+const SLIP: &str = "slip_memory_file";
 /// Arguments of the launch file that a person may give; the others are worked out here.
-const FURTHER: [&str; 9] = [
+const FURTHER: [&str; 10] = [
     "history_file",
+    SLIP,
     "surface_file",
     "note",
     "terrain_source",
@@ -72,7 +77,8 @@ fn further(arguments: &[String]) -> Result<BTreeMap<String, String>, CliError> {
 /// [`CliError`] in one sentence; 3 when the twin rejects the plan, 130 when a person said stop.
 pub fn demo(args: &DemoArgs) -> CliResult {
     let interrupts = Interrupts::catch()?;
-    let further = further(&args.arguments)?;
+    let mut further = further(&args.arguments)?;
+    let slip_file = further.remove(SLIP).filter(|file| !file.is_empty());
     if !args.yes && !gate::person_there() {
         return Err(CliError::Failed(
             "there is no terminal to ask for approval on; give --yes to approve without asking"
@@ -94,7 +100,9 @@ pub fn demo(args: &DemoArgs) -> CliResult {
     });
     let basis = {
         let (args, places, name) = (args.clone(), places.clone(), name.clone());
-        interruptible(&interrupts, move || basis(&args, &places, &name))?
+        interruptible(&interrupts, move || {
+            basis(&args, &places, &name, slip_file.as_deref())
+        })?
     };
     folder.begin(&mark(args, &name))?;
     let key = write_basis(&folder, &basis)?;
@@ -201,8 +209,16 @@ fn interruptible<T: Send + 'static>(
     }
 }
 
-fn basis(args: &DemoArgs, places: &Places, name: &str) -> Result<Basis, CliError> {
+fn basis(
+    args: &DemoArgs,
+    places: &Places,
+    name: &str,
+    slip_file: Option<&str>,
+) -> Result<Basis, CliError> {
     let (rover, rover_file) = ground::rover(places, &args.rover)?;
+    let slip = slip_file
+        .map(|file| SlipMemory::load(Path::new(file), &rover.name))
+        .transpose()?;
     let (constraints, mission_file) = ground::mission(places, args.mission.as_deref())?;
     // Asked here so that a wrong provider is told before anything starts; the planner node asks it again.
     let _ = ground::provider(&args.model, None)?;
@@ -229,6 +245,7 @@ fn basis(args: &DemoArgs, places: &Places, name: &str) -> Result<Basis, CliError
         mission_file,
         plan,
         start_z_m,
+        slip,
     })
 }
 
@@ -250,6 +267,7 @@ fn on_raster(
         start_m: ground::place(&site, "start", start)?,
         goal_m: ground::place(&site, "goal", goal)?,
         seed: args.seed,
+        slip: None,
     };
     let plan = sojourn_planner::plan(&request, &site, rover, constraints, None)?.plan;
     Ok((site, plan))
@@ -272,6 +290,7 @@ fn in_world(
             start_m: ground::place(site, "start", start)?,
             goal_m: ground::place(site, "goal", goal)?,
             seed: args.seed,
+            slip: None,
         };
         let plan = sojourn_planner::plan(&request, site, rover, constraints, None)?.plan;
         return Ok((folder, plan));
@@ -300,6 +319,9 @@ fn write_basis(folder: &Folder, basis: &Basis) -> anyhow::Result<PathBuf> {
     };
     copy(&basis.rover_file, "rover.yaml")?;
     copy(&basis.mission_file, "mission.yaml")?;
+    if let Some(slip) = &basis.slip {
+        slip.save(&folder.join(folder::SLIP_MEMORY))?;
+    }
     // JSON is YAML, and numbers survive it exactly.
     let body = serde_json::to_string_pretty(&basis.site.manifest.body)? + "\n";
     files::write_atomic(&folder.join("body.yaml"), body.as_bytes())?;

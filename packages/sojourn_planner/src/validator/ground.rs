@@ -5,6 +5,7 @@ use super::verdict::{Code, Violation};
 use crate::cost::{CostMap, Ground as Bounds};
 use crate::error::PlanError;
 use crate::freshness::Stale;
+use crate::slip::ExpectedSlip;
 use crate::stand::{Stander, Trouble};
 use crate::waypoints::distance_to_polygon_m;
 use sojourn_core::constraints::Constraints;
@@ -69,7 +70,7 @@ impl<'a> Ground<'a> {
             elevation,
             slope,
             roughness,
-            bounds: Bounds::of(rover, constraints),
+            bounds: Bounds::of(rover, constraints, &ExpectedSlip::of(rover)?),
             stale: Stale::of(site, constraints)?,
             stander: Stander::with_share(rover, elevation, SHARE),
             bare: OnceLock::new(),
@@ -92,6 +93,7 @@ impl<'a> Ground<'a> {
             self.rover,
             &alone,
             &[],
+            &ExpectedSlip::of(self.rover)?,
             self.stale,
         )?;
         Ok(self.bare.get_or_init(|| bare))

@@ -74,5 +74,6 @@ pub fn request(start_m: [f64; 2], goal_m: [f64; 2]) -> PlanRequest {
         start_m,
         goal_m,
         seed: 7,
+        slip: None,
     }
 }

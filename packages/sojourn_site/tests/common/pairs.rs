@@ -64,6 +64,7 @@ pub fn run(
             start_m: at(a),
             goal_m: at(b),
             seed: 1,
+            slip: None,
         };
         let begin = Instant::now();
         let made = plan(&request, site, rover, constraints, None);

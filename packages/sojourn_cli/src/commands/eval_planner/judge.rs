@@ -169,6 +169,7 @@ pub(super) fn judge(
         start_m,
         goal_m,
         seed: 1,
+        slip: None,
     };
     let alone = match plan(&request, site, rover, mission, None) {
         Ok(made) => made,

@@ -6,6 +6,7 @@ use sojourn_core::constraints::Constraints;
 use sojourn_core::plan::{Disputes, Plan, canonical, digest_of};
 use sojourn_core::rover::Rover;
 use sojourn_core::site::Site;
+use sojourn_core::slip_forecast::SlipMemory;
 use sojourn_planner::model::{SurfaceView, Twin, Watch, folder};
 use sojourn_planner::{
     Assistance, Briefing, ModelConfig, NodeParams, PlanOutcome, PlanRequest, Provider, Voice,
@@ -34,6 +35,8 @@ pub struct Ground {
     pub stop: AtomicBool,
     name: String,
     seed: u64,
+    /// What earlier drives learned of slip.
+    slip: Option<SlipMemory>,
 }
 
 /// A plan in the forms that go out.
@@ -68,9 +71,24 @@ impl Ground {
         if let Some(list) = given(&params.surface_file) {
             briefing.surface = SurfaceView::load(&list).with_context(|| at("surface_file"))?;
         }
+        let rover = Rover::load(Path::new(&params.rover_file)).with_context(|| at("rover_file"))?;
+        let slip = match given(&params.slip_memory_file) {
+            Some(file) if file.exists() => {
+                Some(SlipMemory::load(&file, &rover.name).with_context(|| at("slip_memory_file"))?)
+            }
+            Some(file) => {
+                tracing::info!(
+                    "{} is not there: nothing was learned of slip",
+                    file.display()
+                );
+                None
+            }
+            None => None,
+        };
         Ok(Self {
             site: Site::load(Path::new(&params.site_dir)).with_context(|| at("site_dir"))?,
-            rover: Rover::load(Path::new(&params.rover_file)).with_context(|| at("rover_file"))?,
+            rover,
+            slip,
             mission: Constraints::load(Path::new(&params.mission_file))
                 .with_context(|| at("mission_file"))?,
             provider,
@@ -113,6 +131,7 @@ impl Ground {
             start_m,
             goal_m,
             seed: self.seed,
+            slip: self.slip.clone(),
         };
         let Some(provider) = &self.provider else {
             let outcome = plan(&request, &self.site, &self.rover, mission, None)?;
@@ -163,6 +182,7 @@ impl Ground {
             "request",
             &serde_json::json!({
                 "name": request.name,
+                "slip": request.slip,
                 "start_m": request.start_m,
                 "goal_m": request.goal_m,
                 "seed": request.seed,

@@ -44,7 +44,8 @@ pub struct Outlets {
 struct Science {
     publisher: Publisher<ScienceTarget>,
     watcher: Watcher,
-    images: VecDeque<GreyImage>,
+    // With their colours, where they have any.
+    images: VecDeque<(GreyImage, Option<Vec<u8>>)>,
 }
 
 /// What a grid holds.
@@ -86,13 +87,13 @@ impl Outlets {
         self.science.is_some()
     }
 
-    /// The left image; it waits for the grid that its depth goes into.
-    pub fn image(&mut self, image: GreyImage) {
+    /// The left image, and its colours (three bytes a pixel) where it has any; it waits for the grid that its depth goes into.
+    pub fn image(&mut self, image: GreyImage, rgb: Option<Vec<u8>>) {
         if let Some(science) = &mut self.science {
             if science.images.len() >= MAX_IMAGES {
                 science.images.pop_front();
             }
-            science.images.push_back(image);
+            science.images.push_back((image, rgb));
         }
     }
 
@@ -103,20 +104,24 @@ impl Outlets {
         };
         let of = |view: &Arc<View>| {
             let stamp = view.image.stamp;
-            let at = science.images.iter().position(|i| i.stamp == stamp)?;
+            let at = science.images.iter().position(|(i, _)| i.stamp == stamp)?;
             Some((at, view.clone()))
         };
         let Some((at, view)) = views.iter().rev().find_map(of) else {
             return Ok(None);
         };
         // Older images have lost their turn.
-        let Some(image) = science.images.drain(..=at).next_back() else {
+        let Some((image, rgb)) = science.images.drain(..=at).next_back() else {
             return Ok(None);
         };
         let grey = classes::GreyImage {
             width: image.width,
             height: image.height,
             data: &image.pixels,
+        };
+        let known = Known {
+            rgb: rgb.as_deref(),
+            ..known
         };
         let found = science.watcher.look(&grey, &view, known);
         for m in wire::targets_to_msgs(image.stamp, &found, science.watcher.wants()) {
@@ -155,6 +160,7 @@ impl Outlets {
         let known = Known {
             rocks: &rocks.rocks,
             class: classes.map(|c| &c.class),
+            rgb: None,
         };
         let targets = self.targets(&out.views, known)?;
         Ok(Found {

@@ -161,7 +161,7 @@ fn look(seen: &[Example], wants: &Wants) -> anyhow::Result<Vec<Vec<Target>>> {
     let of = |e: &Example| {
         let known = Known {
             rocks: &e.rocks.rocks,
-            class: None,
+            ..Known::default()
         };
         watcher.look(&grey(e), &e.view, known)
     };

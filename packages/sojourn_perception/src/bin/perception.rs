@@ -12,7 +12,7 @@ use sojourn_core::rover::Rover;
 use sojourn_core::topics;
 use sojourn_perception::classes::Classifier;
 use sojourn_perception::config::ClassParams;
-use sojourn_perception::stereo::{Eye, GreyImage, Stage, rectified};
+use sojourn_perception::stereo::{Eye, GreyImage, Stage, rectified, rectified_colours};
 use sojourn_perception::surface::{Beside, ClassedImage, Looker, Taken};
 use sojourn_perception::{
     Config, Counts, DepthImage, DepthNoise, Input, Params, Perception, Source, TerrainGrid,
@@ -36,8 +36,8 @@ fn main() -> ExitCode {
 enum Heard {
     /// What the core takes as it is.
     Core(Input),
-    /// An image of one eye.
-    Image(Eye, GreyImage),
+    /// An image of one eye, and its colours (three bytes a pixel) where it has any and somebody wants them.
+    Image(Eye, GreyImage, Option<Vec<u8>>),
     /// Intrinsics of the right eye and the baseline, metres.
     RightInfo(Pinhole, f64),
     /// Something of a further sensor.
@@ -103,14 +103,16 @@ impl Network {
 }
 
 /// Both eyes' raw images, where files tell the cameras.
-fn subscribe_raw(kit: &mut NodeKit<Heard>) -> anyhow::Result<()> {
+fn subscribe_raw(kit: &mut NodeKit<Heard>, with_colour: bool) -> anyhow::Result<()> {
     for (eye, topic) in [
         (Eye::Left, &topics::LEFT_RAW),
         (Eye::Right, &topics::RIGHT_RAW),
     ] {
         kit.subscribe(topic, move |m: Image| {
             let image = feeds::raw_image(&m, eye, topic.frame)?;
-            Ok(Some(Heard::Image(eye, image)))
+            let wanted = with_colour && eye == Eye::Left;
+            let rgb = wanted.then(|| msgs::colours(&m)).flatten();
+            Ok(Some(Heard::Image(eye, image, rgb)))
         })?;
     }
     Ok(())
@@ -122,15 +124,17 @@ fn subscribe_camera(
     kit: &mut NodeKit<Heard>,
     source: Source,
     with_left: bool,
+    with_colour: bool,
 ) -> anyhow::Result<()> {
     kit.subscribe(&topics::LEFT_INFO, |m: CameraInfo| {
         let (_, camera) = msgs::camera_info(&m, topics::LEFT_INFO.frame)?;
         Ok(Some(Heard::Core(Input::CameraInfo(camera))))
     })?;
     if source == Source::Stereo || with_left {
-        kit.subscribe(&topics::LEFT_IMAGE, |m: Image| {
+        kit.subscribe(&topics::LEFT_IMAGE, move |m: Image| {
             let image = grey(&m, topics::LEFT_IMAGE.frame)?;
-            Ok(Some(Heard::Image(Eye::Left, image)))
+            let rgb = with_colour.then(|| msgs::colours(&m)).flatten();
+            Ok(Some(Heard::Image(Eye::Left, image, rgb)))
         })?;
     }
     if source == Source::None {
@@ -157,7 +161,7 @@ fn subscribe_camera(
     })?;
     kit.subscribe(&topics::RIGHT_IMAGE, |m: Image| {
         let image = grey(&m, topics::RIGHT_IMAGE.frame)?;
-        Ok(Some(Heard::Image(Eye::Right, image)))
+        Ok(Some(Heard::Image(Eye::Right, image, None)))
     })?;
     Ok(())
 }
@@ -213,10 +217,11 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
         stage.left_info(pair.pinhole);
         stage.right_info(pair.pinhole, pair.baseline_m);
         core.step(Stamp::default(), Input::CameraInfo(pair.pinhole));
-        subscribe_raw(&mut kit)?;
+        subscribe_raw(&mut kit, outlets.wants_images())?;
     } else {
-        let with_left = network.is_some() || outlets.wants_images();
-        subscribe_camera(&mut kit, source, with_left)?;
+        let with_colour = outlets.wants_images();
+        let with_left = network.is_some() || with_colour;
+        subscribe_camera(&mut kit, source, with_left, with_colour)?;
     }
     let turn = files.as_ref().map(|pair| pair.optical_from_rectified);
     kit.subscribe(&topics::NAVCAM_POSE, move |m: PoseStamped| {
@@ -246,7 +251,7 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                             }
                             core.step(tick.now, input);
                         }
-                        Heard::Image(eye, image) => {
+                        Heard::Image(eye, image, rgb) => {
                             let made = match &files {
                                 Some(pair) => rectified(pair, eye == Eye::Right, &image),
                                 None => Ok(image),
@@ -262,7 +267,11 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                                 n.looker.image(image.clone());
                             }
                             if outlets.wants_images() && eye == Eye::Left {
-                                outlets.image(image.clone());
+                                let rgb = match &files {
+                                    Some(pair) => rgb.and_then(|c| rectified_colours(pair, &c)),
+                                    None => rgb,
+                                };
+                                outlets.image(image.clone(), rgb);
                             }
                             if source == Source::Stereo {
                                 stage.image(eye, image);

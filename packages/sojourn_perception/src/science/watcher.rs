@@ -1,7 +1,8 @@
 //! Targets in the image of a view whose depth is known.
 
 use super::{
-    Kind, Memory, Sight, Target, Wants, odd_targets, outcrops, rank, rock_targets, small_targets,
+    Kind, Memory, Sight, Target, Wants, odd_colours, odd_targets, outcrops, rank, rock_targets,
+    small_targets,
 };
 use crate::{
     classes::GreyImage,
@@ -24,6 +25,8 @@ pub struct Known<'a> {
     pub rocks: &'a [Rock],
     /// Codes of [`TerrainClass`] in `odom`, where classes are told.
     pub class: Option<&'a Raster>,
+    /// The image in colour, three bytes a pixel (red, green, blue), where it has any.
+    pub rgb: Option<&'a [u8]>,
 }
 
 /// Looks for targets image by image and remembers what it has seen.
@@ -96,6 +99,9 @@ impl Watcher {
             let rock = known.class.map_or_else(Vec::new, |c| bedrock(view, c));
             let mut odd = outcrops(image, &rock, &self.wants, &self.patches);
             odd.extend(odd_targets(image, below, &self.wants, &mut self.patches));
+            if let Some(rgb) = known.rgb {
+                odd.extend(odd_colours(width, height, rgb, below, &self.wants));
+            }
             let odd: Vec<Target> = odd
                 .into_iter()
                 .filter(|t| !found.iter().any(|r| holds(r, t)))
@@ -246,7 +252,10 @@ mod tests {
     }
 
     fn on(rocks: &[Rock]) -> Known<'_> {
-        Known { rocks, class: None }
+        Known {
+            rocks,
+            ..Known::default()
+        }
     }
 
     fn picture(of: impl Fn(usize, usize) -> u8) -> Vec<u8> {
@@ -352,6 +361,7 @@ mod tests {
         let known = Known {
             rocks: &[],
             class: Some(&class),
+            rgb: None,
         };
         let found = watcher.look(&image, &view(), known);
         let outcrop = found.iter().find(|t| t.kind == Kind::Outcrop).unwrap();
@@ -362,6 +372,36 @@ mod tests {
         );
         let without = watcher.look(&image, &view(), Known::default());
         assert!(without.iter().all(|t| t.kind != Kind::Outcrop));
+    }
+
+    #[test]
+    fn another_hue_is_a_target_where_the_image_has_colour() {
+        let data = picture(ground);
+        let image = GreyImage {
+            width: 320,
+            height: 240,
+            data: &data,
+        };
+        let inside = |i: usize| (160..208).contains(&(i % 320)) && (128..176).contains(&(i / 320));
+        let rgb: Vec<u8> = (0..data.len())
+            .flat_map(|i| {
+                let tint = if inside(i) { [0.9; 3] } else { [1.2, 0.9, 0.6] };
+                tint.map(|t| (t * f64::from(data[i])).min(254.0) as u8)
+            })
+            .collect();
+        let look = |rgb: Option<&[u8]>| {
+            let known = Known {
+                rgb,
+                ..Known::default()
+            };
+            let mut watcher = Watcher::new(Wants::shipped().unwrap()).unwrap();
+            let found = watcher.look(&image, &view(), known);
+            found.into_iter().find(|t| t.kind == Kind::OddColour)
+        };
+        let [x, _, z] = look(Some(&rgb)).unwrap().position_m.unwrap();
+        assert!((x - 6.4).abs() < 0.6 && z.abs() < 0.2, "{x} {z}");
+        assert_eq!(look(None), None);
+        assert_eq!(look(Some(&rgb[3..])), None);
     }
 
     #[test]

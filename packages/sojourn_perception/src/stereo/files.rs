@@ -101,6 +101,19 @@ pub fn rectified(
     })
 }
 
+/// The colours (three bytes a pixel) of a left image after it was rectified; nothing when they are of another size.
+#[must_use]
+pub fn rectified_colours(pair: &Rectification, rgb: &[u8]) -> Option<Vec<u8>> {
+    let warp = &pair.warps[0];
+    let plane = |k: usize| {
+        let plane: Vec<u8> = rgb.iter().skip(k).step_by(3).copied().collect();
+        warp.apply_to_bytes(warp.width, warp.height, &plane).ok()
+    };
+    let [r, g, b] = [plane(0)?, plane(1)?, plane(2)?];
+    let pixels = r.into_iter().zip(g).zip(b);
+    Some(pixels.flat_map(|((r, g), b)| [r, g, b]).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +167,15 @@ mod tests {
         // Brighter to the right still, and nothing of it black.
         let row = &image.pixels[480 * 1280..481 * 1280];
         assert!(row[1200] > row[700] && row[700] > row[100] && row[100] > 0);
+        let grey: Vec<u8> = raw.pixels.iter().flat_map(|p| [*p; 3]).collect();
+        let rgb = rectified_colours(&pair, &grey).unwrap();
+        let left = rectified(&pair, false, &raw).unwrap();
+        assert!(
+            rgb.chunks_exact(3)
+                .zip(&left.pixels)
+                .all(|(c, p)| c == [*p; 3])
+        );
+        assert_eq!(rectified_colours(&pair, &grey[3..]), None);
         let small = GreyImage {
             width: 640,
             height: 480,

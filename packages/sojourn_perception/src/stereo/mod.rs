@@ -18,7 +18,7 @@ pub mod refine;
 mod stage;
 
 pub use check::PairFault;
-pub use files::{CameraFiles, rectified};
+pub use files::{CameraFiles, rectified, rectified_colours};
 #[cfg(feature = "opencv")]
 pub use matcher::Matcher;
 #[cfg(feature = "opencv")]

@@ -170,6 +170,22 @@ pub fn mono_image(m: &Image, frame: &str) -> Result<(Stamp, usize, usize, Vec<u8
     Ok((stamp, width, height, grey))
 }
 
+/// The colours of an image that [`mono_image`] takes: red, green and blue of each pixel, row by row; nothing where it has none
+/// or its shape is wrong.
+#[must_use]
+pub fn colours(m: &Image) -> Option<Vec<u8>> {
+    let (size, [r, g, b]) = match m.encoding.as_str() {
+        "rgb8" => (3, [0, 1, 2]),
+        "bgr8" => (3, [2, 1, 0]),
+        "rgba8" => (4, [0, 1, 2]),
+        "bgra8" => (4, [2, 1, 0]),
+        _ => return None,
+    };
+    let (_, _, rows) = rows(m, size).ok()?;
+    let pixels = rows.into_iter().flat_map(|row| row.chunks_exact(size));
+    Some(pixels.flat_map(|p| [p[r], p[g], p[b]]).collect())
+}
+
 /// The camera of a rectified image (`image_rect`), from `P`: `K` and `D` tell of the image before it was rectified. Binning
 /// and the region of interest count, as `image_geometry` has them.
 ///

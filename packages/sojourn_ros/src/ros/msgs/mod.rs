@@ -12,7 +12,8 @@ use crate::ros::meta::{header, stamp_from_msg};
 use crate::{FrameTree, Refused};
 pub use grid::{grid_layers, grid_to_msg};
 pub use images::{
-    baseline, camera_info, camera_to_msg, depth_image, depth_to_msg, mono_image, mono_to_msg,
+    baseline, camera_info, camera_to_msg, colours, depth_image, depth_to_msg, mono_image,
+    mono_to_msg,
 };
 use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion, Vector3};
 use r2r::geometry_msgs::msg as geometry;

@@ -86,6 +86,33 @@ fn images_of_the_wrong_shape_are_refused() {
 }
 
 #[test]
+fn colours_come_in_one_order_and_grey_has_none() {
+    let image = |encoding: &str, data: &[u8]| Image {
+        header: header(at(), "cam"),
+        width: 1,
+        height: 2,
+        step: (data.len() / 2) as u32,
+        encoding: encoding.into(),
+        data: data.to_vec(),
+        ..Image::default()
+    };
+    for (encoding, data) in [
+        ("rgb8", &[1u8, 2, 3, 4, 5, 6][..]),
+        ("bgr8", &[3, 2, 1, 6, 5, 4]),
+        ("rgba8", &[1, 2, 3, 9, 4, 5, 6, 9]),
+        ("bgra8", &[3, 2, 1, 9, 6, 5, 4, 9]),
+    ] {
+        assert_eq!(
+            colours(&image(encoding, data)),
+            Some(vec![1, 2, 3, 4, 5, 6]),
+            "{encoding}"
+        );
+    }
+    assert_eq!(colours(&image("mono8", &[1, 2])), None);
+    assert_eq!(colours(&image("rgb8", &[1, 2])), None);
+}
+
+#[test]
 fn joints_come_in_the_order_asked_for() {
     let m = joints_to_msg(
         at(),

@@ -156,7 +156,7 @@ mod tests {
         step_m: 4.0,
         wavelength_m: [0.6, 2.6],
         known_min: 0.5,
-        share_min: 0.35,
+        share_min: 0.25,
         height_min_m: 0.03,
         steep_min: 0.03,
     };
@@ -245,10 +245,16 @@ mod tests {
         assert_eq!(find(&grid(|_, _| 0.0), &PARAMS), vec![]);
         assert_eq!(find(&grid(|_, _| f64::NAN), &PARAMS), vec![]);
         assert_eq!(typical(&[]), None);
-        // A single step is no ripple.
-        for at_m in [-2.0, -0.6, 0.4, 1.5] {
-            let step = grid(|x, _| if x > at_m { 0.3 } else { 0.0 });
-            assert_eq!(find(&step, &PARAMS), vec![]);
+        // A single step or ridge is no ripple, wherever it lies and runs.
+        for k in -10..=10 {
+            let (at_m, turn) = (0.3 * f64::from(k), 0.2 * f64::from(k));
+            let off_m = |x: f64, y: f64| turn.cos() * x + turn.sin() * y - at_m;
+            let step = grid(|x, y| if off_m(x, y) > 0.0 { 0.3 } else { 0.0 });
+            assert_eq!(find(&step, &PARAMS), vec![], "step at {at_m}");
+            for width_m in [0.3, 0.8, 1.5] {
+                let ridge = grid(|x, y| 0.3 * (-(off_m(x, y) / width_m).powi(2)).exp());
+                assert_eq!(find(&ridge, &PARAMS), vec![], "ridge at {at_m}");
+            }
         }
     }
 

@@ -41,10 +41,11 @@ impl Label {
     /// [`CoreError::Format`] when it does not begin with a PDS3 label or the label has no end.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self, CoreError> {
         let head = &bytes[..bytes.len().min(MAX_LABEL_BYTES)];
-        if !head.starts_with(b"PDS_VERSION_ID") {
+        // Curiosity's raw images carry the same label under its other name.
+        if !(head.starts_with(b"PDS_VERSION_ID") || head.starts_with(b"ODL_VERSION_ID")) {
             return Err(CoreError::format(
                 what,
-                "does not begin with PDS_VERSION_ID, expected an image with a PDS3 label or a .yaml file",
+                "does not begin with PDS_VERSION_ID or ODL_VERSION_ID, expected an image with a PDS3 label or a .yaml file",
             ));
         }
         let text = String::from_utf8_lossy(head);
@@ -381,5 +382,29 @@ mod tests {
                 let _ = label.camera();
             }
         }
+    }
+
+    /// Curiosity's left navigation camera: half of its field is 22.65 degrees to each side, by its own label.
+    #[test]
+    fn curiositys_own_label_is_read() {
+        let name = "pds_navcam_cahvor/NLA_399621413EDR_F0030308NCAM00405M1.IMG";
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../../shared/data")
+            .join(name);
+        if !file.exists() {
+            eprintln!("skipped: {} is not here", file.display());
+            return;
+        }
+        let image = PdsImage::load(&file).unwrap();
+        let camera = image.label.camera().unwrap();
+        assert_eq!(
+            (image.width, image.height, camera.width),
+            (1024, 1024, 1024)
+        );
+        let [left, right] = [-0.5, 1023.5].map(|u| camera.ray([u, 512.0]).unwrap().direction);
+        let field_deg = left.angle(&right).to_degrees();
+        assert!((field_deg - 45.32).abs() < 0.5, "{field_deg}");
+        let mean = image.samples.iter().sum::<f32>() / image.samples.len() as f32;
+        assert!((100.0..4000.0).contains(&mean), "{mean}");
     }
 }

@@ -55,6 +55,8 @@ struct Drive {
     /// How much deeper the body stands than at the start, metres.
     sunk_m: f64,
     slip: f64,
+    /// By how much the pairs show the way bent to the left that is straight, radians per metre.
+    bent_radpm: f64,
     /// What lies over the ground: brightness by place and the ground's own brightness.
     paint: fn([f64; 2], f64) -> f64,
     pairs: u64,
@@ -104,6 +106,7 @@ impl Drive {
             suspension: None,
             sunk_m: 0.0,
             slip: SLIP,
+            bent_radpm: 0.0,
             paint: |_, level| level,
             pairs: 0,
             outputs: Vec::new(),
@@ -201,7 +204,17 @@ impl Drive {
         } else {
             SAND
         };
-        let mut pose = crate::vo::tests::at(self.way_m, self.aside_m, self.yaw_rad);
+        let bent_rad = self.bent_radpm * self.way_m;
+        let mut pose = if bent_rad == 0.0 {
+            crate::vo::tests::at(self.way_m, self.aside_m, self.yaw_rad)
+        } else {
+            let radius_m = 1.0 / self.bent_radpm;
+            crate::vo::tests::at(
+                radius_m * bent_rad.sin(),
+                radius_m * (1.0 - bent_rad.cos()),
+                bent_rad,
+            )
+        };
         pose.translation.z -= self.sunk_m;
         let mut pair = Box::new(ground.painted(&pose, self.pairs, &self.paint));
         self.pairs += 1;

@@ -94,6 +94,41 @@ fn sun_and_pairs_go_together() {
 }
 
 #[test]
+fn visual_odometry_that_turns_aside_is_held_by_the_sun() {
+    let drive = |sun: bool| {
+        let mut d = Drive::with(|p| {
+            compass(p);
+            p.sun.enabled = sun;
+            p.initial_yaw_sigma_rad = 0.0;
+            // As much on this short way as what is shipped says of a kilometre.
+            p.visual.aside_sigma_px = 1.5;
+        });
+        d.bent_radpm = 0.003;
+        d.rest();
+        d.pair(Fate::Fine);
+        d.tick();
+        for _ in 0..30 {
+            for _ in 0..25 {
+                d.period(SPEED_MPS, 0.0);
+                d.sun(SUN_RAD);
+                d.tick();
+            }
+            d.pair(Fate::Fine);
+            d.tick();
+        }
+        d
+    };
+    let (with, without) = (drive(true), drive(false));
+    let off = [&with, &without].map(Drive::heading_error_rad);
+    assert!(off[0] < 0.006 && off[1] > 0.02, "{off:?}");
+    let off_m = [&with, &without].map(Drive::error_m);
+    assert!(off_m[0] < 0.5 * off_m[1], "{off_m:?}");
+    // All motions and readings were taken.
+    assert_eq!([with.verdicts(), without.verdicts()], [(30, 0); 2]);
+    assert!(with.node.counts().suns > 700 && with.node.counts().refused.is_empty());
+}
+
+#[test]
 fn what_is_not_the_sun_is_refused_and_told() {
     let mut d = Drive::with(compass);
     d.rest();

@@ -1,14 +1,16 @@
 //! What becomes of the covariances: measurements, couplings and noise.
 
-use super::{Correction, Covariance, Filter, N};
+use super::{ASIDE, Correction, Covariance, Filter, N, SCALE, WANDER};
 use nalgebra::{Matrix3, SMatrix, SVector};
 
 /// Variances never grow beyond this, so that they stay numbers whatever comes in.
 const MAX_VARIANCE: f64 = 1e12;
+/// Errors that are considered and not estimated.
+const CONSIDERED: [usize; 3] = [SCALE, ASIDE, WANDER];
 
 impl Filter {
     /// Takes a measurement in: `off` is what was measured less what was expected, `h` times the errors with a noise of its
-    /// `own`. Beyond `gate` nothing changes.
+    /// `own`. Beyond `gate` nothing changes. It is weighed by the covariance that knows nothing of what is considered.
     ///
     /// # Errors
     /// The squared Mahalanobis distance of a measurement beyond the gate; infinite for numbers that are none.
@@ -29,14 +31,47 @@ impl Filter {
             return Err(if none { f64::INFINITY } else { distance2 });
         }
         let weighed = Seen::of(h, own, &self.weighing);
-        let weight = weighed.spread.cholesky().ok_or(f64::INFINITY)?;
-        let gain = weighed.with * weight.inverse();
+        let gain = weighed.gain()?;
+        self.take(off, h, [&seen, &weighed], &gain, distance2)
+    }
+
+    /// The same for a measurement that tells what the considered errors have come to, whatever its distance: it is weighed by
+    /// the covariance of all errors. The considered ones themselves stay as they are.
+    ///
+    /// # Errors
+    /// Infinity for numbers that are none.
+    pub(super) fn measure_all<const M: usize>(
+        &mut self,
+        off: &SVector<f64, M>,
+        h: &SMatrix<f64, M, N>,
+        own: &SMatrix<f64, M, M>,
+    ) -> Result<Correction, f64> {
+        let seen = Seen::of(h, own, &self.covariance);
+        let weighed = Seen::of(h, own, &self.weighing);
+        let mut gain = seen.gain()?;
+        for error in CONSIDERED {
+            gain.row_mut(error).fill(0.0);
+        }
+        let honest = seen.spread.cholesky().ok_or(f64::INFINITY)?;
+        let distance2 = off.dot(&honest.solve(off));
+        self.take(off, h, [&seen, &weighed], &gain, distance2)
+    }
+
+    /// Brings a measurement in by this gain; `seen` is what it has to do with the two covariances.
+    fn take<const M: usize>(
+        &mut self,
+        off: &SVector<f64, M>,
+        h: &SMatrix<f64, M, N>,
+        [seen, weighed]: [&Seen<M>; 2],
+        gain: &SMatrix<f64, N, M>,
+        distance2: f64,
+    ) -> Result<Correction, f64> {
         let change = gain * off;
         if !change.iter().all(|v| v.is_finite()) {
             return Err(f64::INFINITY);
         }
-        seen.taken(&gain, &mut self.covariance);
-        weighed.taken(&gain, &mut self.weighing);
+        seen.taken(gain, &mut self.covariance);
+        weighed.taken(gain, &mut self.weighing);
         for mut column in self.carried.column_iter_mut() {
             let mut shown = SVector::<f64, M>::zeros();
             for (error, value) in column.iter().enumerate() {
@@ -44,7 +79,7 @@ impl Filter {
                     shown.axpy(*value, &h.column(error), 1.0);
                 }
             }
-            column.gemv(-1.0, &gain, &shown, 1.0);
+            column.gemv(-1.0, gain, &shown, 1.0);
         }
         self.bounded();
         Ok(self.apply(&change, distance2))
@@ -176,6 +211,12 @@ impl<const M: usize> Seen<M> {
         }
         let spread = h * with + own;
         Self { with, spread }
+    }
+
+    /// The gain that leaves least of the errors of this covariance; infinity as the error for what is no covariance.
+    fn gain(&self) -> Result<SMatrix<f64, N, M>, f64> {
+        let spread = self.spread.cholesky().ok_or(f64::INFINITY)?;
+        Ok(self.with * spread.inverse())
     }
 
     /// The covariance after the measurement, in Joseph's form written out: it holds for any gain.

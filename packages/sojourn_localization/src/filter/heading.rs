@@ -7,7 +7,8 @@ impl Filter {
     /// Something that has a heading of its own to go by (the sun) shows the heading off by `off_rad`, with noise of its own;
     /// `floor_rad` is the standard deviation of what all such measurements have wrong alike: the heading does not become
     /// surer than that by any number of them. A measurement whose squared Mahalanobis distance (one degree of freedom) lies
-    /// beyond `gate` changes nothing: then the distance comes back as the error.
+    /// beyond `gate` changes nothing: then the distance comes back as the error. It is weighed by all that the heading may have
+    /// wrong: other than wheels and pairs it shows how far visual odometry has turned aside.
     ///
     /// # Errors
     /// The squared distance of a measurement beyond the gate; infinite for numbers that are none.
@@ -25,19 +26,18 @@ impl Filter {
             let none = distance2.is_nan();
             return Err(if none { f64::INFINITY } else { distance2 });
         }
-        let weighing_var = self.weighing[(YAW, YAW)];
-        if weighing_var <= floor_var {
+        if var <= floor_var {
             return Ok(Correction {
                 distance2,
                 ..Correction::default()
             });
         }
         // Noise with which the heading's variance comes down to the floor and no further.
-        let down = weighing_var * floor_var / (weighing_var - floor_var);
+        let down = var * floor_var / (var - floor_var);
         let mut h = SMatrix::<f64, 1, N>::zeros();
         h[YAW] = 1.0;
         let own = SMatrix::<f64, 1, 1>::new(noise_var.max(down));
-        self.measure(&SVector::<f64, 1>::new(off_rad), &h, &own, f64::INFINITY)
+        self.measure_all(&SVector::<f64, 1>::new(off_rad), &h, &own)
             .map(|c| Correction { distance2, ..c })
     }
 

@@ -18,8 +18,9 @@
 //!
 //! So the error grows with the distance at first and with its root beyond the correlation length, not with the root alone as
 //! independent errors would have it. Scale and turning aside are considered and not estimated (Schmidt 1966), for nothing
-//! that this filter hears tells them: measurements are weighed by a covariance that knows nothing of them, and beside it the
-//! covariance that is told is what those weights make of all errors.
+//! that wheels and pairs show tells them: these are weighed by a covariance that knows nothing of them, and beside it the
+//! covariance that is told is what those weights make of all errors. A heading by the sun does show what they have come to: it is
+//! weighed by the covariance that is told.
 //!
 //! How the errors of one moment hang together with those of a later one is kept, too (`take_carried`): what a way
 //! between two moments has wrong is much less than what either has.

@@ -167,7 +167,8 @@ def cmd_classes(node, args):
     out(ok, layers=seen.layers, more=seen.more, codes=sorted(seen.codes), decided=seen.decided, cells=seen.cells,
         sum_off=seen.sum_off,
         targets=[{"frame": t.header.frame_id, "kind": t.kind, "confidence": t.confidence, "size_m": t.size_m,
-                  "at_m": [t.position.x, t.position.y, t.position.z]} for t in targets])
+                  "at_m": [t.position.x, t.position.y, t.position.z], "reason": t.reason, "camera": t.image_frame,
+                  "crop": [t.crop_x, t.crop_y, t.crop_width, t.crop_height]} for t in targets])
 
 
 def cmd_plan(node, args):

@@ -49,6 +49,18 @@ fn classes_and_targets_reach_a_peer() {
         for k in 0..2 {
             assert!(target["at_m"][k].as_f64().unwrap().abs() < 45.0, "{target}");
         }
+        assert!(
+            target["reason"].as_str().unwrap().contains(" m away"),
+            "{target}"
+        );
+        assert_eq!(target["camera"], "navcam_left_optical_frame", "{target}");
+        let crop = |k: usize| target["crop"][k].as_u64().unwrap();
+        for (first, size, most) in [(0, 2, 640), (1, 3, 480)] {
+            assert!(
+                crop(size) >= 2 && crop(first) + crop(size) <= most,
+                "{target}"
+            );
+        }
     }
     drop(running);
 }

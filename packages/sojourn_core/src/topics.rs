@@ -144,7 +144,7 @@ topics! {
     ROCK_MARKERS = "rock_markers", "visualization_msgs/msg/MarkerArray", Sensor, "odom", ["perception"],
         [], "The same rocks as cylinders, and their abundance (Golombek's k) in words, for RViz and Foxglove.";
     SCIENCE_TARGETS = "science/targets", "sojourn_msgs/msg/ScienceTarget", Event, "odom", ["perception"],
-        [], "Something worth a closer look: float rocks, outcrops, veins, nodules, layered and odd patches of the left image whose depth is known; best first after the terrain_grid of their image. Confidence is the score as a share of the greatest there can be (config/science.yaml).";
+        [], "Something worth a closer look: float rocks, outcrops, veins, nodules, layered and odd patches of the left image whose depth is known; best first after the terrain_grid of their image. Confidence is the score as a share of the greatest there can be (config/science.yaml). With why, in a sentence, and the part of the picture that shows it.";
     DRIVE_GOAL = "drive_goal", "sojourn_msgs/msg/DriveGoal", Command, "map", ["executive"], ["autonav", "guard"],
         "The waypoint to drive to and the corridor to stay in; while it is active the guard has the executive's permission; one per control period.";
     DRIVE_STATUS = "drive_status", "sojourn_msgs/msg/DriveStatus", Sensor, "map", ["executive"],

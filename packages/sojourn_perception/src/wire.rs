@@ -137,7 +137,13 @@ pub fn targets_to_msgs(stamp: Stamp, targets: &[Target], wants: &Wants) -> Vec<S
                 kind: t.kind.name().into(),
                 confidence: wants.share_of_best(t.score),
                 size_m: t.size_m?,
+                reason: t.reason.clone(),
                 image_topic: topics::LEFT_IMAGE.name.into(),
+                image_frame: topics::LEFT_IMAGE.frame.into(),
+                crop_x: t.crop.col as u32,
+                crop_y: t.crop.row as u32,
+                crop_width: t.crop.width as u32,
+                crop_height: t.crop.height as u32,
             })
         })
         .collect()

@@ -3,6 +3,7 @@
 
 mod backing;
 mod course;
+mod leaving;
 mod reflexes;
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     costmap::FarMemory,
     follow::{Track, Turn},
     fusion::TerrainLayers,
+    hybrid::{HybridAStar, Leg},
     inputs::{Inputs, Scope},
     orbital::Orbital,
     search::{Path, Weighed},
@@ -26,6 +28,7 @@ use sojourn_core::{
     frames::Pose2,
     geometry::{Xy, distance_m},
     kinematics::{Velocity, limited},
+    limits::Share,
     rover::Rover,
     slip_forecast::{SlipMemory, SlipPriors},
 };
@@ -45,8 +48,10 @@ pub(crate) enum Phase {
     Turn(Turn, Track, f64),
     Follow(Track, f64),
     Back(Track),
-    /// Turning in place to see other ground.
+    /// Turning in place to see other ground, or as a leg of a way on.
     Look(Turn),
+    /// Standing, and looking for a way over all of the known ground.
+    Seek(Box<HybridAStar>),
     /// Waiting for a better grid.
     Wait(String),
 }
@@ -80,6 +85,24 @@ pub struct AutoNav {
     /// The track driven forward since the last turn, newest last.
     pub(crate) crumbs: VecDeque<Pose2>,
     pub(crate) backed_m: f64,
+    /// What is left to drive of a way found where no candidate led on.
+    pub(crate) legs: VecDeque<Leg>,
+    /// Searches for such a way since the rover last got on.
+    pub(crate) seeks: u32,
+    /// What is under way is a leg of one.
+    pub(crate) is_leg: bool,
+    /// One was broken off: another one is looked for before any candidate.
+    pub(crate) seek_again: bool,
+    /// How far ahead the pursuit of what is under way looks, metres.
+    pub(crate) look_m: f64,
+    /// The rover has turned to see other ground since it last looked for such a way.
+    pub(crate) looked_round: bool,
+    /// From here there is none.
+    pub(crate) sought_in_vain: bool,
+    /// Share of the limits that what is under way may use.
+    pub(crate) held: Share,
+    /// Poses at which legs did not hold as they would have been driven, and the directions.
+    pub(crate) refused: VecDeque<(Pose2, f64)>,
     pub(crate) looks: u32,
     pub(crate) dead_ends: Vec<Xy>,
     pub(crate) blocked_since: Option<Stamp>,
@@ -102,6 +125,7 @@ pub struct AutoNav {
     was_forbidden: bool,
     think_stops: u32,
     pub(crate) planning: u64,
+    pub(crate) sought: u64,
     pub(crate) settled: usize,
     pub(crate) looked_up: usize,
     pub(crate) candidates: Arc<Vec<Weighed>>,
@@ -120,6 +144,8 @@ impl AutoNav {
             coarse: CoarseMap::new(config.coarse_m, config.costmap_cell_m),
             far: FarMemory::default(),
             orbital: None,
+            look_m: config.lookahead_m,
+            held: config.hold_share,
             config,
             rover,
             checker,
@@ -129,6 +155,13 @@ impl AutoNav {
             thinking_until: None,
             crumbs: VecDeque::new(),
             backed_m: 0.0,
+            legs: VecDeque::new(),
+            seeks: 0,
+            is_leg: false,
+            seek_again: false,
+            looked_round: false,
+            sought_in_vain: false,
+            refused: VecDeque::new(),
             looks: 0,
             dead_ends: Vec::new(),
             blocked_since: None,
@@ -145,6 +178,7 @@ impl AutoNav {
             was_forbidden: false,
             think_stops: 0,
             planning: 0,
+            sought: 0,
             settled: 0,
             looked_up: 0,
             candidates: Arc::new(Vec::new()),
@@ -232,6 +266,8 @@ impl AutoNav {
         self.gave_up = None;
         self.blocked_since = None;
         self.backed_m = 0.0;
+        self.seeks = 0;
+        self.refused.clear();
         self.looks = 0;
         self.dead_ends.clear();
         self.coarse.forget_visits();
@@ -243,6 +279,8 @@ impl AutoNav {
     fn halt(&mut self) {
         self.phase = Phase::Plan;
         self.next = None;
+        self.legs.clear();
+        (self.is_leg, self.seek_again, self.sought_in_vain) = (false, false, false);
     }
 
     fn tick(&mut self, now: Stamp) -> Decision {
@@ -296,6 +334,7 @@ impl AutoNav {
             gave_up: self.gave_up.is_some(),
             distance_m,
             planning: self.planning,
+            sought: self.sought,
             settled: self.settled,
             looked_up: self.looked_up,
             think_stops: self.think_stops,
@@ -402,7 +441,12 @@ impl AutoNav {
             // Real progress earns a new back-up.
             self.nearest_m = scope.distance_m;
             self.backed_m = 0.0;
+            self.seeks = 0;
+            self.refused.clear();
             self.looks = 0;
+        }
+        if let Some(wait) = self.seek(scope) {
+            return Ok((Velocity::STOP, Driving, wait));
         }
         self.drop_crumb(scope.pose);
         let due = self.due(scope);

@@ -121,6 +121,13 @@ impl CoarseMap {
         }
     }
 
+    /// From a place no way led on: it counts as if the rover had thought there so often at least.
+    pub fn shun(&mut self, xy: Xy, visits: f32) {
+        if let Some(slot) = self.own(xy.map(|v| (v / self.cell_m).floor() as i64)) {
+            slot.visits = slot.visits.max(visits);
+        }
+    }
+
     /// Another goal: where the rover has been says nothing any more.
     pub fn forget_visits(&mut self) {
         for slot in &mut self.slots {

@@ -186,6 +186,10 @@ pub struct AutoNavParams {
     pub time_factor_max: f64,
     /// Most settled poses per planning.
     pub max_settles: i64,
+    /// Steps of half a metre or 15° that the search for a way on may check where no candidate leads on; 0: no such search.
+    pub seek_steps: i64,
+    /// Poses that this search settles in one tick at most.
+    pub seek_settles: i64,
     /// Most candidate paths told in the status.
     pub candidates_reported: i64,
 }
@@ -244,6 +248,8 @@ pub struct Config {
     pub path_factor_max: f64,
     pub time_factor_max: f64,
     pub max_settles: usize,
+    pub seek_steps: usize,
+    pub seek_settles: usize,
     pub candidates_reported: usize,
 }
 
@@ -481,6 +487,8 @@ impl Config {
             path_factor_max: num("path_factor_max", p.path_factor_max, 1.1, 100.0)?,
             time_factor_max: num("time_factor_max", p.time_factor_max, 1.1, 1000.0)?,
             max_settles: num("max_settles", p.max_settles as f64, 100.0, 1e6)? as usize,
+            seek_steps: num("seek_steps", p.seek_steps as f64, 0.0, 200_000.0)? as usize,
+            seek_settles: num("seek_settles", p.seek_settles as f64, 10.0, 1e5)? as usize,
             candidates_reported: num(
                 "candidates_reported",
                 p.candidates_reported as f64,

@@ -2,7 +2,7 @@
 //!
 //! [`autonav`] weighs a tree of turns and arcs over the local terrain grid and takes the cheapest one that the settled
 //! rover can drive within its limits ([`config`], [`ground`], [`costmap`], [`paths`], [`check`], [`search`],
-//! [`follow`]). [`guard`] stands between it and the wheels and knows hard limits only.
+//! [`follow`]); where none leads on, a way over all of the known ground ([`hybrid`]). [`guard`] stands between it and the wheels and knows hard limits only.
 //!
 //! Both are pure: told the time and an input, they return a decision. Both begin stopped, and what has not been heard
 //! is never taken for clear.
@@ -21,6 +21,7 @@ pub mod follow;
 pub mod fusion;
 pub mod ground;
 pub mod guard;
+pub mod hybrid;
 mod inputs;
 pub mod orbital;
 pub mod paths;

@@ -100,6 +100,8 @@ pub struct Search<'a> {
     pub limits: &'a Limits,
     /// Settles poses.
     pub checker: &'a mut Checker,
+    /// Share of the limits that turns, first steps and ways under way may use.
+    pub held: Share,
     /// The rover stands beyond what a way may use, though within its limits: the first steps out may use `out_share`.
     pub way_out: bool,
 }
@@ -163,7 +165,7 @@ impl Search<'_> {
         if self.way_out {
             self.config.out_share
         } else {
-            self.config.hold_share
+            self.held
         }
     }
 
@@ -412,7 +414,7 @@ impl Search<'_> {
         self.turn_by(start, angle_rad).blocked
     }
 
-    /// What blocks the way along poses that the rover is already on (limits times `hold_share`), up to `until_m`.
+    /// What blocks the way along poses that the rover is already on (limits times `held`), up to `until_m`.
     pub fn held_blocked(
         &mut self,
         poses: &[Pose2],

@@ -30,6 +30,8 @@ pub struct Decision {
     pub settled: usize,
     /// Poses that approximate clearance evaluation looked up in it.
     pub looked_up: usize,
+    /// Ticks so far in which a way over all of the known ground was looked for.
+    pub sought: u64,
     /// How often the rover stood because the next plan was late.
     pub think_stops: u32,
     /// Way driven since the goal came, metres.

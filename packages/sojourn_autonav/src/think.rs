@@ -22,7 +22,7 @@ use sojourn_core::{
 use std::sync::Arc;
 
 /// Paths end at this share of the tolerance.
-const NEAR_SHARE: f64 = 0.8;
+pub(crate) const NEAR_SHARE: f64 = 0.8;
 /// Turns in place, to either side, from which the rover looks again when nothing is safe, radians.
 const LOOKS_RAD: [f64; 6] = [0.6, -0.6, 1.2, -1.2, 2.0, -2.0];
 /// Thinking somewhere marks the ground within this share of the footprint's radius.
@@ -48,6 +48,7 @@ impl AutoNav {
         let ahead_m = c.think_ahead_m + 1.2 * c.think_s * scope.rim_mps;
         let end_m = commit_m.min(track.length_m());
         if self.next.is_some()
+            || !self.legs.is_empty()
             || scope.mode != Mode::AvoidAll
             || c.planner == PlannerKind::StraightGuarded
             || track.progress_m < end_m - ahead_m
@@ -81,6 +82,13 @@ impl AutoNav {
             return Err(Halt::new(DriveState::Idle, "no terrain grid yet"));
         }
         self.next = None;
+        if self.next_leg(scope) {
+            return Ok(());
+        }
+        if self.seek_again && self.begin_to_seek(scope) {
+            return Ok(());
+        }
+        self.seek_again = false;
         let thought = self.think(scope, scope.pose);
         match thought.path {
             Some(path) => {
@@ -91,16 +99,66 @@ impl AutoNav {
         }
     }
 
-    fn think(&mut self, scope: &Scope, start: Pose2) -> Thought {
-        let kind = self.config.planner;
+    /// Works out what the checks of a planning look up, where that has not been done.
+    fn make_ready(&mut self) {
         if let Some(ground) = self.inputs.ground.take_if(|g| !g.is_ready()) {
             self.inputs.ground = Some(ground.with_images(
                 &self.rover,
                 self.checker.settler(),
                 self.config.swing_m,
-                kind,
+                self.config.planner,
             ));
         }
+    }
+
+    /// What the ways from a pose to the waypoint cost, on the ground as it is known now.
+    pub(crate) fn costs(&mut self, scope: &Scope, start: Pose2) -> Option<CostMap> {
+        self.make_ready();
+        let beyond = self
+            .orbital
+            .as_ref()
+            .zip(self.inputs.goal())
+            .map(|(layers, goal)| Beyond {
+                orbit: FromOrbit::new(layers, &scope.map_from_odom),
+                goal_map: goal.xy_in_map,
+                keep_in_map: &goal.keep_in_map,
+                keep_out_map: &goal.keep_out_map,
+            });
+        let scene = Scene {
+            ground: self.inputs.ground.as_ref()?,
+            corridor: &scope.corridor,
+            rover_xy: [start.x_m, start.y_m],
+            goal_xy: scope.goal_xy,
+            limits: &scope.limits,
+            speed_mps: scope.rim_mps,
+            slip: self.checker.slip(),
+            dead_ends: &self.dead_ends,
+            orbit: beyond,
+        };
+        let (config, rover) = (&self.config, &self.rover);
+        Some(CostMap::build(
+            config,
+            rover,
+            &scene,
+            &mut self.coarse,
+            &mut self.far,
+        ))
+    }
+
+    fn think(&mut self, scope: &Scope, start: Pose2) -> Thought {
+        let kind = self.config.planner;
+        let straight = kind == PlannerKind::StraightGuarded;
+        self.make_ready();
+        if self.inputs.ground.is_some() {
+            self.planning += 1;
+        }
+        let map = if scope.mode == Mode::AvoidAll && !straight {
+            let reach_m = VISIT_SHARE * self.rover.footprint_radius_m();
+            self.coarse.visit([start.x_m, start.y_m], reach_m);
+            self.costs(scope, start)
+        } else {
+            None
+        };
         let Some(ground) = &self.inputs.ground else {
             return Thought {
                 path: None,
@@ -108,46 +166,15 @@ impl AutoNav {
                 wants_image: true,
             };
         };
-        self.planning += 1;
-        let slip = self.checker.slip().clone();
         let mut search = Search {
             config: &self.config,
             ground,
             limits: &scope.limits,
             checker: &mut self.checker,
+            held: self.config.hold_share,
             way_out: false,
         };
-        let straight = kind == PlannerKind::StraightGuarded;
-        let thought = if scope.mode == Mode::AvoidAll && !straight {
-            let reach_m = VISIT_SHARE * self.rover.footprint_radius_m();
-            self.coarse.visit([start.x_m, start.y_m], reach_m);
-            let beyond = self
-                .orbital
-                .as_ref()
-                .zip(self.inputs.goal())
-                .map(|(layers, goal)| Beyond {
-                    orbit: FromOrbit::new(layers, &scope.map_from_odom),
-                    goal_map: goal.xy_in_map,
-                    keep_in_map: &goal.keep_in_map,
-                    keep_out_map: &goal.keep_out_map,
-                });
-            let map = CostMap::build(
-                &self.config,
-                &self.rover,
-                &Scene {
-                    ground,
-                    corridor: &scope.corridor,
-                    rover_xy: [start.x_m, start.y_m],
-                    goal_xy: scope.goal_xy,
-                    limits: &scope.limits,
-                    speed_mps: scope.rim_mps,
-                    slip: &slip,
-                    dead_ends: &self.dead_ends,
-                    orbit: beyond,
-                },
-                &mut self.coarse,
-                &mut self.far,
-            );
+        let thought = if let Some(map) = map {
             let soil = Soil {
                 config: &self.config,
                 corridor: &scope.corridor,
@@ -166,6 +193,7 @@ impl AutoNav {
                     ground,
                     limits: &scope.limits,
                     checker: &mut self.checker,
+                    held: self.config.hold_share,
                     way_out: false,
                 };
                 let wider = search.run_wide(&Soil {
@@ -205,7 +233,8 @@ impl AutoNav {
         thought
     }
 
-    /// No candidate is safe: wait for a view when ground is unknown, look from other headings, back up, wait, give up.
+    /// No candidate is safe: wait for a view when ground is unknown, look for a way over all of the known ground, look from other
+    /// headings, back up, wait, give up.
     /// Limits stay as they are.
     fn no_path(&mut self, now: Stamp, scope: &Scope, thought: &Thought) -> Result<(), Halt> {
         let why = match &thought.blocked {
@@ -224,10 +253,22 @@ impl AutoNav {
             }
         }
         if scope.mode == Mode::AvoidAll && self.config.planner == PlannerKind::Tiered {
+            if self.begin_to_seek(scope) {
+                return Ok(());
+            }
             if let Some(turn) = self.look_elsewhere(scope) {
                 self.phase = Phase::Look(turn);
+                (self.held, self.is_leg) = (self.config.hold_share, false);
+                self.looked_round = true;
                 self.blocked_since = Some(now);
                 return Ok(());
+            }
+            if std::mem::take(&mut self.looked_round) {
+                // All around may show what was missing.
+                self.sought_in_vain = false;
+                if self.begin_to_seek(scope) {
+                    return Ok(());
+                }
             }
             if let Some(turn) = self.turn_to_track(scope) {
                 self.phase = Phase::Look(turn);
@@ -268,6 +309,7 @@ impl AutoNav {
             ground,
             limits: &scope.limits,
             checker: &mut self.checker,
+            held: self.config.hold_share,
             way_out: false,
         };
         while let Some(&angle) = LOOKS_RAD.get(self.looks as usize) {

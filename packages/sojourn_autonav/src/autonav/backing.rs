@@ -3,6 +3,7 @@
 
 use super::AutoNav;
 use crate::{
+    check::Blocked,
     follow::{Track, Turn},
     inputs::Scope,
     paths::arc,
@@ -11,6 +12,7 @@ use crate::{
 use sojourn_core::{
     frames::{Pose2, wrap_rad},
     geometry::distance_m,
+    limits::Share,
 };
 
 /// A heading that differs by less from the track's needs no turn before backing up, radians.
@@ -21,14 +23,17 @@ const TURNED_RAD: f64 = 0.4;
 impl AutoNav {
     /// As much of the track the rover came on as one planning may go back and as holds, if the allowance is not used up.
     pub(crate) fn way_back(&mut self, scope: &Scope) -> Option<Track> {
+        self.look_m = self.config.lookahead_m;
         let room_m = (self.config.backup_max_m - self.backed_m).min(self.config.commit_m);
         let mut poses = self.track_back(scope.pose, room_m);
         while let Some(track) = self.is_way(&poses).then(|| Track::new(poses.clone(), -1.0)) {
-            if self.back_holds(scope, &track, true) {
+            if self.track_holds(scope, &track, self.config.out_share) {
                 // What is driven back over is no track any more.
                 let end = poses.last().copied();
                 let left = self.crumbs.iter().rposition(|c| Some(*c) == end);
                 self.crumbs.truncate(left.unwrap_or(0));
+                (self.held, self.is_leg) = (self.config.out_share, false);
+                self.sought_in_vain = false;
                 return Some(track);
             }
             poses.pop();
@@ -53,8 +58,10 @@ impl AutoNav {
             for &k in &curvatures {
                 let arc = std::iter::once(scope.pose).chain(arc(scope.pose, k, -sample_m, n));
                 let track = Track::new(arc.collect(), -1.0);
-                if self.back_holds(scope, &track, false) {
+                if self.track_holds(scope, &track, self.config.hold_share) {
                     self.leave_track(track.pose_at(track.length_m())?);
+                    (self.held, self.is_leg) = (self.config.hold_share, false);
+                    self.sought_in_vain = false;
                     return Some(track);
                 }
             }
@@ -63,7 +70,7 @@ impl AutoNav {
     }
 
     /// From a place beside the track what was driven after the point nearest to it leads nowhere.
-    fn leave_track(&mut self, end: Pose2) {
+    pub(super) fn leave_track(&mut self, end: Pose2) {
         let near = |a: &(usize, &Pose2), b: &(usize, &Pose2)| {
             apart_m(*a.1, end).total_cmp(&apart_m(*b.1, end))
         };
@@ -71,29 +78,46 @@ impl AutoNav {
         self.crumbs.truncate(nearest.unwrap_or(0));
     }
 
-    /// Whether a way back holds, as it will be driven from where the rover is: every pose that the pursuit will pass through, not
-    /// those that the rover once stood at. A way out of a place beyond what a path may use may use more of the limits.
-    pub(super) fn back_holds(&mut self, scope: &Scope, track: &Track, way_out: bool) -> bool {
+    /// Whether a track holds from where the rover is, as it will be driven from where the rover is: every pose that the pursuit will pass through, not
+    /// those that the rover once stood at. `held` is the share of the limits that it may use.
+    pub(super) fn track_holds(&mut self, scope: &Scope, track: &Track, held: Share) -> bool {
+        self.track_blocked(scope, track, held).is_ok()
+    }
+
+    /// The same, with what blocks it where a pose does.
+    pub(super) fn track_blocked(
+        &mut self,
+        scope: &Scope,
+        track: &Track,
+        held: Share,
+    ) -> Result<(), Option<Blocked>> {
         let c = &self.config;
         // What a way ahead keeps, or what the rover has now.
         let depth_m = scope.corridor.depth_m([scope.pose.x_m, scope.pose.y_m]);
         let margin_m = c.corridor_margin_m.min(depth_m.max(0.0));
         let Some(ground) = self.inputs.ground.as_ref() else {
-            return false;
+            return Err(None);
         };
         let way_m = track.length_m() - track.progress_m;
         let step_m = 0.5 * c.sample_m();
-        let ahead = track.driven_from(&self.rover, scope.pose, c.lookahead_m, step_m, way_m);
+        let ahead = track.driven_from(&self.rover, scope.pose, self.look_m, step_m, way_m);
         let all_the_way = ahead.len() as f64 * step_m >= way_m - step_m;
         let mut search = Search {
             config: c,
             ground,
             limits: &scope.limits,
             checker: &mut self.checker,
-            way_out,
+            held,
+            way_out: false,
         };
         let stays = |p: &Pose2| scope.corridor.holds([p.x_m, p.y_m], margin_m);
-        all_the_way && ahead.iter().all(stays) && search.held_blocked(&ahead, way_m, -1.0).is_none()
+        if !all_the_way || !ahead.iter().all(stays) {
+            return Err(None);
+        }
+        match search.held_blocked(&ahead, way_m, track.direction) {
+            Some(blocked) => Err(Some(blocked)),
+            None => Ok(()),
+        }
     }
 
     /// Poses back along the crumbs, the present one first, about `room_m` far.
@@ -141,12 +165,16 @@ impl AutoNav {
             ground: self.inputs.ground.as_ref()?,
             limits: &scope.limits,
             checker: &mut self.checker,
-            way_out: true,
+            held: self.config.out_share,
+            way_out: false,
         };
         [angle, angle - angle.signum() * std::f64::consts::TAU]
             .into_iter()
             .find(|&a| search.turn_blocked(scope.pose, a).is_none())
-            .map(|a| Turn::by(scope.pose.yaw_rad, a))
+            .map(|a| {
+                (self.held, self.is_leg) = (self.config.out_share, false);
+                Turn::by(scope.pose.yaw_rad, a)
+            })
     }
 }
 
@@ -155,4 +183,4 @@ fn apart_m(a: Pose2, b: Pose2) -> f64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -61,6 +61,7 @@ impl AutoNav {
             ground,
             limits: &scope.limits,
             checker: &mut self.checker,
+            held: self.config.hold_share,
             way_out: false,
         };
         let c = &self.config;
@@ -89,6 +90,9 @@ impl AutoNav {
     /// Begins to drive a path.
     pub(crate) fn set_out(&mut self, path: Path, pose: Pose2) {
         self.blocked_since = None;
+        self.held = self.config.hold_share;
+        (self.is_leg, self.seek_again, self.sought_in_vain) = (false, false, false);
+        self.look_m = self.config.lookahead_m;
         self.leant_rad = None;
         self.strained = None;
         self.thought_in_vain = false;
@@ -103,7 +107,7 @@ impl AutoNav {
     pub(super) fn follow(&mut self, scope: &Scope) -> (Velocity, DriveState, String) {
         use DriveState::{Driving, Turning};
         let tick_s = self.rover.cadence.control_period_s;
-        let look_m = self.config.lookahead_m;
+        let look_m = self.look_m;
         match &mut self.phase {
             Phase::Turn(turn, track, commit_m) => {
                 match turn.velocity(&self.rover, scope.pose.yaw_rad, scope.rim_mps, tick_s) {
@@ -156,7 +160,7 @@ impl AutoNav {
                 Driving,
                 format!("waiting for a better view: {why}"),
             ),
-            Phase::Plan => (Velocity::STOP, Driving, "planning".into()),
+            Phase::Plan | Phase::Seek(_) => (Velocity::STOP, Driving, "planning".into()),
         }
     }
 
@@ -189,16 +193,20 @@ impl AutoNav {
             ground,
             limits: &scope.limits,
             checker: &mut self.checker,
+            held: self.held,
             way_out: false,
         };
         match &self.phase {
-            Phase::Plan => true,
+            Phase::Plan | Phase::Seek(_) => true,
             Phase::Wait(_) => fresh,
             Phase::Look(turn) => {
-                fresh
-                    && search
-                        .turn_blocked(scope.pose, turn.rest_rad(scope.pose.yaw_rad))
-                        .is_some()
+                let rest = turn.rest_rad(scope.pose.yaw_rad);
+                let blocked = fresh && search.turn_blocked(scope.pose, rest).is_some();
+                if blocked {
+                    self.seek_again |= self.is_leg;
+                    self.legs.clear();
+                }
+                blocked
             }
             Phase::Turn(turn, ..) => {
                 fresh && !unchecked && {
@@ -211,12 +219,14 @@ impl AutoNav {
                 let blocked = fresh && !unchecked && {
                     let step_m = 0.5 * c.sample_m();
                     let ahead =
-                        track.driven_from(&self.rover, scope.pose, c.lookahead_m, step_m, rest_m);
+                        track.driven_from(&self.rover, scope.pose, self.look_m, step_m, rest_m);
                     search.held_blocked(&ahead, rest_m, 1.0).is_some()
                 };
                 if blocked {
                     // What was to follow it is not to be driven either.
                     self.next = None;
+                    self.seek_again |= self.is_leg;
+                    self.legs.clear();
                 }
                 blocked
                     || track.progress_m >= commit_m.min(track.length_m())
@@ -224,9 +234,15 @@ impl AutoNav {
             }
             Phase::Back(track) => {
                 let track = track.clone();
-                track.progress_m >= track.length_m() - 1e-6
-                    || track.off_m(scope.pose) > c.track_tolerance_m
-                    || (fresh && !self.back_holds(scope, &track, true))
+                let off = track.off_m(scope.pose) > c.track_tolerance_m;
+                let ended = track.progress_m >= track.length_m() - 1e-6;
+                let blocked =
+                    !ended && (off || (fresh && !self.track_holds(scope, &track, self.held)));
+                if blocked {
+                    self.seek_again |= self.is_leg;
+                    self.legs.clear();
+                }
+                ended || blocked
             }
         }
     }

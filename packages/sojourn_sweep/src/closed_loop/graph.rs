@@ -115,6 +115,7 @@ struct Account {
     counts: Counts,
     cycle_ms: Vec<f64>,
     planning: u64,
+    sought: u64,
     standing_s: f64,
 }
 
@@ -405,9 +406,14 @@ impl Graph {
         let Some(d) = self.nav.step(now, Input::Tick) else {
             return;
         };
+        // Whatever takes long is a planning or a part of the search for a way on.
+        let sought = d.sought != self.account.sought;
+        if sought || d.planning != self.account.planning {
+            self.account.cycle_ms.push((crate::cpu_s() - begin_s) * 1e3);
+            self.account.sought = d.sought;
+        }
         if d.planning != self.account.planning {
             self.account.planning = d.planning;
-            self.account.cycle_ms.push((crate::cpu_s() - begin_s) * 1e3);
             self.account.counts.cycles += 1;
             if !d.candidates.iter().any(|c| c.chosen) {
                 self.account.counts.cycles_without_path += 1;

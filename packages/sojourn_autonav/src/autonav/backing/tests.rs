@@ -15,13 +15,20 @@ const SIDE_M: f64 = 10.0;
 
 /// AutoNav on ground with stones of half a metre, as long as two cells, and what it is asked for.
 fn standing(stones: &[[f64; 2]]) -> (AutoNav, Scope) {
+    on_ground(|x, y| {
+        let on = |s: &[f64; 2]| (x - s[0]).abs() < 0.11 && (y - s[1]).abs() < 0.11;
+        if stones.iter().any(on) { 0.5 } else { 0.0 }
+    })
+}
+
+/// AutoNav on ground of this height, metres at x and y, and what it is asked for.
+pub(in crate::autonav) fn on_ground(height_m: impl Fn(f64, f64) -> f32) -> (AutoNav, Scope) {
     let r = rover("perseverance");
     let config = Config::new(&params(), &r).unwrap();
     let flat = Raster::filled(200, 200, 0.1, [-SIDE_M; 2], 0.0).unwrap();
     let ground = flat.like(|c, row| {
         let [x, y] = flat.centre_m(c, row);
-        let on = |s: &[f64; 2]| (x - s[0]).abs() < 0.11 && (y - s[1]).abs() < 0.11;
-        if stones.iter().any(on) { 0.5 } else { 0.0 }
+        height_m(x, y)
     });
     let mut nav = AutoNav::new(config, r.clone()).unwrap();
     nav.inputs.ground = Some(Ground::of(&ground, None, 0.1).with_images(
@@ -119,7 +126,7 @@ fn where_the_track_does_not_hold_it_backs_out_beside_it() {
     came(&mut nav, &[-1.0, -0.75, -0.5, -0.25, 0.0]);
     assert!(nav.way_back(&scope).is_none());
     let track = nav.back_out(&scope).unwrap();
-    assert!(nav.back_holds(&scope, &track, false));
+    assert!(nav.track_holds(&scope, &track, nav.config.hold_share));
     let end = track.pose_at(track.length_m()).unwrap();
     assert!(end.x_m < -0.2 && end.y_m.abs() > 0.02, "{end:?}");
     // Once it has left its track there is none to get out of.

@@ -1,0 +1,508 @@
+//! The way on from a place from which no candidate leads: a search over poses on all of the ground that is known.
+//!
+//! Candidates look two arcs far and go ahead; between rocks a rover may have to back up, turn a little and back up again before the
+//! way is free. This is hybrid A* (Dolgov, Thrun, Montemerlo and Diebel 2010): turns in place and short arcs ahead and back from pose to
+//! pose; poses are continuous, and of those in one cell and heading the cheapest that was reached counts. The cost map's cost to go is the
+//! heuristic. A step is checked when its turn comes and not before, as densely as the metre that is driven next. The search goes on
+//! from call to call, so that no call takes long; it keeps the ground that it began with, and whoever drives the way checks it on the
+//! newest.
+
+use crate::{
+    check::{Checker, Verdict},
+    config::Config,
+    corridor::Corridor,
+    costmap::CostMap,
+    ground::Ground,
+    paths::arc,
+};
+use sojourn_core::{
+    frames::{Pose2, wrap_rad},
+    geometry::{Xy, distance_m},
+    limits::{Limits, Share},
+};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeSet, BinaryHeap},
+    sync::Arc,
+};
+
+/// Headings that count as different ones.
+const HEADINGS: i64 = 24;
+/// Samples of a step ahead or back, and poses that are checked of each.
+const STEP_SAMPLES: usize = 2;
+const CHECKS_OF_A_SAMPLE: usize = 2;
+/// Headings of a turn that are checked, as of candidates, radians.
+const TURN_CHECK_RAD: f64 = 0.075;
+/// The first steps out of where the rover stands, samples.
+const FIRST_SAMPLES: f64 = 2.5;
+/// A way back costs as much more than one ahead: what lies behind is not seen.
+const BACK_FACTOR: f64 = 1.5;
+/// How much more than the way driven the cost to go counts: ways a fifth dearer than the cheapest are good enough.
+const EAGER: f64 = 1.2;
+/// Between rocks the clearance that a new way has to keep is this much greater than elsewhere.
+const CLEARANCE_SHARE: f64 = 0.85;
+/// Poses this near to one that was refused are as bad, metres and radians.
+const REFUSED_M: f64 = 0.06;
+const REFUSED_RAD: f64 = 0.05;
+/// A step that a planning checks counts like so many look-ups.
+const LOOKS_OF_A_SETTLING: usize = 40;
+
+/// How a leg is driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// In place.
+    Turn,
+    /// Forward.
+    Ahead,
+    /// Backward.
+    Back,
+}
+
+/// A part of a way that is driven in one manner.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leg {
+    /// How it is driven.
+    pub manner: Manner,
+    /// Signed angle of a turn, radians.
+    pub turn_rad: f64,
+    /// Poses in `odom`, the first where it begins.
+    pub poses: Vec<Pose2>,
+    /// Share of the limits that it may use while it is driven.
+    pub held: Share,
+}
+
+/// How far a search has come.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// To be called again.
+    Working,
+    /// A way.
+    Found(Vec<Leg>),
+    /// There is none over the ground that is known, or the places to be looked at are used up.
+    Nothing,
+}
+
+/// What a search is asked for.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Ground.
+    pub ground: Ground,
+    /// Costs.
+    pub map: CostMap,
+    /// Where the rover's centre may be.
+    pub corridor: Corridor,
+    /// Limits that hold on this way.
+    pub limits: Limits,
+    /// The rover in `odom`.
+    pub start: Pose2,
+    /// The waypoint in `odom`, metres.
+    pub goal_xy: Xy,
+    /// A way that comes this near to the waypoint ends there, metres.
+    pub near_m: f64,
+    /// A way ends this far from its beginning, metres.
+    pub away_m: f64,
+    /// A way to the edge of the known ground is at least this long, metres.
+    pub edge_m: f64,
+    /// Rate of a turn in place, rad/s.
+    pub turn_radps: f64,
+    /// Poses that no step may come near to, with the direction (1 ahead, −1 back, 0 turning) in which they did not hold.
+    pub refused: Vec<(Pose2, f64)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    manner: Manner,
+    turn_rad: f64,
+    curvature_per_m: f64,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    pose: Pose2,
+    cost_s: f64,
+    /// Where it comes from, and how.
+    from: Option<(usize, Step)>,
+}
+
+/// A node whose turn may come, cheapest first; of equals the older one.
+#[derive(Clone, Debug, PartialEq)]
+struct Open {
+    whole_s: f64,
+    node: usize,
+}
+
+impl Open {
+    const START: Self = Self {
+        whole_s: 0.0,
+        node: 0,
+    };
+}
+
+impl Eq for Open {}
+
+impl Ord for Open {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let cheaper = other.whole_s.total_cmp(&self.whole_s);
+        cheaper.then(other.node.cmp(&self.node))
+    }
+}
+
+impl PartialOrd for Open {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// What a step is.
+enum Check {
+    Holds,
+    Fails,
+    Unseen,
+}
+
+type Key = (i64, i64, i64);
+
+/// A search that goes on from call to call.
+#[derive(Clone, Debug)]
+pub struct HybridAStar {
+    task: Task,
+    steps: Arc<[Step]>,
+    nodes: Vec<Node>,
+    open: BinaryHeap<Open>,
+    /// Cells and headings that a step that holds has led to.
+    done: BTreeSet<Key>,
+    /// The cheapest node at the edge of what is known that lies too near to end a search there.
+    edge: Option<usize>,
+    checked: usize,
+    /// Which of [`LEVELS`] the search is at.
+    level: usize,
+}
+
+/// What shares of the limits ways are looked for within, one after the other: those of a new way; its own for the first steps, for a
+/// rover stands at the end of a way under way; those of a way under way; those of a way out.
+const LEVELS: usize = 4;
+
+impl HybridAStar {
+    /// A search that has not begun.
+    #[must_use]
+    pub fn new(config: &Config, task: Task) -> Self {
+        let start = Node {
+            pose: task.start,
+            cost_s: 0.0,
+            from: None,
+        };
+        Self {
+            task,
+            steps: steps(config),
+            nodes: vec![start],
+            open: BinaryHeap::from([Open::START]),
+            done: BTreeSet::new(),
+            edge: None,
+            checked: 0,
+            level: 0,
+        }
+    }
+
+    /// Steps that were checked.
+    #[must_use]
+    pub fn checked(&self) -> usize {
+        self.checked
+    }
+
+    /// Places that were reached and from which the way that was found does not lead on: all that lie `clear_m` beside it at least.
+    #[must_use]
+    pub fn in_vain(&self, config: &Config, way: &[Leg], clear_m: f64) -> Vec<Xy> {
+        let cells: BTreeSet<(i64, i64)> = self.done.iter().map(|&(x, y, _)| (x, y)).collect();
+        let at = |(x, y): (i64, i64)| [x as f64, y as f64].map(|v| v * config.sample_m());
+        let on_way = |p: Xy| {
+            let mut poses = way.iter().flat_map(|l| &l.poses);
+            poses.any(|q| distance_m(p, [q.x_m, q.y_m]) < clear_m)
+        };
+        cells.into_iter().map(at).filter(|p| !on_way(*p)).collect()
+    }
+
+    /// Goes on for about as long as `settles` settled poses take.
+    pub fn advance(&mut self, config: &Config, checker: &mut Checker, settles: usize) -> Progress {
+        checker.start();
+        while self.checked < config.seek_steps {
+            let Some(Open { node, .. }) = self.open.pop() else {
+                if self.level + 1 >= LEVELS || self.edge.is_some() {
+                    break;
+                }
+                self.begin_again();
+                continue;
+            };
+            if let Some(legs) = self.visit(config, checker, node) {
+                return Progress::Found(legs);
+            }
+            if checker.settled + checker.looked_up / LOOKS_OF_A_SETTLING >= settles {
+                return Progress::Working;
+            }
+        }
+        // The nearest edge of what is known is better than nothing.
+        match self.edge {
+            Some(node) => Progress::Found(self.legs(config, node)),
+            None => Progress::Nothing,
+        }
+    }
+
+    /// From the beginning, within the shares of the next level.
+    fn begin_again(&mut self) {
+        self.level += 1;
+        self.nodes.truncate(1);
+        self.done.clear();
+        self.open.push(Open::START);
+    }
+
+    /// Share of the limits that a pose may use.
+    fn share(&self, config: &Config, pose: Pose2) -> Share {
+        let first = apart_m(pose, self.task.start) <= FIRST_SAMPLES * config.sample_m();
+        let share = match self.level {
+            1 if first => config.hold_share,
+            0 | 1 => config.limit_share,
+            2 => config.hold_share,
+            _ => return config.out_share,
+        };
+        Share {
+            clearance: CLEARANCE_SHARE * share.clearance,
+            ..share
+        }
+    }
+
+    /// What a leg may use while it is driven: as much more as the ground may look worse from near by.
+    fn held(&self, config: &Config, first: bool) -> Share {
+        let (share, clearance) = match self.level {
+            0 => (config.hold_share, config.limit_share),
+            1 if !first => (config.hold_share, config.limit_share),
+            1 | 2 => (config.out_share, config.hold_share),
+            _ => (config.out_share, config.out_share),
+        };
+        Share {
+            clearance: clearance.clearance,
+            ..share
+        }
+    }
+
+    /// Whether a pose is as good as one that was refused.
+    fn is_refused(&self, pose: Pose2, direction: f64) -> bool {
+        self.task.refused.iter().any(|(at, way)| {
+            *way == direction
+                && apart_m(*at, pose) <= REFUSED_M
+                && wrap_rad(at.yaw_rad - pose.yaw_rad).abs() <= REFUSED_RAD
+        })
+    }
+
+    /// Takes a node whose turn has come; returns the way when it ends here.
+    fn visit(&mut self, config: &Config, checker: &mut Checker, node: usize) -> Option<Vec<Leg>> {
+        let &Node { pose, from, .. } = self.nodes.get(node)?;
+        let key = key(config, pose);
+        if self.done.contains(&key) {
+            return None;
+        }
+        let out_m = |p: Pose2| apart_m(p, self.task.start);
+        if let Some((before, step)) = from {
+            self.checked += 1;
+            let from_pose = self.nodes.get(before)?.pose;
+            match self.check(config, checker, from_pose, &step) {
+                Check::Holds => {}
+                Check::Fails => return None,
+                Check::Unseen => {
+                    if out_m(from_pose) >= self.task.edge_m {
+                        return Some(self.legs(config, before));
+                    }
+                    if out_m(from_pose) >= step_m(config) {
+                        self.edge = self.edge.or(Some(before));
+                    }
+                    return None;
+                }
+            }
+        }
+        self.done.insert(key);
+        let at = [pose.x_m, pose.y_m];
+        if out_m(pose) >= self.task.away_m || distance_m(at, self.task.goal_xy) <= self.task.near_m
+        {
+            return Some(self.legs(config, node));
+        }
+        for step in Arc::clone(&self.steps).iter() {
+            self.grow(config, node, *step);
+        }
+        None
+    }
+
+    /// Notes where a step leads, when nothing has led there.
+    fn grow(&mut self, config: &Config, node: usize, step: Step) {
+        let Some(&Node { pose, cost_s, from }) = self.nodes.get(node) else {
+            return;
+        };
+        let next = end(pose, &step, step_m(config));
+        let cost_s = cost_s + self.cost_s(config, from.map(|(_, s)| s.manner), pose, &step);
+        if self.done.contains(&key(config, next)) {
+            return;
+        }
+        self.open.push(Open {
+            whole_s: cost_s + EAGER * self.task.map.to_go_s([next.x_m, next.y_m]),
+            node: self.nodes.len(),
+        });
+        self.nodes.push(Node {
+            pose: next,
+            cost_s,
+            from: Some((node, step)),
+        });
+    }
+
+    /// Time that a step takes after one of another manner, weighed by the ground.
+    fn cost_s(&self, config: &Config, before: Option<Manner>, pose: Pose2, step: &Step) -> f64 {
+        let change_s = if before.is_none_or(|b| b == step.manner) {
+            0.0
+        } else {
+            config.turn_cost_s
+        };
+        let way_s = || {
+            self.task
+                .map
+                .way_s(pose, step_m(config), config.unknown_factor)
+        };
+        change_s
+            + match step.manner {
+                Manner::Turn => step.turn_rad.abs() / self.task.turn_radps,
+                Manner::Ahead => way_s(),
+                Manner::Back => BACK_FACTOR * way_s(),
+            }
+    }
+
+    /// Whether the rover may drive a step.
+    fn check(&self, config: &Config, checker: &mut Checker, from: Pose2, step: &Step) -> Check {
+        let t = &self.task;
+        let (poses, direction) = poses(config, from, step);
+        let depth_m = t.corridor.depth_m([t.start.x_m, t.start.y_m]);
+        let margin_m = config.corridor_margin_m.min(depth_m.max(0.0));
+        for p in &poses {
+            if !t.corridor.holds([p.x_m, p.y_m], margin_m) {
+                return Check::Fails;
+            }
+            if self.is_refused(*p, direction) {
+                return Check::Fails;
+            }
+            let share = self.share(config, *p);
+            match checker.verdict(&t.ground, &t.limits, share, *p, direction) {
+                Verdict::Safe { .. } => {}
+                Verdict::Unsafe(_) => return Check::Fails,
+                Verdict::Unknown => return Check::Unseen,
+            }
+        }
+        Check::Holds
+    }
+
+    /// The steps to a node, those of one manner together.
+    fn legs(&self, config: &Config, to: usize) -> Vec<Leg> {
+        let mut steps = Vec::new();
+        let mut at = to;
+        while let Some((before, step)) = self.nodes.get(at).and_then(|n| n.from) {
+            steps.push((before, step));
+            at = before;
+        }
+        let mut legs: Vec<Leg> = Vec::new();
+        for (before, step) in steps.into_iter().rev() {
+            let Some(from) = self.nodes.get(before).map(|n| n.pose) else {
+                continue;
+            };
+            let goes_on = |l: &Leg| {
+                l.manner == step.manner
+                    && (step.manner != Manner::Turn || l.turn_rad * step.turn_rad > 0.0)
+            };
+            if !legs.last().is_some_and(goes_on) {
+                legs.push(Leg {
+                    manner: step.manner,
+                    turn_rad: 0.0,
+                    poses: vec![from],
+                    held: self.held(config, legs.is_empty()),
+                });
+            }
+            let Some(leg) = legs.last_mut() else {
+                continue;
+            };
+            leg.turn_rad += step.turn_rad;
+            let (ds, n) = (config.sample_m(), STEP_SAMPLES);
+            match step.manner {
+                Manner::Turn => leg.poses.push(end(from, &step, 0.0)),
+                Manner::Ahead => leg.poses.extend(arc(from, step.curvature_per_m, ds, n)),
+                Manner::Back => leg.poses.extend(arc(from, step.curvature_per_m, -ds, n)),
+            }
+        }
+        legs
+    }
+}
+
+/// Length of a step ahead or back, metres.
+fn step_m(config: &Config) -> f64 {
+    STEP_SAMPLES as f64 * config.sample_m()
+}
+
+/// Turns by one heading, and arcs that end at the same heading, the next, or between.
+fn steps(config: &Config) -> Arc<[Step]> {
+    let angle = std::f64::consts::TAU / HEADINGS as f64;
+    let sharpest = config.curvatures_per_m.last().copied().unwrap_or(0.0);
+    let most = (angle / step_m(config)).min(sharpest);
+    let turns = [angle, -angle].map(|turn_rad| Step {
+        manner: Manner::Turn,
+        turn_rad,
+        curvature_per_m: 0.0,
+    });
+    let arcs = [Manner::Ahead, Manner::Back].map(|manner| {
+        [0.0, 0.5, -0.5, 1.0, -1.0].map(|share| Step {
+            manner,
+            turn_rad: 0.0,
+            curvature_per_m: share * most,
+        })
+    });
+    turns
+        .into_iter()
+        .chain(arcs.into_iter().flatten())
+        .collect()
+}
+
+/// The cell and heading of a pose.
+fn key(config: &Config, pose: Pose2) -> Key {
+    let cell = |v: f64| (v / config.sample_m()).round() as i64;
+    let heading = pose.yaw_rad / std::f64::consts::TAU * HEADINGS as f64;
+    let heading = (heading.round() as i64).rem_euclid(HEADINGS);
+    (cell(pose.x_m), cell(pose.y_m), heading)
+}
+
+/// Where a step leads.
+fn end(pose: Pose2, step: &Step, step_m: f64) -> Pose2 {
+    let way_m = match step.manner {
+        Manner::Turn => {
+            return Pose2 {
+                yaw_rad: wrap_rad(pose.yaw_rad + step.turn_rad),
+                ..pose
+            };
+        }
+        Manner::Ahead => step_m,
+        Manner::Back => -step_m,
+    };
+    pose.moved(way_m, way_m * step.curvature_per_m)
+}
+
+/// The poses of a step that are checked, and its direction.
+fn poses(config: &Config, from: Pose2, step: &Step) -> (Vec<Pose2>, f64) {
+    let direction = match step.manner {
+        Manner::Turn => {
+            let n = (step.turn_rad.abs() / TURN_CHECK_RAD).ceil().max(1.0) as usize;
+            let at = |i: usize| Pose2 {
+                yaw_rad: wrap_rad(from.yaw_rad + step.turn_rad * i as f64 / n as f64),
+                ..from
+            };
+            return ((1..=n).map(at).collect(), 0.0);
+        }
+        Manner::Ahead => 1.0,
+        Manner::Back => -1.0,
+    };
+    let ds = direction * config.sample_m() / CHECKS_OF_A_SAMPLE as f64;
+    let n = STEP_SAMPLES * CHECKS_OF_A_SAMPLE;
+    (arc(from, step.curvature_per_m, ds, n).collect(), direction)
+}
+
+fn apart_m(a: Pose2, b: Pose2) -> f64 {
+    distance_m([a.x_m, a.y_m], [b.x_m, b.y_m])
+}

@@ -118,6 +118,8 @@ pub struct AutoNav {
     pub(crate) leant_rad: Option<f64>,
     /// Share of its limits that the suspension took where the way or turn under way begins; none before it has begun.
     pub(crate) strained: Option<f64>,
+    /// Where the way under way was last checked.
+    pub(crate) checked_at: Option<Xy>,
     /// The ground or the way from here is to be checked again though no new grid has come.
     pub(crate) look_again: bool,
     pub(crate) stops: u32,
@@ -173,6 +175,7 @@ impl AutoNav {
             curvature_now_per_m: 0.0,
             leant_rad: None,
             strained: None,
+            checked_at: None,
             look_again: false,
             stops: 0,
             was_forbidden: false,

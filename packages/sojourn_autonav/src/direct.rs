@@ -70,6 +70,7 @@ pub(crate) fn direct(
             poses,
             curvature_per_m: curvature,
             commit_m: c.commit_m,
+            held: c.hold_share,
         },
         blocked,
     )

@@ -44,7 +44,7 @@ const CLEARANCE_SHARE: f64 = 0.85;
 /// Poses this near to one that was refused are as bad, metres and radians.
 const REFUSED_M: f64 = 0.06;
 const REFUSED_RAD: f64 = 0.05;
-/// A step that a planning checks counts like so many look-ups.
+/// A pose takes as long to settle as so many take to be looked up.
 const LOOKS_OF_A_SETTLING: usize = 40;
 
 /// How a leg is driven.
@@ -178,8 +178,9 @@ pub struct HybridAStar {
     level: usize,
 }
 
-/// What shares of the limits ways are looked for within, one after the other: those of a new way; its own for the first steps, for a
-/// rover stands at the end of a way under way; those of a way under way; those of a way out.
+/// Shares of the limits within which ways are looked for, one after the other: those of a new way; the same but for the first steps,
+/// which may use as much as a way under way, for at the end of such a one the rover stands; those of a way under way; those of a way
+/// out.
 const LEVELS: usize = 4;
 
 impl HybridAStar {

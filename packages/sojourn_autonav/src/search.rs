@@ -46,6 +46,8 @@ pub struct Path {
     pub curvature_per_m: f64,
     /// How far it is driven before the next planning, metres.
     pub commit_m: f64,
+    /// Share of the limits that it may use while it is driven.
+    pub held: Share,
 }
 
 /// What a search found.
@@ -302,6 +304,7 @@ impl Search<'_> {
             poses,
             curvature_per_m: curvature(candidate.first),
             commit_m: c.commit_m,
+            held: self.first_share(),
         }
     }
 

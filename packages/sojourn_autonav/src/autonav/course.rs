@@ -10,6 +10,11 @@ use crate::{
 };
 use sojourn_core::{Stamp, frames::Pose2, geometry::distance_m, kinematics::Velocity, plan::Mode};
 
+/// The way under way is checked again whenever the rover has come so far since, metres; without news of the ground only so much of it,
+/// and within what a way out may use: what is found then is that it slides to where it was not thought to come.
+const RECHECK_M: f64 = 0.05;
+const NEAR_M: f64 = 0.35;
+
 impl AutoNav {
     /// A planning is due: takes the next way if it was thought of in time, else thinks now. Returns what is waited for.
     pub(super) fn plan_or_wait(
@@ -90,7 +95,7 @@ impl AutoNav {
     /// Begins to drive a path.
     pub(crate) fn set_out(&mut self, path: Path, pose: Pose2) {
         self.blocked_since = None;
-        self.held = self.config.hold_share;
+        self.held = path.held;
         (self.is_leg, self.seek_again, self.sought_in_vain) = (false, false, false);
         self.look_m = self.config.lookahead_m;
         self.leant_rad = None;
@@ -182,23 +187,33 @@ impl AutoNav {
 
     /// Whether a planning is due now.
     pub(super) fn due(&mut self, scope: &Scope) -> bool {
+        let here = [scope.pose.x_m, scope.pose.y_m];
+        let news = self.inputs.grid_is_new || self.look_again;
+        // What slides comes to other places than those that were checked.
+        let strayed = self
+            .checked_at
+            .is_none_or(|at| distance_m(at, here) > RECHECK_M);
+        let fresh = news || strayed;
+        if fresh {
+            self.checked_at = Some(here);
+        }
         let Some(ground) = &self.inputs.ground else {
             return false;
         };
         let c = &self.config;
-        let fresh = self.inputs.grid_is_new || self.look_again;
+        let held = if news { self.held } else { c.out_share };
         let unchecked = scope.mode == Mode::Directed || c.planner == PlannerKind::StraightGuarded;
         let mut search = Search {
             config: c,
             ground,
             limits: &scope.limits,
             checker: &mut self.checker,
-            held: self.held,
+            held,
             way_out: false,
         };
         match &self.phase {
             Phase::Plan | Phase::Seek(_) => true,
-            Phase::Wait(_) => fresh,
+            Phase::Wait(_) => news,
             Phase::Look(turn) => {
                 let rest = turn.rest_rad(scope.pose.yaw_rad);
                 let blocked = fresh && search.turn_blocked(scope.pose, rest).is_some();
@@ -215,7 +230,8 @@ impl AutoNav {
                 }
             }
             Phase::Follow(track, commit_m) => {
-                let rest_m = (commit_m - track.progress_m).max(0.0) + c.stop_m;
+                let whole_m = (commit_m - track.progress_m).max(0.0) + c.stop_m;
+                let rest_m = if news { whole_m } else { whole_m.min(NEAR_M) };
                 let blocked = fresh && !unchecked && {
                     let step_m = 0.5 * c.sample_m();
                     let ahead =
@@ -236,8 +252,7 @@ impl AutoNav {
                 let track = track.clone();
                 let off = track.off_m(scope.pose) > c.track_tolerance_m;
                 let ended = track.progress_m >= track.length_m() - 1e-6;
-                let blocked =
-                    !ended && (off || (fresh && !self.track_holds(scope, &track, self.held)));
+                let blocked = !ended && (off || (fresh && !self.track_holds(scope, &track, held)));
                 if blocked {
                     self.seek_again |= self.is_leg;
                     self.legs.clear();

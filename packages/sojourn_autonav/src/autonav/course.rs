@@ -262,3 +262,6 @@ impl AutoNav {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

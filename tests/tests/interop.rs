@@ -105,7 +105,7 @@ fn silenced(node: &str, by: &str) {
         "{node}: stood after {stopped_after_s} s of simulated time: {seen}"
     );
     assert!(seen["watched_s"].as_f64().unwrap() > 2.0, "{node}: {seen}");
-    let status = suite.peer(&["--timeout", "20", "status", "--state", "STOPPED"]);
+    let status = suite.peer(&["--timeout", "60", "status", "--state", "STOPPED"]);
     assert_eq!(
         status["ok"], true,
         "{node}: the executive reports the stop: {status}"

@@ -1,14 +1,16 @@
 //! Where `odom` lies in `map`: the start, what a person says, and poses in `map` that come late.
 //!
-//! How far the odometry may have gone astray since the newest of them is what its covariance has grown by on the way. A
-//! pose is of a stamp; what has been driven since hangs on it unchanged. So it moves `map → odom` by what was wrong at its
+//! How far the odometry may have gone astray since the newest of them is the covariance of the way since. What turned it aside
+//! before the newest pose does so after it as well, and a fix takes only a part of that out of `map`: so how what is still wrong
+//! in `map` hangs together with all that the odometry has wrong is kept and carried along the way. Without that every fix would
+//! begin a way whose errors are new ones, and the place would be believed surer than fixes that are right. A pose is of a stamp; what has been driven since hangs on it unchanged. So it moves `map → odom` by what was wrong at its
 //! stamp, and `odom → base_link` not at all.
 //!
 //! Poses found on one map share what that map has wrong. It is a state that is considered and not estimated (Schmidt 1966):
 //! how far the rover's error hangs together with it is kept, so that any number of fixes at one place makes the rover no surer
 //! of where it is than the map is. From place to place the map's error changes (Gauss–Markov over the distance).
 
-use crate::filter::{Covariance, WithPose, planar};
+use crate::filter::{Covariance, WithPose, WithTwo, planar};
 use nalgebra::{Matrix3, Matrix3x2, Vector3};
 use sojourn_core::{
     Stamp,
@@ -56,11 +58,16 @@ impl Passed {
     /// hang together with those of then.
     #[must_use]
     pub fn grown_since(&self, earlier: &Self, since: &WithPose) -> Matrix3<f64> {
-        let (now, then) = (self.pose, earlier.pose);
-        let along = lever([now.x_m - then.x_m, now.y_m - then.y_m]);
+        let along = earlier.lever_to(self);
         let both = planar(since) * along.transpose();
         let alone = self.covariance() + along * earlier.covariance() * along.transpose();
         positive(alone - both - both.transpose())
+    }
+
+    /// How this moment's error of heading and place moves the place of another.
+    fn lever_to(&self, later: &Self) -> Matrix3<f64> {
+        let (now, then) = (later.pose, self.pose);
+        lever([now.x_m - then.x_m, now.y_m - then.y_m])
     }
 
     fn between(&self, later: &Self, stamp: Stamp) -> Self {
@@ -122,24 +129,31 @@ impl Step {
 pub struct MapFrame {
     /// `odom` in `map`.
     odom: Pose2,
+    /// Direction of its x axis there as the start or a person says, radians.
+    said_yaw_rad: f64,
     z_m: f64,
     /// What the odometry believed when `map` was last known.
     base: Option<Passed>,
     /// How well the rover's pose in `map` was known then, axes of `map`.
     covariance: Matrix3<f64>,
+    /// Covariance of the odometry's error then (x, y, yaw, axes of `odom`) with that error.
+    with_base: Matrix3<f64>,
     /// Covariance of that error with the map's, the latter in units of its standard deviation.
     shared: Matrix3x2<f64>,
     /// Way over which the map's error stays alike, metres.
     map_error_correlation_m: f64,
     passed: VecDeque<Step>,
-    /// How the odometry's errors at the first of them hang together with those when `map` was last known.
-    since_base: WithPose,
+    /// What the odometry believed at the last `pass`, when that is not yet one of them.
+    newest: Option<Passed>,
+    /// How the odometry's errors at the first of them hang together with its own when `map` was last known (first three) and
+    /// with the error of the rover's pose in `map` then.
+    since_base: WithTwo,
     /// What became of the odometry's errors since the newest of them.
     carried: Covariance,
-    /// How the odometry's errors now hang together with those when `map` was last known.
-    since_base_now: WithPose,
+    /// The same of the odometry's errors now.
+    since_base_now: WithTwo,
     /// And those at the last `pass`.
-    since_base_passed: WithPose,
+    since_base_passed: WithTwo,
 }
 
 impl MapFrame {
@@ -153,16 +167,19 @@ impl MapFrame {
     ) -> Self {
         Self {
             odom: Pose2::new(x_m, y_m, 0.0),
+            said_yaw_rad: 0.0,
             z_m,
             base: None,
             covariance,
+            with_base: Matrix3::zeros(),
             shared: Matrix3x2::zeros(),
             map_error_correlation_m,
             passed: VecDeque::new(),
-            since_base: WithPose::zeros(),
+            newest: None,
+            since_base: WithTwo::zeros(),
             carried: Covariance::identity(),
-            since_base_now: WithPose::zeros(),
-            since_base_passed: WithPose::zeros(),
+            since_base_now: WithTwo::zeros(),
+            since_base_passed: WithTwo::zeros(),
         }
     }
 
@@ -179,6 +196,13 @@ impl MapFrame {
         self.odom.yaw_rad
     }
 
+    /// The same as the start or a person says, radians: the frame in which the odometry's own heading is meant. Poses in `map`
+    /// since then have turned `odom` by what the odometry's heading has wrong; who corrects that heading itself goes by this.
+    #[must_use]
+    pub fn said_yaw_rad(&self) -> f64 {
+        self.said_yaw_rad
+    }
+
     /// Hears what the odometry believes now, and what has become of its errors since the last time
     /// (`Filter::take_carried`).
     pub fn pass(&mut self, now: Passed, carried: &Covariance) {
@@ -188,18 +212,35 @@ impl MapFrame {
         if self.base.is_none() {
             self.begin(now);
         }
+        self.newest = Some(now);
         if self.is_far(&now) {
-            let carried = std::mem::replace(&mut self.carried, Covariance::identity());
-            self.passed.push_back(Step {
-                to: now,
-                carried: Box::new(carried),
-            });
+            self.keep_newest();
         }
         while self.passed.len() > MOST {
             self.passed.pop_front();
             if let Some(first) = self.passed.front() {
                 self.since_base = *first.carried * self.since_base;
             }
+        }
+    }
+
+    /// What the odometry believed at the last `pass` becomes a step of the way; of one moment the last word counts.
+    fn keep_newest(&mut self) {
+        let Some(to) = self.newest.take() else { return };
+        let carried = std::mem::replace(&mut self.carried, Covariance::identity());
+        let first = self.passed.len() == 1;
+        match self.passed.back_mut() {
+            Some(last) if last.to.stamp == to.stamp => {
+                last.to = to;
+                *last.carried = carried * *last.carried;
+                if first {
+                    self.since_base = carried * self.since_base;
+                }
+            }
+            _ => self.passed.push_back(Step {
+                to,
+                carried: Box::new(carried),
+            }),
         }
     }
 
@@ -225,13 +266,17 @@ impl MapFrame {
         self.base = Some(here);
         self.passed.clear();
         self.passed.push_back(Step::first(here));
-        (self.since_base, self.since_base_now) = (here.errors, here.errors);
-        self.since_base_passed = here.errors;
+        // What is said of the pose in `map` hangs together with nothing that the odometry has wrong.
+        self.with_base = Matrix3::zeros();
+        self.since_base = with_two(&here.errors, &WithPose::zeros());
+        self.since_base_now = self.since_base;
+        self.since_base_passed = self.since_base;
         self.carried = Covariance::identity();
+        self.newest = None;
     }
 
     /// How the odometry's errors at a moment, or those of now, hang together with those when `map` was last known.
-    fn since_base(&self, at: &Passed) -> WithPose {
+    fn since_base(&self, at: &Passed) -> WithTwo {
         if self.passed.back().is_none_or(|b| b.to.stamp <= at.stamp) {
             return self.since_base_now;
         }
@@ -257,6 +302,7 @@ impl MapFrame {
         covariance: Matrix3<f64>,
     ) {
         self.put(here.map_or(start, |h| h.pose), pose);
+        self.said_yaw_rad = self.odom.yaw_rad;
         self.covariance = covariance;
         self.shared = Matrix3x2::zeros();
         match here {
@@ -274,10 +320,17 @@ impl MapFrame {
         let Some(base) = &self.base else {
             return self.covariance;
         };
-        let grown = now.grown_since(base, &self.since_base(now));
+        let (since, since_map) = of_two(&self.since_base(now));
+        let grown = now.grown_since(base, &since);
         let turned = turn(self.odom.yaw_rad);
         let carried = lever(self.way_in_map(base, now));
-        carried * self.covariance * carried.transpose() + turned * grown * turned.transpose()
+        // What turned the odometry aside before does so still: what has grown hangs together with what was wrong then.
+        let alike = planar(&since_map) - base.lever_to(now) * self.with_base;
+        let alike = turned * alike * carried.transpose();
+        carried * self.covariance * carried.transpose()
+            + turned * grown * turned.transpose()
+            + alike
+            + alike.transpose()
     }
 
     /// The straight way between two moments, axes of `map`, metres.
@@ -313,6 +366,9 @@ impl MapFrame {
             (said.covariance - said.covariance.transpose()).amax() <= 1e-6 * said.covariance.amax();
         if !(finite && symmetric) || said.covariance.cholesky().is_none() {
             return Err(NotTaken::NotFinite);
+        }
+        if self.passed.back().is_some_and(|l| l.to.stamp <= stamp) {
+            self.keep_newest();
         }
         let then = self.believed(stamp).ok_or(NotTaken::TooOld)?;
         let before = self.in_map(then.pose);
@@ -354,13 +410,26 @@ impl MapFrame {
             before.y_m + change.y,
             wrap_rad(before.yaw_rad + change.z),
         );
+        let with_map = self.with_map(&then) * rest.transpose();
         self.put(then.pose, after);
-        self.known_at(then);
+        self.known_at(then, &with_map);
         Ok(distance2)
     }
 
-    /// `map` is known as of a moment of the way: what lies before it is forgotten.
-    fn known_at(&mut self, then: Passed) {
+    /// Covariance of the odometry's errors at a moment with the error of the rover's pose in `map` there.
+    fn with_map(&self, then: &Passed) -> WithPose {
+        let Some(base) = &self.base else {
+            return WithPose::zeros();
+        };
+        let (since, since_map) = of_two(&self.since_base(then));
+        let grown = then.errors - since * base.lever_to(then).transpose();
+        let carried = lever(self.way_in_map(base, then));
+        since_map * carried.transpose() + grown * turn(self.odom.yaw_rad).transpose()
+    }
+
+    /// `map` is known as of a moment of the way: what lies before it is forgotten. `with_map` is how the odometry's errors then
+    /// hang together with what is still wrong in `map`.
+    fn known_at(&mut self, then: Passed, with_map: &WithPose) {
         while let Some(first) = self.passed.front()
             && first.to.stamp < then.stamp
         {
@@ -374,9 +443,10 @@ impl MapFrame {
             self.passed.push_front(Step::first(then));
         }
         self.base = Some(then);
-        self.since_base = then.errors;
+        self.with_base = planar(with_map);
+        self.since_base = with_two(&then.errors, with_map);
         let newest = self.passed.iter().skip(1);
-        let to_newest = newest.fold(then.errors, |since, step| *step.carried * since);
+        let to_newest = newest.fold(self.since_base, |since, step| *step.carried * since);
         self.since_base_now = self.carried * to_newest;
         self.since_base_passed = self.since_base_now;
     }
@@ -416,6 +486,18 @@ impl MapFrame {
     }
 }
 
+fn with_two(odom: &WithPose, map: &WithPose) -> WithTwo {
+    let mut out = WithTwo::zeros();
+    out.fixed_columns_mut::<3>(0).copy_from(odom);
+    out.fixed_columns_mut::<3>(3).copy_from(map);
+    out
+}
+
+fn of_two(both: &WithTwo) -> (WithPose, WithPose) {
+    let of = |at: usize| both.fixed_columns::<3>(at).into_owned();
+    (of(0), of(3))
+}
+
 /// How an error of a heading and place moves a place that lies `d` metres on.
 fn lever(d: [f64; 2]) -> Matrix3<f64> {
     Matrix3::new(1.0, 0.0, -d[1], 0.0, 1.0, d[0], 0.0, 0.0, 1.0)
@@ -433,5 +515,7 @@ fn positive(m: Matrix3<f64>) -> Matrix3<f64> {
     eigen.recompose()
 }
 
+#[cfg(test)]
+mod consistency;
 #[cfg(test)]
 mod tests;

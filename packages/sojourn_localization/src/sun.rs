@@ -3,7 +3,7 @@
 //!
 //! A reading is bad the higher the sun stands: its noise turns the heading by `1 / cos(elevation)`, an error of the level by
 //! `tan(elevation)`. What all readings have wrong alike (mounting, almanac, level) is never averaged away: the heading does
-//! not become surer than that ([`Bearing::floor_rad`]).
+//! not become surer than that ([`Bearing::alike_rad`]).
 
 use nalgebra::{UnitQuaternion, Vector3};
 use serde::Deserialize;
@@ -137,8 +137,9 @@ pub struct Bearing {
     pub off_rad: f64,
     /// Standard deviation of this reading's own error, radians.
     pub sigma_rad: f64,
-    /// Standard deviation of what all readings have wrong alike, radians.
-    pub floor_rad: f64,
+    /// By how much what all readings have wrong alike about each axis of `base_link` turns it, standard deviations with their
+    /// signs, radians.
+    pub alike_rad: Vector3<f64>,
 }
 
 /// What the direction to the sun, seen in `base_link`, says of a believed attitude in `map`; `stands_rad` is where it stands.
@@ -163,12 +164,18 @@ pub fn bearing(
     if !(var(high_rad - elevation_rad) <= p.gate * height_var) {
         return None;
     }
+    // A turn about the vertical turns the heading, one about the direction in which the sun stands turns it back the more the
+    // higher it stands.
+    let (sin, cos) = azimuth_rad.sin_cos();
+    let shows = Vector3::z() - Vector3::new(cos, sin, 0.0) * elevation_rad.tan();
     Some(Bearing {
         off_rad: wrap_rad(azimuth_rad - seen.y.atan2(seen.x)),
         sigma_rad: p.sigma_rad / elevation_rad.cos(),
-        floor_rad: p
-            .fixed_sigma_rad
-            .hypot(level_sigma_rad * elevation_rad.tan()),
+        alike_rad: (map_from_base_link.inverse() * shows).component_mul(&Vector3::new(
+            level_sigma_rad,
+            level_sigma_rad,
+            p.fixed_sigma_rad,
+        )),
     })
 }
 
@@ -228,7 +235,27 @@ mod tests {
         let believed = UnitQuaternion::from_euler_angles(0.1, -0.2, 1.25);
         let b = bearing(seen, believed, sun, 0.003, &p).unwrap();
         assert!((b.off_rad - 0.05).abs() < 1e-9, "{b:?}");
-        assert!(b.sigma_rad > p.sigma_rad && b.floor_rad > p.fixed_sigma_rad);
+        assert!(b.sigma_rad > p.sigma_rad && b.alike_rad.norm() > p.fixed_sigma_rad);
+    }
+
+    #[test]
+    fn a_sensor_mounted_askew_shows_the_heading_off_by_what_is_told() {
+        let (p, level) = (params(), 0.005);
+        let sun = [0.8, 0.6];
+        let truth = UnitQuaternion::from_euler_angles(0.05, -0.1, 1.3);
+        for axis in 0..3 {
+            let askew_rad = 0.1 * if axis < 2 { level } else { p.fixed_sigma_rad };
+            let mut turn = Vector3::zeros();
+            turn[axis] = askew_rad;
+            let askew = UnitQuaternion::from_scaled_axis(turn);
+            let seen = askew * (truth.inverse() * direction(sun));
+            let b = bearing(seen, truth, sun, level, &p).unwrap();
+            let told = -0.1 * b.alike_rad[axis];
+            assert!(
+                (b.off_rad - told).abs() < 2e-3 * askew_rad,
+                "{axis}: {b:?} {told}"
+            );
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
     cpu_s,
     on_map::{OnMap, Surveyor},
 };
-use nalgebra::{Isometry3, Matrix3, Vector3};
+use nalgebra::{Isometry3, Matrix3, UnitQuaternion, Vector3};
 use serde::{Deserialize, Serialize};
 use sojourn_core::{
     Stamp,
@@ -23,10 +23,15 @@ use sojourn_localization::{
     visual::Sighting,
     vo::{GrayImage, Seen, StereoCamera, StereoPair},
 };
-use sojourn_twin::sim::{ImageEvent, SimConfig, SimOutput, Simulator};
+use sojourn_twin::{
+    noise,
+    sim::{ImageEvent, SimConfig, SimOutput, Simulator},
+};
 
 /// Seconds at rest before the drive.
 const REST_S: f64 = 3.0;
+/// Channel of what is drawn from a trial's seed for the sun sensor.
+const SUN_CHANNEL: u64 = 0x5e_e6;
 /// A motion is wrong when it is off by more than this, metres, and by more than this share of the way.
 const WRONG_M: f64 = 0.02;
 const WRONG_SHARE: f64 = 0.05;
@@ -173,6 +178,7 @@ pub fn run(
     let mut sim = Simulator::new(world, rover.clone(), body, config)?;
     let ground_m = sim.ground_m().unwrap_or(0.0);
     let sun_rad = sim.world().sun_rad();
+    let askew = sun_askew(trial.seed, settings.localization.sun.fixed_sigma_rad);
     let node = |visual: bool| -> Result<Localization, SweepError> {
         let mut p: Params = settings.localization.clone();
         (p.initial_x_m, p.initial_y_m) = (start.x_m, start.y_m);
@@ -201,8 +207,8 @@ pub fn run(
             way.command(judge.pose(start), rover)
         };
         let out = sim.step(now, command);
-        feed(&mut wheels, &out, rover, now);
-        feed(&mut fused, &out, rover, now);
+        feed(&mut wheels, &out, rover, now, &askew);
+        feed(&mut fused, &out, rover, now, &askew);
         judge.truth(&out, rover);
         observer.tick(now, &out);
         if let Some(image) = &out.image
@@ -254,7 +260,21 @@ pub fn run(
     Ok(judge.result)
 }
 
-fn feed(node: &mut Localization, out: &SimOutput, rover: &Rover, now: Stamp) {
+/// How the sun sensor is mounted askew in a trial, about each axis of `base_link` with this standard deviation, radians: what
+/// all of its readings have wrong alike, as the node is told.
+fn sun_askew(seed: u64, sigma_rad: f64) -> UnitQuaternion<f64> {
+    let turn = [0, 1, 2]
+        .map(|axis: i64| sigma_rad * noise::near_gauss(noise::hash(seed, SUN_CHANNEL, axis, 0)));
+    UnitQuaternion::from_scaled_axis(Vector3::from(turn))
+}
+
+fn feed(
+    node: &mut Localization,
+    out: &SimOutput,
+    rover: &Rover,
+    now: Stamp,
+    sun_askew: &UnitQuaternion<f64>,
+) {
     for s in &out.imu {
         let sample = ImuSample {
             gyro_radps: Vector3::from(s.gyro_radps),
@@ -276,7 +296,8 @@ fn feed(node: &mut Localization, out: &SimOutput, rover: &Rover, now: Stamp) {
     };
     node.step(now, Input::Wheels(now, sample));
     if let Some(sun) = &out.sun {
-        node.step(now, Input::Sun(sun.stamp, Vector3::from(sun.direction)));
+        let seen = sun_askew * Vector3::from(sun.direction);
+        node.step(now, Input::Sun(sun.stamp, seen));
     }
 }
 

@@ -71,8 +71,9 @@ impl Localization {
         let p = &self.config.params;
         // The attitude is that of the newest gyro sample.
         let turned = state.rate_radps * stamp.since(imu_at);
+        // What fixes have turned `odom` by since is what the odometry's heading has wrong: the very thing to be shown.
         let map_from_odom =
-            UnitQuaternion::from_axis_angle(&Vector3::z_axis(), self.map.odom_yaw_rad());
+            UnitQuaternion::from_axis_angle(&Vector3::z_axis(), self.map.said_yaw_rad());
         let attitude = map_from_odom
             * state.filter.odom_from_base()
             * UnitQuaternion::from_scaled_axis(turned);
@@ -85,7 +86,7 @@ impl Localization {
         let verdict = state.filter.heading(
             seen.off_rad,
             seen.sigma_rad * seen.sigma_rad,
-            seen.floor_rad,
+            &seen.alike_rad,
             p.sun.gate,
         );
         let doubted = self

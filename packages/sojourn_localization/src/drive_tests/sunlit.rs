@@ -128,6 +128,46 @@ fn visual_odometry_that_turns_aside_is_held_by_the_sun() {
     assert!(with.node.counts().suns > 700 && with.node.counts().refused.is_empty());
 }
 
+/// Poses in `map` put right what the odometry's heading has wrong there, and the sun must still see it.
+#[test]
+fn poses_in_map_do_not_hide_from_the_sun_what_the_odometry_has_wrong() {
+    let mut d = Drive::with(|p| {
+        compass(p);
+        p.initial_yaw_sigma_rad = 0.0;
+        p.visual.aside_sigma_px = 1.5;
+        p.map_pose_gate = 1e4;
+    });
+    d.bent_radpm = 0.003;
+    d.rest();
+    d.pair(Fate::Fine);
+    d.tick();
+    for leg in 0..30 {
+        for _ in 0..25 {
+            d.period(SPEED_MPS, 0.0);
+            d.sun(SUN_RAD);
+            d.tick();
+        }
+        d.pair(Fate::Fine);
+        d.tick();
+        if leg % 3 == 2 {
+            let pose = MapPose {
+                pose: Pose2::new(d.way_m, d.aside_m, d.yaw_rad),
+                covariance: Matrix3::from_diagonal(&Vector3::new(1e-4, 1e-4, 1e-6)),
+                shared_sigma_m: 0.0,
+            };
+            let now = Stamp::from_secs(d.t_s);
+            d.node.step(now, Input::MapPose(now, pose));
+        }
+    }
+    assert_eq!(
+        d.node.counts().map_poses,
+        10,
+        "{:?}",
+        d.node.counts().refused
+    );
+    assert!(d.heading_error_rad() < 0.006, "{}", d.heading_error_rad());
+}
+
 #[test]
 fn what_is_not_the_sun_is_refused_and_told() {
     let mut d = Drive::with(compass);

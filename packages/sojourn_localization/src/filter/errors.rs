@@ -22,38 +22,31 @@ impl Filter {
         gate: f64,
     ) -> Result<Correction, f64> {
         let seen = Seen::of(h, own, &self.covariance);
-        // None for what rounding has made no covariance.
-        let honest = seen.spread.cholesky().ok_or(f64::INFINITY)?;
-        let distance2 = off.dot(&honest.solve(off));
-        // Written so that not-a-number is refused.
-        if !(distance2 <= gate) {
-            let none = distance2.is_nan();
-            return Err(if none { f64::INFINITY } else { distance2 });
-        }
+        let distance2 = seen.within(off, gate)?;
         let weighed = Seen::of(h, own, &self.weighing);
         let gain = weighed.gain()?;
         self.take(off, h, [&seen, &weighed], &gain, distance2)
     }
 
-    /// The same for a measurement that tells what the considered errors have come to, whatever its distance: it is weighed by
-    /// the covariance of all errors. The considered ones themselves stay as they are.
+    /// The same for a measurement that tells what the considered errors have come to: it is weighed by the covariance of all
+    /// errors. The considered ones themselves stay as they are.
     ///
     /// # Errors
-    /// Infinity for numbers that are none.
+    /// As `measure`.
     pub(super) fn measure_all<const M: usize>(
         &mut self,
         off: &SVector<f64, M>,
         h: &SMatrix<f64, M, N>,
         own: &SMatrix<f64, M, M>,
+        gate: f64,
     ) -> Result<Correction, f64> {
         let seen = Seen::of(h, own, &self.covariance);
+        let distance2 = seen.within(off, gate)?;
         let weighed = Seen::of(h, own, &self.weighing);
         let mut gain = seen.gain()?;
         for error in CONSIDERED {
             gain.row_mut(error).fill(0.0);
         }
-        let honest = seen.spread.cholesky().ok_or(f64::INFINITY)?;
-        let distance2 = off.dot(&honest.solve(off));
         self.take(off, h, [&seen, &weighed], &gain, distance2)
     }
 
@@ -211,6 +204,22 @@ impl<const M: usize> Seen<M> {
         }
         let spread = h * with + own;
         Self { with, spread }
+    }
+
+    /// Squared Mahalanobis distance of the measurement; one beyond `gate` is the error, infinity for what is no number.
+    fn within(&self, off: &SVector<f64, M>, gate: f64) -> Result<f64, f64> {
+        // None for what rounding has made no covariance.
+        let honest = self.spread.cholesky().ok_or(f64::INFINITY)?;
+        let distance2 = off.dot(&honest.solve(off));
+        // Written so that not-a-number is refused.
+        if distance2 <= gate {
+            return Ok(distance2);
+        }
+        Err(if distance2.is_nan() {
+            f64::INFINITY
+        } else {
+            distance2
+        })
     }
 
     /// The gain that leaves least of the errors of this covariance; infinity as the error for what is no covariance.

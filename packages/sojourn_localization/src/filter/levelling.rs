@@ -1,8 +1,8 @@
 //! The first level, from samples at rest.
 
 use super::{
-    ACCEL, ASIDE, CREEP, Covariance, Filter, GYRO, Inertial, SCALE, SLIP, Start, TURN, VELOCITY,
-    WANDER, YAW,
+    ACCEL, ASIDE, CREEP, Covariance, Filter, GYRO, Inertial, SCALE, SLIP, SUN, Start, TURN,
+    VELOCITY, WANDER, YAW,
 };
 use nalgebra::{Matrix3, UnitQuaternion, Vector3};
 
@@ -61,6 +61,7 @@ impl Levelling {
             force_mps2: self.accel_sum / n,
             wheels_only_m: Vector3::zeros(),
             excess: [0.0; 2],
+            sun_alike: Vector3::zeros(),
             mark_m: None,
             key: None,
             key_looked_at: false,
@@ -75,6 +76,7 @@ impl Levelling {
         filter.add_to(YAW, start.yaw_sigma_rad.powi(2));
         filter.add_to(SLIP, 1.0);
         filter.add_to(CREEP, 1.0);
+        filter.add(SUN, &Matrix3::identity());
         // Considered only: measurements are weighed without these.
         for (at, sigma) in [
             (SCALE, start.scale_sigma_px),

@@ -20,7 +20,8 @@
 //! independent errors would have it. Scale and turning aside are considered and not estimated (Schmidt 1966), for nothing
 //! that wheels and pairs show tells them: these are weighed by a covariance that knows nothing of them, and beside it the
 //! covariance that is told is what those weights make of all errors. A heading by the sun does show what they have come to: it is
-//! weighed by the covariance that is told.
+//! weighed by the covariance that is told. What all of the sun's readings have wrong alike is a state as well: no number of readings
+//! makes the heading surer than what they tell of it, and where it has led the rover to is in the covariance.
 //!
 //! How the errors of one moment hang together with those of a later one is kept, too (`take_carried`): what a way
 //! between two moments has wrong is much less than what either has.
@@ -61,16 +62,22 @@ const MARK: usize = 20;
 /// First of the three of the position at the key pair, and of its attitude.
 const KEY: usize = 23;
 const KEY_TURN: usize = 26;
+/// First of the three of what all readings of the sun have wrong alike: about the axes of `base_link`, in units of their standard
+/// deviations.
+const SUN: usize = 29;
 /// Number of errors.
-const N: usize = 29;
+const N: usize = 32;
 
 /// Covariance of position, velocity, attitude, biases of gyro and accelerometer (three each), slip, creep, scale, turning
-/// aside and its wandering of visual odometry, position at the newest wheel state (three), and position and attitude at the
-/// key pair (three each).
+/// aside and its wandering of visual odometry, position at the newest wheel state (three), position and attitude at the key
+/// pair (three each), and what the sun's readings have wrong alike (three).
 pub type Covariance = SMatrix<f64, N, N>;
 
 /// Covariance of all these errors with those of x, y and yaw, now or at another moment.
 pub type WithPose = SMatrix<f64, N, 3>;
+
+/// Covariance of all these errors with those of two poses in the plane: x, y and yaw of the one, then of the other.
+pub type WithTwo = SMatrix<f64, N, 6>;
 
 /// Those of x, y and yaw.
 const PLANAR: [usize; 3] = [PLACE, PLACE + 1, YAW];
@@ -132,6 +139,8 @@ pub struct Filter {
     wheels_only_m: Vector3<f64>,
     /// Slip and creep beyond what is expected, in units of their standard deviation.
     excess: [f64; 2],
+    /// What all readings of the sun have wrong alike about the axes of `base_link`, in units of their standard deviations.
+    sun_alike: Vector3<f64>,
     /// Position at the newest wheel state.
     mark_m: Option<Vector3<f64>>,
     key: Option<Isometry3<f64>>,
@@ -264,6 +273,7 @@ impl Filter {
         self.accel_bias_mps2 += of(ACCEL);
         self.excess[0] += change[SLIP];
         self.excess[1] += change[CREEP];
+        self.sun_alike += of(SUN);
         if let Some(mark_m) = &mut self.mark_m {
             *mark_m += of(MARK);
         }
@@ -293,5 +303,7 @@ impl Filter {
 mod consistency;
 #[cfg(test)]
 pub(crate) mod doubles;
+#[cfg(test)]
+pub(crate) mod drawn;
 #[cfg(test)]
 mod tests;

@@ -277,6 +277,9 @@ fn headings(middle_rad: f64, reach_deg: f64, step_deg: f64) -> Vec<f64> {
 const MOST_LOOKS: usize = 8;
 /// Headings to both sides of a look's middle, and their distance, degrees.
 const LOOK_YAW_DEG: [f64; 2] = [0.75, 0.25];
+/// What a heading has wrong beside what its peak is wide, standard deviation, degrees: the step between the headings that are
+/// looked at, by less than which a broad top is not to be told.
+const YAW_SIGMA_DEG: f64 = LOOK_YAW_DEG[1];
 /// A top that a look moved by more than this, cells and degrees, is looked at again with the mix that fits there.
 const SETTLED: (f64, f64) = (1.5, 0.4);
 /// Candidates that climb to within this of one another have found the same place, metres.
@@ -338,6 +341,6 @@ fn covariance(peak: &Peak, sigma: f64, map_sigma_m: f64) -> Option<Matrix3<f64>>
     out.fixed_view_mut::<2, 2>(0, 0).copy_from(&xy);
     out[(0, 0)] += map_sigma_m * map_sigma_m;
     out[(1, 1)] += map_sigma_m * map_sigma_m;
-    out[(2, 2)] = scale / -peak.yaw_curvature;
+    out[(2, 2)] = scale / -peak.yaw_curvature + YAW_SIGMA_DEG.to_radians().powi(2);
     Some(out)
 }

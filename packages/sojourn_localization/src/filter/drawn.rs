@@ -1,0 +1,193 @@
+//! Drives whose errors are drawn from the filter's own model, for tests.
+
+use super::{
+    Filter, Sight, Start, Way,
+    doubles::{EYES, at_rest, level_sample, yaw_of},
+};
+use nalgebra::{Isometry3, Matrix6, UnitQuaternion, Vector3};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::f64::consts::TAU;
+
+/// Way of the wheels between two pairs, metres, and the time that it takes.
+pub(crate) const STEP_M: f64 = 0.5;
+pub(crate) const STEP_S: f64 = 10.0;
+/// How far visual odometry turns aside all the way, standard deviation, radians per metre.
+pub(crate) const ASIDE: f64 = 4e-5;
+pub(crate) const PLACE_SIGMA_M: f64 = 3e-4;
+pub(crate) const TURN_SIGMA: f64 = 5e-5;
+const SCALE_SIGMA: f64 = 0.0005;
+const WANDER_M: f64 = 15.0;
+const BIAS_SIGMA: f64 = 1e-5;
+const GYRO_SIGMA: f64 = 1e-6;
+/// Of the sun's readings: each one's own, and what all have wrong alike.
+const SUN_SIGMA: f64 = 0.005;
+pub(crate) const SUN_FIXED_SIGMA: f64 = 0.0015;
+/// Shares of that: by a tilt under a sun that stands 35° high, and about the vertical.
+const TILT: f64 = 0.57;
+const TURN: f64 = 0.82;
+
+/// Normal numbers.
+pub(crate) struct Draws(ChaCha8Rng);
+
+impl Draws {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    pub(crate) fn normal(&mut self) -> f64 {
+        let (a, b): (f64, f64) = (self.0.random(), self.0.random());
+        (-2.0 * (1.0 - a).ln()).sqrt() * (TAU * b).cos()
+    }
+}
+
+/// What a drive is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    /// The wander that the filter is told and the one that is, radians per metre.
+    pub(crate) told_radpm: f64,
+    pub(crate) true_radpm: f64,
+    /// How far visual odometry turns aside all the way, radians per metre; `None`: drawn from what the filter is told.
+    pub(crate) aside_radpm: Option<f64>,
+    /// Whether the sun is seen.
+    pub(crate) sun: bool,
+}
+
+/// A drive over a winding way.
+pub(crate) struct Drawn {
+    case: Case,
+    draws: Draws,
+    suns: Draws,
+    scale: f64,
+    aside: f64,
+    bias: f64,
+    slip: f64,
+    creep: f64,
+    wander: f64,
+    sun_off: Vector3<f64>,
+    /// Where the rover is.
+    pub(crate) place: Vector3<f64>,
+    pub(crate) yaw: f64,
+    /// Steps so far.
+    pub(crate) steps: u32,
+    /// What is believed.
+    pub(crate) filter: Filter,
+}
+
+fn turned_by(yaw: f64) -> UnitQuaternion<f64> {
+    UnitQuaternion::from_axis_angle(&Vector3::z_axis(), yaw)
+}
+
+fn way() -> Way {
+    Way {
+        forward_m: STEP_M,
+        wheels_m: STEP_M,
+        slip_sigma: 0.2,
+        creep_sigma: 0.1,
+        correlation_m: 20.0,
+        ..Way::default()
+    }
+}
+
+impl Drawn {
+    pub(crate) fn new(seed: u64, case: Case) -> Self {
+        let mut draws = Draws::new(seed);
+        let mut n = || draws.normal();
+        let (scale, aside, bias) = (SCALE_SIGMA * n(), ASIDE * n(), BIAS_SIGMA * n());
+        let (slip, creep, wander) = (n(), n(), case.true_radpm * n());
+        let mut suns = Draws::new(1000 + seed);
+        let sun_off = Vector3::from_fn(|_, _| suns.normal());
+        let start = Start {
+            scale_sigma_px: SCALE_SIGMA,
+            aside_sigma_px: ASIDE,
+            wander_sigma_px: case.told_radpm,
+            wander_m: WANDER_M,
+            ..Start::default()
+        };
+        let mut filter = at_rest(BIAS_SIGMA, GYRO_SIGMA, 0.0, &start);
+        filter.take_key(Isometry3::identity());
+        Self {
+            case,
+            draws,
+            suns,
+            scale,
+            aside: case.aside_radpm.unwrap_or(aside),
+            bias,
+            slip,
+            creep,
+            wander,
+            sun_off,
+            place: Vector3::zeros(),
+            yaw: 0.0,
+            steps: 0,
+            filter,
+        }
+    }
+
+    /// Half a metre of the wheels, a pair at its end, and the sun.
+    pub(crate) fn step(&mut self) {
+        self.steps += 1;
+        let d = &mut self.filter;
+        let mut n = || self.draws.normal();
+        let turn = 0.02 * (TAU * f64::from(self.steps) / 120.0).cos();
+        let (key_place, key_yaw) = (self.place, self.yaw);
+        let w = way();
+        let middle = turned_by(self.yaw + 0.5 * turn);
+        self.yaw += turn;
+        let rate =
+            Vector3::new(n(), n(), n()) * GYRO_SIGMA + Vector3::z() * (turn / STEP_S + self.bias);
+        let before = d.odom_from_base();
+        d.carry(&level_sample(rate, STEP_S));
+        let halfway = before.slerp(&d.odom_from_base(), 0.5);
+        self.place += middle
+            * Vector3::new(
+                STEP_M * (1.0 - w.slip_sigma * self.slip),
+                STEP_M * w.creep_sigma * self.creep,
+                0.0,
+            );
+        d.moved(halfway, &w);
+        let kept = (-STEP_M / w.correlation_m).exp();
+        let fresh = (1.0 - kept * kept).sqrt();
+        (self.slip, self.creep) = (
+            kept * self.slip + fresh * n(),
+            kept * self.creep + fresh * n(),
+        );
+        let same = (-STEP_M / WANDER_M).exp();
+        self.wander = same * self.wander + (1.0 - same * same).sqrt() * self.case.true_radpm * n();
+        // A pair.
+        let moved = turned_by(-key_yaw) * (self.place - key_place);
+        let noise = Vector3::new(n(), n(), n()) * PLACE_SIGMA_M;
+        let off = (self.aside + self.wander) * moved.norm() + TURN_SIGMA * n();
+        let seen = Isometry3::from_parts(
+            (moved * (1.0 + self.scale) + noise).into(),
+            turned_by(turn + off),
+        );
+        let mut covariance = Matrix6::identity() * PLACE_SIGMA_M * PLACE_SIGMA_M;
+        for axis in 3..6 {
+            covariance[(axis, axis)] = TURN_SIGMA * TURN_SIGMA;
+        }
+        let sight = Sight {
+            now: d.pose(),
+            key_from_now: seen,
+            covariance,
+            eyes: EYES,
+        };
+        d.see(&sight, 1e9).unwrap();
+        d.take_key(d.pose());
+        if self.case.sun {
+            // Askew about the vertical, and a tilt that the body's turning moves.
+            let (sin, cos) = self.yaw.sin_cos();
+            let alike = Vector3::new(TILT * cos, -TILT * sin, TURN) * SUN_FIXED_SIGMA;
+            let off = alike.dot(&self.sun_off);
+            let shown = self.yaw + off + SUN_SIGMA * self.suns.normal();
+            let off = shown - yaw_of(d);
+            d.heading(off, SUN_SIGMA.powi(2), &alike, 1e9).unwrap();
+        }
+    }
+
+    /// Error of x, y and heading, believed less true.
+    pub(crate) fn error(&self) -> Vector3<f64> {
+        let off = self.filter.position_m() - self.place;
+        Vector3::new(off.x, off.y, yaw_of(&self.filter) - self.yaw)
+    }
+}

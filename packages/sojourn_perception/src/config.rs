@@ -121,6 +121,8 @@ pub struct RippleParams {
     pub step_m: f64,
     /// Shortest and longest wavelength, metres.
     pub wavelength_m: [f64; 2],
+    /// Shortest time from one look for ripples to the next, seconds; between them those of the last look stay. Read by the shell.
+    pub every_s: f64,
     /// Share of a window that has to be known.
     pub known_min: f64,
     /// Share of the heights' variance that the profile of one ripple, repeated, has to explain.
@@ -129,9 +131,25 @@ pub struct RippleParams {
     pub height_min_m: f64,
     /// Least height as a share of the wavelength; what is gentler is relief.
     pub steep_min: f64,
+    /// Where relief hides ripples: side of the square around a cell whose mean height (and brightness) is taken away, metres; ripples of up to
+    /// 0.8 of it are found so.
+    pub relief_m: f64,
+    /// Share of the variance in each third of the window, across the crests, that the profile then has to explain, too.
+    pub third_min: f64,
+    /// Share of the brightness' variance that a wave has to explain before the image counts as showing ripples.
+    pub image_share_min: f64,
+    /// Share of the heights' variance (without relief) that is enough where the image shows the same wave.
+    pub image_height_share_min: f64,
+    /// Least height as a share of the wavelength where the image shows the same wave.
+    pub image_steep_min: f64,
 }
 
 impl RippleParams {
+    /// Half the side of the square whose mean is taken away, cells of `res_m`.
+    pub(crate) fn relief_cells(&self, res_m: f64) -> usize {
+        ((self.relief_m / res_m - 1.0) / 2.0).round().max(1.0) as usize
+    }
+
     fn check(&self, what: &str) -> Result<(), CoreError> {
         let [least_m, most_m] = self.wavelength_m;
         for (name, value, lo, hi) in [
@@ -149,10 +167,21 @@ impl RippleParams {
                 least_m,
                 self.window_m / 3.0,
             ),
+            ("ripples.every_s", self.every_s, 0.0, 3600.0),
             ("ripples.known_min", self.known_min, 0.05, 1.0),
             ("ripples.share_min", self.share_min, 0.05, 1.0),
             ("ripples.height_min_m", self.height_min_m, 0.0, 10.0),
             ("ripples.steep_min", self.steep_min, 0.0, 1.0),
+            ("ripples.relief_m", self.relief_m, least_m, self.window_m),
+            ("ripples.third_min", self.third_min, 0.0, 1.0),
+            ("ripples.image_share_min", self.image_share_min, 0.0, 1.0),
+            (
+                "ripples.image_height_share_min",
+                self.image_height_share_min,
+                0.0,
+                1.0,
+            ),
+            ("ripples.image_steep_min", self.image_steep_min, 0.0, 1.0),
         ] {
             in_range(what, name, value, lo, hi)?;
         }

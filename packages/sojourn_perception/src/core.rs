@@ -5,7 +5,9 @@ use crate::{
     input::{Counts, DepthImage, DepthNoise, Input, Output, Refusal},
     map::Footprint,
     pairing::{CameraPoses, Lookup, OdometryBuffer, RoverPose},
+    ripples::Texture,
     sensors::{Sensed, Sensor, SensorStatus},
+    stereo::GreyImage,
     surface::{ClassedImage, SurfaceMap, View},
     update::Updater,
 };
@@ -49,6 +51,9 @@ pub struct Perception {
     // Newest last: what went into the grid, and classes that wait for their depth image.
     views: VecDeque<Arc<View>>,
     classed: VecDeque<ClassedImage>,
+    // Left images that wait for their depth, newest last.
+    lefts: VecDeque<GreyImage>,
+    texture: Texture,
 }
 
 impl Perception {
@@ -79,6 +84,8 @@ impl Perception {
             surface: SurfaceMap::default(),
             views: VecDeque::new(),
             classed: VecDeque::new(),
+            lefts: VecDeque::new(),
+            texture: Texture::default(),
             config,
         }
     }
@@ -115,6 +122,7 @@ impl Perception {
             Input::CameraInfo(camera) => self.on_camera_info(camera),
             Input::Depth(image) => self.on_depth(now, image),
             Input::NoDepth(fault) => self.refuse(Refusal::Pair(fault)),
+            Input::Left(image) => self.on_left(now, image),
             Input::Classed(image) => self.on_classed(now, image),
             Input::Sensed(k, sensed) => self.on_sensed(now, k, sensed),
             Input::NotSensed(k, why) => {
@@ -152,6 +160,7 @@ impl Perception {
                 self.odometry.clear();
                 self.grid.map.clear();
                 self.surface.clear();
+                self.texture.clear();
                 self.views.clear();
                 self.counts.cleared += 1;
             }
@@ -241,9 +250,13 @@ impl Perception {
             .as_ref()
             .filter(|_| self.config.params.classes.is_on())
             .and_then(|g| self.surface.layers(g, &self.grid.map, unknown_below).ok());
+        let texture = grid
+            .as_ref()
+            .and_then(|g| self.texture.layer(g, &self.grid.map).ok().flatten());
         Output {
             grid,
             classes,
+            texture,
             views,
             health: Some(self.health(now)),
         }
@@ -300,7 +313,8 @@ impl Perception {
         self.refused_since_image = 0;
         self.newest_image = self.newest_image.max(Some(image.stamp));
         self.newest_entry = self.newest_entry.max(Some(image.stamp));
-        if !self.config.keeps_views() {
+        let left = self.left_of(image.stamp);
+        if left.is_none() && !self.config.keeps_views() {
             return Ok(None);
         }
         let view = Arc::new(View {
@@ -309,11 +323,37 @@ impl Perception {
             odom_from_camera: odom_from_navcam.iso,
             odom_from_base: at.odom_from_base_link.iso,
         });
+        if let Some(left) = left {
+            let (map, own) = (&self.grid.map, self.own_area);
+            self.texture.enter(&left, &view, map, own, &self.config);
+        }
+        if !self.config.keeps_views() {
+            return Ok(None);
+        }
         if self.views.len() >= MAX_PENDING {
             self.views.pop_front();
         }
         self.views.push_back(view.clone());
         Ok(Some(view))
+    }
+
+    fn on_left(&mut self, now: Stamp, image: GreyImage) {
+        if image.width.checked_mul(image.height) != Some(image.pixels.len()) {
+            return self.refuse(Refusal::Size);
+        }
+        if image.stamp.since(now) > self.config.params.future_s {
+            return self.refuse(Refusal::Future);
+        }
+        if self.lefts.len() >= MAX_PENDING {
+            self.lefts.pop_front();
+        }
+        self.lefts.push_back(image);
+    }
+
+    /// The left image of a stamp; those before it have lost their turn.
+    fn left_of(&mut self, stamp: Stamp) -> Option<GreyImage> {
+        let at = self.lefts.iter().position(|i| i.stamp == stamp)?;
+        self.lefts.drain(..=at).next_back()
     }
 
     fn on_classed(&mut self, now: Stamp, image: ClassedImage) {

@@ -3,7 +3,7 @@
 use crate::{
     map::TerrainGrid,
     sensors::Sensed,
-    stereo::PairFault,
+    stereo::{GreyImage, PairFault},
     surface::{ClassLayers, ClassedImage, View},
 };
 use sojourn_core::{
@@ -11,6 +11,7 @@ use sojourn_core::{
     camera::Pinhole,
     frames::{BaseLink, NavcamOptical, Odom, Transform},
     health::Health,
+    raster::Raster,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -70,6 +71,8 @@ pub enum Input {
     NoDepth(PairFault),
     /// What a further sensor saw; its place among the parameter `sensors`, from 0 in the order of their names.
     Sensed(usize, Sensed),
+    /// The left image, for the depth image of the same stamp, which comes after it: its brightness shows ripples.
+    Left(GreyImage),
     /// Class probabilities of the pixels of an image, for the depth image of the same stamp.
     Classed(ClassedImage),
     /// A message of a further sensor that gave nothing, and why.
@@ -158,6 +161,8 @@ pub struct Output {
     pub grid: Option<TerrainGrid>,
     /// The classes of its cells, when the node works with classes.
     pub classes: Option<ClassLayers>,
+    /// How much brighter its cells looked than their surroundings (logarithm), when left images came with the depth.
+    pub texture: Option<Raster>,
     /// The depth images that went into it in this tick, when somebody needs them: see [`Config::keeps_views`].
     pub views: Vec<Arc<View>>,
     /// For heartbeat and diagnostics.

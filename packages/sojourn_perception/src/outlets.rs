@@ -16,6 +16,7 @@ use r2r::sensor_msgs::msg::PointCloud2;
 use r2r::sojourn_msgs::msg::ScienceTarget;
 use r2r::visualization_msgs::msg::MarkerArray;
 use sojourn_core::{
+    Stamp,
     rover::Rover,
     slip_forecast::{SlipForecast, SlipPriors},
     topics,
@@ -37,6 +38,8 @@ pub struct Outlets {
     science: Option<Science>,
     abilities: Abilities,
     forecast: SlipForecast,
+    // What was found when ripples were looked for last, and the stamp of that grid.
+    ripples: Option<(Stamp, Vec<Ripples>)>,
     config: Config,
 }
 
@@ -77,6 +80,7 @@ impl Outlets {
             science: science(kit, config)?,
             abilities: Abilities::of(rover),
             forecast: forecast(config, rover)?,
+            ripples: None,
             config: config.clone(),
         })
     }
@@ -140,9 +144,21 @@ impl Outlets {
         let classes = out.classes.as_ref();
         self.grid
             .publish(&wire::grid_to_msg(grid, &derived, classes))?;
-        let ripples = ripples::find(grid, &p.ripples);
+        let is_fresh = |since: Stamp| {
+            let since_s = grid.stamp.since(since);
+            since_s >= 0.0 && since_s < p.ripples.every_s
+        };
+        // They change slowly, and looking takes longer than an update of the grid.
+        let ripples = match self.ripples.take().filter(|(since, _)| is_fresh(*since)) {
+            Some(known) => known,
+            None => {
+                let found = ripples::find(grid, out.texture.as_ref(), &p.ripples);
+                (grid.stamp, found)
+            }
+        };
+        let ripples = &self.ripples.insert(ripples).1;
         if self.layers.subscribers() > 0 {
-            let over = ripples::layers(grid, &ripples, &p.ripples)?;
+            let over = ripples::layers(grid, ripples, &p.ripples)?;
             let slip = surface::slip(&derived.slope, classes.map(|c| &c.class), &self.forecast)?;
             let more = wire::MoreLayers {
                 derived: &derived,
@@ -162,6 +178,7 @@ impl Outlets {
             class: classes.map(|c| &c.class),
             rgb: None,
         };
+        let ripples = ripples.clone();
         let targets = self.targets(&out.views, known)?;
         Ok(Found {
             rocks,
@@ -210,11 +227,12 @@ pub fn in_words(found: &[Ripples]) -> String {
         || "none".into(),
         |r| {
             format!(
-                "{:.2} m from crest to crest, {:.2} m high, across {:.0} deg in odom; {} windows",
+                "{:.2} m from crest to crest, {:.2} m high, across {:.0} deg in odom; {} windows, {} of them only with the image",
                 r.wavelength_m,
                 r.height_m,
                 r.across_rad.to_degrees(),
-                found.len()
+                found.len(),
+                found.iter().filter(|r| r.by_image).count()
             )
         },
     )

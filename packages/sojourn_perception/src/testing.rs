@@ -1,7 +1,16 @@
 //! What the tests of several modules are made with.
 
-use crate::map::TerrainGrid;
-use sojourn_core::{Stamp, raster::Raster};
+use crate::{config::Config, map::TerrainGrid};
+use sojourn_core::{Stamp, params::load_node_params, raster::Raster, rover::Rover};
+use std::path::Path;
+
+/// Perseverance's, with the shipped parameters.
+pub(crate) fn config() -> Config {
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+    let rover = Rover::load(&files.join("rovers/perseverance.yaml")).unwrap();
+    let params = load_node_params(&files.join("perception.param.yaml"), "perception").unwrap();
+    Config::new(params, &rover).unwrap()
+}
 
 /// A wholly seen grid of 10 cm cells around the origin, `half_m` to each side, of these heights over x and y.
 pub(crate) fn grid(half_m: f64, height_m: impl Fn(f64, f64) -> f64) -> TerrainGrid {

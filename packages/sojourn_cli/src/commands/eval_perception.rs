@@ -43,7 +43,7 @@ pub struct PerceptionArgs {
     /// `sojourn train terrain`.
     #[arg(long, value_name = "shipped|FILE")]
     pub classes: Option<String>,
-    /// Prints JSON, with --ripples {rippled, found, plain, found_in_plain, wavelength_off, height, across_off_deg}, with --small {views, float_rock,
+    /// Prints JSON, with --ripples {rippled, found, by_image, plain, found_in_plain, wavelength_off, height, across_off_deg}, with --small {views, float_rock,
     /// nodule, vein: {there, proposed, recall, reported, precision}, seconds}, else: grid_rmse_6m_m, grid_rmse_10m_m, within_2sigma, rock_recall, rock_precision, rate_hz, latency_p99_ms,
     /// and under "figures" what they were made from.
     #[arg(long)]
@@ -139,10 +139,11 @@ pub fn perception(args: &PerceptionArgs) -> CliResult {
 
 fn tell_ripples(f: &RippleFigures) {
     say(&format!(
-        "through stereo: ripples found in {:.0} % of {} rippled windows and in {} of {} plain ones; medians: wavelength {:.0} % off, \
+        "through stereo: ripples found in {:.0} % of {} rippled windows ({} of them only because the image shows them, too) and in {} of {} plain ones; medians: wavelength {:.0} % off, \
          height {:.2} of the true one, direction {:.0} deg off",
         100.0 * f.found,
         f.rippled,
+        f.by_image,
         f.found_in_plain,
         f.plain,
         100.0 * f.wavelength_off,

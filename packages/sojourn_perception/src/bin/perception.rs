@@ -273,6 +273,9 @@ async fn perception(mut kit: NodeKit<Heard>) -> anyhow::Result<()> {
                                 };
                                 outlets.image(image.clone(), rgb);
                             }
+                            if eye == Eye::Left {
+                                core.step(tick.now, Input::Left(image.clone()));
+                            }
                             if source == Source::Stereo {
                                 stage.image(eye, image);
                             }

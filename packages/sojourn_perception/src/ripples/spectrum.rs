@@ -38,8 +38,9 @@ impl Spectrum {
         }
     }
 
-    /// The strongest wave, cycles per metre east and north; `None` when there is none.
-    pub fn strongest(&self, window: &Window) -> Option<[f64; 2]> {
+    /// The strongest wave that is no longer than `longest_m`, cycles per metre east and north; `None` when there is none.
+    pub fn strongest(&self, window: &Window, longest_m: f64) -> Option<[f64; 2]> {
+        let first = (FIRST as f64).max(1.0 / (longest_m * self.step)).powi(2);
         let (wide, n) = (2 * self.most + 1, self.side);
         let rows = self.rows(window);
         let mut power = vec![0.0; (wide * (self.most + 1)) as usize];
@@ -48,7 +49,7 @@ impl Spectrum {
             let table = &self.table[ky as usize];
             for kx in -self.most..=self.most {
                 let squared = kx * kx + ky * ky;
-                if squared < FIRST * FIRST || squared > (self.most + 1) * (self.most + 1) {
+                if (squared as f64) < first || squared > (self.most + 1) * (self.most + 1) {
                     continue;
                 }
                 let across = &rows[((kx + self.most) as usize) * n..][..n];

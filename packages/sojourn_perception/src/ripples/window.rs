@@ -12,6 +12,11 @@ const OUT_SIGMAS: f64 = 3.0;
 const MOST_HARMONICS: usize = 3;
 /// Places of the profile that are compared.
 const PHASES: usize = 32;
+/// One, and a cosine and a sine for every harmonic.
+const TERMS: usize = 1 + 2 * MOST_HARMONICS;
+/// Half the width of the middle third across the crests, as a share of the window's side; less than a sixth, because a window's weight lies
+/// in its middle.
+const MIDDLE_THIRD: f64 = 0.11;
 
 /// Heights less their trend, with weights.
 #[derive(Clone, Debug)]
@@ -37,6 +42,10 @@ pub(super) struct Profile {
     pub height_m: f64,
     /// Share of the heights' variance that it explains, repeated.
     pub share: f64,
+    /// The wave, cycles per metre east and north.
+    wave: [f64; 2],
+    /// Mean, and cosine and sine of every harmonic; 0 for those that were not fitted.
+    shape: [f64; TERMS],
 }
 
 impl Window {
@@ -95,26 +104,34 @@ impl Window {
         let per_wave = 1.0 / (fx.hypot(fy) * self.res_m);
         let harmonics = if per_wave >= 10.0 { MOST_HARMONICS } else { 2 };
         let size = 1 + 2 * harmonics;
-        let (mut normal, mut right) = (DMatrix::zeros(size, size), DVector::zeros(size));
+        let mut normal = [[0.0; TERMS]; TERMS];
+        let mut right = [0.0; TERMS];
         let (mut sum, mut square) = (0.0, 0.0);
         for (i, (wz, w)) in self.weighted_m.iter().zip(&self.weights).enumerate() {
             if *w <= 0.0 {
                 continue;
             }
-            let at = |k: usize| k as f64 * self.res_m;
-            let t = waves(fx * at(i % self.side) + fy * at(i / self.side), harmonics);
-            normal.ger(*w, &t, &t, 1.0);
-            right.axpy(*wz, &t, 1.0);
+            let t = waves(self.phase(i, fx, fy));
+            for (k, line) in normal.iter_mut().enumerate() {
+                for (to, v) in line.iter_mut().zip(&t).take(k + 1) {
+                    *to += w * t[k] * v;
+                }
+                right[k] += wz * t[k];
+            }
             sum += wz;
             square += wz * wz / w;
         }
-        let shape = normal.cholesky()?.solve(&right);
+        let normal = DMatrix::from_fn(size, size, |r, c| normal[r.max(c)][r.min(c)]);
+        let right = DVector::from_fn(size, |k, _| right[k]);
+        let solved = normal.cholesky()?.solve(&right);
         let mean = sum / self.weight;
         let variance = square / self.weight - mean * mean;
-        let explained = shape.dot(&right) / self.weight - mean * mean;
+        let explained = solved.dot(&right) / self.weight - mean * mean;
+        let mut shape = [0.0; TERMS];
+        shape.iter_mut().zip(&solved).for_each(|(to, v)| *to = *v);
         let (mut low_m, mut high_m) = (f64::INFINITY, f64::NEG_INFINITY);
         for k in 0..PHASES {
-            let m = shape.dot(&waves(k as f64 / PHASES as f64, harmonics));
+            let m = at_phase(&shape, k as f64 / PHASES as f64);
             low_m = low_m.min(m);
             high_m = high_m.max(m);
         }
@@ -122,17 +139,67 @@ impl Window {
         (variance > 1e-12 && height_m.is_finite()).then_some(Profile {
             height_m,
             share: (explained / variance).clamp(0.0, 1.0),
+            wave: [fx, fy],
+            shape,
         })
+    }
+
+    /// The least share of the heights that a profile, as it stands, explains in one of the window's thirds across its crests:
+    /// ripples are in all of them, a ridge or a step in one, where the others are none the better for it.
+    pub fn least_third(&self, profile: &Profile) -> f64 {
+        let [fx, fy] = profile.wave;
+        let middle_m = 0.5 * self.side as f64 * self.res_m;
+        let middle = (fx + fy) * middle_m;
+        // Half of the middle third, in waves.
+        let third = fx.hypot(fy) * self.side as f64 * self.res_m * MIDDLE_THIRD;
+        let (mut left, mut all) = ([0.0; 3], [0.0; 3]);
+        for (i, (wz, w)) in self.weighted_m.iter().zip(&self.weights).enumerate() {
+            if *w <= 1e-6 {
+                continue;
+            }
+            let phase = self.phase(i, fx, fy);
+            let k = match phase - middle {
+                d if d < -third => 0,
+                d if d < third => 1,
+                _ => 2,
+            };
+            let z = wz / w;
+            // The window falls off towards its edge; its outer thirds shall count all the same.
+            let weight = w.sqrt();
+            left[k] += weight * (z - at_phase(&profile.shape, phase)).powi(2);
+            all[k] += weight * z * z;
+        }
+        let share = |k: usize| {
+            if all[k] > 0.0 {
+                1.0 - left[k] / all[k]
+            } else {
+                0.0
+            }
+        };
+        share(0).min(share(1)).min(share(2))
+    }
+
+    fn phase(&self, i: usize, fx: f64, fy: f64) -> f64 {
+        let at = |k: usize| k as f64 * self.res_m;
+        fx * at(i % self.side) + fy * at(i / self.side)
     }
 }
 
 /// One, and cosine and sine of every harmonic of a phase in cycles.
-fn waves(phase: f64, harmonics: usize) -> DVector<f64> {
-    let mut t = DVector::from_element(1 + 2 * harmonics, 1.0);
-    for k in 1..=harmonics {
-        [t[2 * k - 1], t[2 * k]] = turn(k as f64 * phase);
+fn waves(phase: f64) -> [f64; TERMS] {
+    let [c, s] = turn(phase);
+    let mut t = [1.0; TERMS];
+    (t[1], t[2]) = (c, s);
+    for k in 2..=MOST_HARMONICS {
+        let (a, b) = (t[2 * k - 3], t[2 * k - 2]);
+        (t[2 * k - 1], t[2 * k]) = (a * c - b * s, b * c + a * s);
     }
     t
+}
+
+/// Height of a profile at a phase in cycles.
+fn at_phase(shape: &[f64; TERMS], phase: f64) -> f64 {
+    shape.iter().zip(waves(phase)).map(|(a, t)| a * t).sum()
 }
 
 /// Terms of a quadratic surface at a cell, coordinates from -1 to 1.

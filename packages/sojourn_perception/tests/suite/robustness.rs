@@ -8,7 +8,9 @@ use sojourn_core::{
     frames::{BaseLink, Odom, Transform},
     health::{HealthLevel, NodeState},
 };
-use sojourn_perception::{Config, DepthImage, DepthNoise, Input, Perception, Refusal};
+use sojourn_perception::{
+    Config, DepthImage, DepthNoise, Input, Perception, Refusal, stereo::GreyImage,
+};
 
 fn at(t_s: f64) -> Stamp {
     Stamp::from_secs(t_s)
@@ -103,6 +105,47 @@ fn wrong_images_are_counted_by_reason() {
         "{}",
         health.reason
     );
+}
+
+fn left(t_s: f64, width: usize, height: usize, pixels: usize) -> Input {
+    Input::Left(GreyImage {
+        stamp: at(t_s),
+        width,
+        height,
+        pixels: (0..pixels).map(|i| (i % 97) as u8).collect(),
+    })
+}
+
+#[test]
+fn brightness_counts_only_with_the_depth_of_its_stamp_and_size() {
+    let rover = rover("testbed");
+    let texture = |inputs: Vec<Input>| {
+        let mut node = node(&rover);
+        ready(&mut node, 1.0);
+        for input in inputs {
+            node.step(at(1.0), input);
+        }
+        node.step(at(1.0), image(1.0, 320, 240, 2.0));
+        let out = node.step(at(1.0), Input::Tick);
+        assert!(out.grid.is_some());
+        (out.texture, node.counts().refused.clone())
+    };
+    let (seen, refused) = texture(vec![left(1.0, 320, 240, 320 * 240)]);
+    assert!(seen.unwrap().data().iter().any(|v| v.is_finite()) && refused.is_empty());
+    assert!(texture(vec![]).0.is_none());
+    assert!(texture(vec![left(0.9, 320, 240, 320 * 240)]).0.is_none());
+    assert!(texture(vec![left(1.0, 160, 120, 160 * 120)]).0.is_none());
+    let (none, refused) = texture(vec![
+        left(1.0, 320, 240, 7),
+        left(1.0, usize::MAX, 2, 7),
+        left(9.0, 320, 240, 320 * 240),
+    ]);
+    assert!(none.is_none());
+    assert_eq!(refused[&Refusal::Size], 2);
+    assert_eq!(refused[&Refusal::Future], 1);
+    // However many come without their depth, the newest are kept.
+    let many = (0..100).map(|k| left(0.01 * f64::from(k) + 0.01, 320, 240, 320 * 240));
+    assert!(texture(many.collect()).0.is_some());
 }
 
 #[test]
@@ -241,6 +284,7 @@ fn any_input() -> impl Strategy<Value = (f64, Input)> {
         })),
         4 => (stamp, prop::collection::vec(prop_oneof![Just(1.0f32), prop::num::f32::ANY], 48..49))
             .prop_map(|(t, depth_m)| Input::Depth(DepthImage { stamp: at(t), width: 8, height: 6, depth_m, noise: DepthNoise::Rover })),
+        2 => prop_oneof![Just(1.0), 0.9..3.0f64].prop_map(|t| left(t, 8, 6, 48)),
         4 => Just(Input::Tick),
     ];
     (0.9..3.0f64, input)

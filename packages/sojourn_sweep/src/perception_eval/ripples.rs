@@ -8,6 +8,7 @@ use sojourn_core::{
     Stamp,
     classes::TerrainClass,
     frames::{BaseLink, Map, Transform},
+    raster::Raster,
 };
 use sojourn_perception::{Input, TerrainGrid, ripples};
 use sojourn_twin::{
@@ -42,6 +43,8 @@ pub struct RippleFigures {
     pub rippled: u64,
     /// Share of them in which ripples were found.
     pub found: f64,
+    /// Number of those that count only because the image shows them, too.
+    pub by_image: u64,
     /// Windows that are known well enough and have no ripples.
     pub plain: u64,
     /// Of them those in which ripples were found.
@@ -68,7 +71,7 @@ pub fn evaluate_ripples(
         let mut recipe = subject.recipe.clone();
         recipe.size_m = [SIDE_M, SIDE_M];
         recipe.ripples.wavelength_m = WAVELENGTHS_M[seed as usize % WAVELENGTHS_M.len()];
-        recipe.ripples.across_deg = TURN_DEG * seed as f64;
+        recipe.ripples.across_deg = (TURN_DEG * seed as f64) % 360.0;
         let truth = recipe.ripples;
         let world = generate(seed, &subject.body, &recipe)?.world(&View::everything())?;
         let mut cameras = Cameras::new(&subject.rover, RANGE_M, seed);
@@ -78,8 +81,8 @@ pub fn evaluate_ripples(
                 azimuth_rad: 1.3 * (seed * STATIONS + number) as f64,
                 elevation_rad: SUN_RAD[number as usize % SUN_RAD.len()],
             };
-            if let Some(grid) = around(subject, &world, &mut cameras, &at, sun, number)? {
-                tally.take(subject, &world, &grid, &truth);
+            if let Some(seen) = around(subject, &world, &mut cameras, &at, sun, number)? {
+                tally.take(subject, &world, &seen, &truth);
             }
         }
         done(seed);
@@ -87,7 +90,7 @@ pub fn evaluate_ripples(
     Ok(tally.figures())
 }
 
-/// The grid of a rover that has looked around; nothing when no pair could be matched.
+/// The grid of a rover that has looked around, with the brightness of its cells; nothing when no pair could be matched.
 fn around(
     subject: &Subject,
     world: &World,
@@ -95,7 +98,7 @@ fn around(
     at: &Station,
     sun: Sun,
     number: u64,
-) -> Result<Option<TerrainGrid>, SweepError> {
+) -> Result<Option<Seen>, SweepError> {
     let base: Transform<Map, BaseLink> = Transform::from_xyz_rpy(
         [at.pose.x_m, at.pose.y_m, at.z_m],
         at.roll_rad,
@@ -103,7 +106,7 @@ fn around(
         at.pose.yaw_rad,
     );
     let mut core = None;
-    let mut grid = None;
+    let mut seen = None;
     for k in 0..VIEWS {
         let base_from_camera = subject
             .rover
@@ -125,10 +128,25 @@ fn around(
         let core = core.get_or_insert(r.core);
         core.step(stamp, Input::Odometry(stamp, Transform::new(base.iso)));
         core.step(stamp, Input::CameraPose(stamp, base_from_camera));
+        let [mut left, _] = r.eyes;
+        left.stamp = stamp;
+        core.step(stamp, Input::Left(left));
         core.step(stamp, Input::Depth(depth));
-        grid = core.step(stamp, Input::Tick).grid.or(grid);
+        let said = core.step(stamp, Input::Tick);
+        if let Some(grid) = said.grid {
+            seen = Some(Seen {
+                grid,
+                texture: said.texture,
+            });
+        }
     }
-    Ok(grid)
+    Ok(seen)
+}
+
+/// What a rover that has looked around knows.
+struct Seen {
+    grid: TerrainGrid,
+    texture: Option<Raster>,
 }
 
 #[derive(Default)]
@@ -136,6 +154,7 @@ struct Tally {
     rippled: u64,
     plain: u64,
     found_in_plain: u64,
+    by_image: u64,
     // Of the windows found: errors of wavelength and direction, share of the height.
     found: Vec<[f64; 3]>,
 }
@@ -145,12 +164,12 @@ impl Tally {
         &mut self,
         subject: &Subject,
         world: &World,
-        grid: &TerrainGrid,
+        seen: &Seen,
         truth: &surface::RippleParams,
     ) {
         let p = &subject.params.ripples;
-        let found = ripples::find(grid, p);
-        let e = &grid.elevation;
+        let found = ripples::find(&seen.grid, seen.texture.as_ref(), p);
+        let e = &seen.grid.elevation;
         let [ox, oy] = e.origin_m();
         let windows = |side_m: f64| ((side_m - p.window_m) / p.step_m).floor() as usize + 1;
         let [width_m, height_m] = e.size_m();
@@ -176,6 +195,7 @@ impl Tally {
             let here = found.iter().find(near);
             if sand > RIPPLED_SHARE {
                 self.rippled += 1;
+                self.by_image += u64::from(here.is_some_and(|r| r.by_image));
                 self.found.extend(here.map(|r| against(r, truth)));
             } else if sand < 1.0 - RIPPLED_SHARE {
                 self.plain += 1;
@@ -195,6 +215,7 @@ impl Tally {
             found: self.found.len() as f64 / self.rippled.max(1) as f64,
             plain: self.plain,
             found_in_plain: self.found_in_plain,
+            by_image: self.by_image,
             wavelength_off: median(0),
             height: median(2),
             across_off_deg: median(1),

@@ -66,7 +66,7 @@ fn ripples_of_generated_worlds_are_measured_and_other_ground_has_none() {
                 14.0 + 34.0 * f64::from(k / 2),
             ];
             let g = grid(&world, origin);
-            let found = ripples::find(&g, &p);
+            let found = ripples::find(&g, None, &p);
             let windows = ((GRID_M - p.window_m) / p.step_m).floor() as usize + 1;
             for i in 0..windows * windows {
                 let at = |k: usize| p.step_m * k as f64 + 0.5 * p.window_m;

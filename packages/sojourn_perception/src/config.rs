@@ -101,7 +101,7 @@ impl ScienceParams {
     }
 }
 
-/// What is expected of slip before anything is measured.
+/// What is expected of slip.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlipParams {
@@ -109,6 +109,9 @@ pub struct SlipParams {
     pub priors_file: String,
     /// How far ground may differ from the rover's own model where that table says nothing: standard deviation, share of the way.
     pub prior_sigma: f64,
+    /// What earlier drives learned of slip, as AutoNav keeps it (its `slip_memory_file`); read once, at the start, by the shell. Nothing, or a
+    /// file that is not there: nothing was learned.
+    pub memory_file: String,
 }
 
 /// What counts as ripples of sand.

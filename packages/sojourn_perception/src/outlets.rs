@@ -15,17 +15,10 @@ use r2r::grid_map_msgs::msg::GridMap;
 use r2r::sensor_msgs::msg::PointCloud2;
 use r2r::sojourn_msgs::msg::ScienceTarget;
 use r2r::visualization_msgs::msg::MarkerArray;
-use sojourn_core::{
-    Stamp,
-    rover::Rover,
-    slip_forecast::{SlipForecast, SlipPriors},
-    topics,
-};
+use sojourn_core::{Stamp, rover::Rover, slip_forecast::SlipForecast, topics};
 use sojourn_ros::{NodeKit, ros::publisher::Publisher};
 use std::{collections::VecDeque, path::Path, sync::Arc};
 
-/// Standard deviation of a measured slip; nothing is measured here.
-const SLIP_NOISE: f64 = 0.1;
 /// Images that wait for their grid at most.
 const MAX_IMAGES: usize = 12;
 
@@ -66,7 +59,7 @@ impl Outlets {
     /// Publishers of a node.
     ///
     /// # Errors
-    /// One sentence: no publisher could be made, or the table of slip cannot be used.
+    /// One sentence: no publisher could be made, or the table or the memory of slip cannot be used.
     pub fn new<T: Send + 'static>(
         kit: &mut NodeKit<T>,
         config: &Config,
@@ -79,7 +72,8 @@ impl Outlets {
             rock_markers: kit.publisher(&topics::ROCK_MARKERS)?,
             science: science(kit, config)?,
             abilities: Abilities::of(rover),
-            forecast: forecast(config, rover)?,
+            forecast: surface::forecast(&config.params.slip, rover)
+                .context("parameters slip.priors_file, slip.memory_file")?,
             ripples: None,
             config: config.clone(),
         })
@@ -203,21 +197,6 @@ fn science<T: Send + 'static>(
         watcher: Watcher::new(wants)?,
         images: VecDeque::new(),
     }))
-}
-
-/// Slip by class of ground where the table belongs to this rover, else by the rover's own model.
-fn forecast(config: &Config, rover: &Rover) -> anyhow::Result<SlipForecast> {
-    let p = &config.params.slip;
-    let table = match p.priors_file.as_str() {
-        "" => SlipPriors::shipped()?,
-        file => SlipPriors::load(Path::new(file)).context("parameter slip.priors_file")?,
-    };
-    let own = SlipForecast::new(rover.slip, p.prior_sigma, SLIP_NOISE);
-    Ok(if table.rover == rover.name {
-        own.with_priors(&table)
-    } else {
-        own
-    })
 }
 
 /// Ripples in words.

@@ -9,16 +9,16 @@
 mod beside;
 mod looker;
 mod map;
+mod slip;
 
 pub use beside::{Beside, Taken};
 pub use looker::{Looker, Looks, Question, Said};
 pub use map::{ClassLayers, SurfaceMap};
+pub use slip::{forecast, slip};
 
 use crate::{classes::net::CLASSES, config::Config, input::DepthImage};
 use nalgebra::Isometry3;
-use sojourn_core::{
-    CoreError, Stamp, camera::Pinhole, raster::Raster, slip_forecast::SlipForecast,
-};
+use sojourn_core::{Stamp, camera::Pinhole};
 
 /// Class probabilities of the pixels of an image.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,38 +81,4 @@ impl View {
         let z = f64::from(*self.image.depth_m.get(row * self.image.width + col)?);
         (z >= config.params.range_min_m && z <= config.range_max_m).then_some(z)
     }
-}
-
-/// Slip to be expected uphill on every cell and its standard deviation, shares of the way; by slope and class, and by the
-/// rover's own model where no class is known. Not-a-number where the slope is unknown.
-///
-/// # Errors
-/// [`CoreError`] when the layers do not lie over each other.
-pub fn slip(
-    slope: &Raster,
-    class: Option<&Raster>,
-    forecast: &SlipForecast,
-) -> Result<[Raster; 2], CoreError> {
-    let n = slope.cols() * slope.rows();
-    let (mut mean, mut sigma) = (vec![f32::NAN; n], vec![f32::NAN; n]);
-    for (i, s) in slope.data().iter().enumerate() {
-        if s.is_finite() {
-            let (col, row) = (i % slope.cols(), i / slope.cols());
-            let code = class
-                .map(|c| f64::from(c.get(col, row)))
-                .filter(|c| c.is_finite());
-            let e = forecast.forecast(-f64::from(*s), 1.0, code);
-            (mean[i], sigma[i]) = (e.slip as f32, e.spread as f32);
-        }
-    }
-    let raster = |data| {
-        Raster::new(
-            slope.cols(),
-            slope.rows(),
-            slope.resolution_m(),
-            slope.origin_m(),
-            data,
-        )
-    };
-    Ok([raster(mean)?, raster(sigma)?])
 }

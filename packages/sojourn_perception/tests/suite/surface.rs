@@ -14,7 +14,7 @@ use sojourn_perception::{
     Config, Input, Output, Perception,
     classes::Classifier,
     stereo::GreyImage,
-    surface::{Beside, ClassedImage, Looker, Said, Taken, slip},
+    surface::{Beside, ClassedImage, Looker, Said, Taken, forecast, slip},
 };
 
 const SOIL: [f32; 4] = [0.9, 0.05, 0.03, 0.02];
@@ -217,6 +217,47 @@ fn slip_is_foreseen_by_slope_and_class() {
         slip(&nowhere, None, &forecast).unwrap()[0]
             .min_max()
             .is_none()
+    );
+}
+
+#[test]
+fn slip_begins_with_what_earlier_drives_learned() {
+    let rover = rover("perseverance");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("slip_memory.json");
+    let mut params = params().slip;
+    params.memory_file = file.display().to_string();
+    let sand = Some(f64::from(TerrainClass::SandRipples.code()));
+    let uphill = -8f64.to_radians();
+    let at = |f: &SlipForecast| f.forecast(uphill, 1.0, sand);
+    // Not there yet: nothing was learned.
+    let mut learned = forecast(&params, &rover).unwrap();
+    let before = at(&learned);
+    for _ in 0..50 {
+        learned.learn(uphill, 1.0, sand, before.slip + 0.2);
+    }
+    learned.memory(&rover.name).save(&file).unwrap();
+    let after = at(&forecast(&params, &rover).unwrap());
+    assert!(after.slip > before.slip + 0.1, "{after:?} {before:?}");
+    assert!(after.spread < before.spread, "{after:?} {before:?}");
+    assert_eq!(after, at(&learned));
+    let slope = Raster::filled(1, 1, 0.1, [0.0, 0.0], 8f32.to_radians()).unwrap();
+    let class = slope.like(|_, _| f32::from(TerrainClass::SandRipples.code()));
+    let [mean, sigma] = slip(&slope, Some(&class), &forecast(&params, &rover).unwrap()).unwrap();
+    assert!((f64::from(mean.get(0, 0)) - after.slip).abs() < 1e-6);
+    assert!((f64::from(sigma.get(0, 0)) - after.spread).abs() < 1e-6);
+    // Another rover's, and what is none, are refused by name.
+    learned.memory("other").save(&file).unwrap();
+    let said = forecast(&params, &rover).unwrap_err().to_string();
+    assert!(
+        said.contains("slip_memory.json") && said.contains("rover"),
+        "{said}"
+    );
+    std::fs::write(&file, "{}").unwrap();
+    let said = forecast(&params, &rover).unwrap_err().to_string();
+    assert!(
+        said.contains("slip_memory.json") && said.contains("no memory of slip"),
+        "{said}"
     );
 }
 

@@ -109,6 +109,7 @@ fn a_drive_arrives_and_its_twin_is_the_same_drive() {
         "bundle/approval.json",
         "recording.mcap",
         "slip_memory.json",
+        "history.json",
         "report.html",
         "map.png",
     ] {
@@ -126,18 +127,33 @@ fn a_drive_arrives_and_its_twin_is_the_same_drive() {
     let next = dir.path().join("next.json");
     let made = read_json(&out.join("plan.json")).unwrap();
     let place = |end: &str| format!("{},{}", made[end]["x_m"], made[end]["y_m"]);
-    let plan = |memory: &Path| {
+    let plan = |memory: &Path, history: &Path| {
         let mut command = sojourn();
         let ends = ["--start", &place("start"), "--goal", &place("goal")];
         command.args(["plan", "--json"]).args(ends);
         command.arg("--site").arg(out.join("site"));
         command.arg("--slip-memory").arg(memory);
+        command.arg("--history").arg(history);
         run(command.arg("--out").arg(&next), LIMIT).unwrap()
     };
-    assert!(plan(&out.join("slip_memory.json")).status.success());
-    let refused = plan(&out.join("score.json"));
+    let history = out.join("history.json");
+    let records = read_json(&history).unwrap();
+    let records = records.as_array().unwrap();
+    assert!(
+        records.len() >= 3 && records.iter().all(|r| r["stopped"] == false),
+        "{records:?}"
+    );
+    assert!(
+        plan(&out.join("slip_memory.json"), &history)
+            .status
+            .success()
+    );
+    let refused = plan(&out.join("score.json"), &history);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("no memory of slip"), "{said}");
+    let refused = plan(&out.join("slip_memory.json"), &out.join("score.json"));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("no list of drive records"), "{said}");
     let report = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(
         !report.contains("src=\"http") && !report.contains("href=\"http"),

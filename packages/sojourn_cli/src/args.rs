@@ -269,7 +269,7 @@ pub struct PlanArgs {
     /// Folder of driving rules (*.md) that the model is told; config/knowledge without it.
     #[arg(long, value_name = "DIR")]
     pub knowledge: Option<PathBuf>,
-    /// Earlier drives: JSON list of {x_m, y_m, slip, stopped, date, note, seen}; seen is the class in surface images.
+    /// Earlier drives on this site (history.json of a run): JSON list of {x_m, y_m, slip, stopped, date, note, seen}; seen is the class in surface images.
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
     /// What earlier drives learned of slip with this rover (slip_memory.json of a run): time-outs, closed slopes and the cost of

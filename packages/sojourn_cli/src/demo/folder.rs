@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 pub const MARK: &str = "run.json";
 /// What the rover had learned of slip at the end of the run, and before it where an earlier run told.
 pub const SLIP_MEMORY: &str = "slip_memory.json";
+/// What this drive and those before it say of the ground, place by place.
+pub const HISTORY: &str = "history.json";
 /// What a run writes, and a new run into the same folder removes.
-const CONTENTS: [&str; 18] = [
+const CONTENTS: [&str; 19] = [
     "plan.json",
     "plan.xml",
     "verification.json",
@@ -15,6 +17,7 @@ const CONTENTS: [&str; 18] = [
     "recording.mcap",
     "score.json",
     SLIP_MEMORY,
+    HISTORY,
     "summary.json",
     "report.html",
     "map.png",

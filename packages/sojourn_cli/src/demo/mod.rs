@@ -4,6 +4,7 @@ pub mod domain;
 pub mod drive;
 pub mod folder;
 pub mod generated;
+pub mod history;
 pub mod progress;
 pub mod summary;
 
@@ -23,7 +24,7 @@ use sojourn_core::{
     site::Site, slip_forecast::SlipMemory,
 };
 use sojourn_mission::keys;
-use sojourn_planner::PlanRequest;
+use sojourn_planner::{Briefing, PlanRequest, model::DriveRecord};
 use sojourn_twin::folder::WorldFolder;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,13 +42,17 @@ struct Basis {
     start_z_m: f64,
     /// What earlier drives learned of slip.
     slip: Option<SlipMemory>,
+    /// What earlier drives say of the ground.
+    history: Vec<DriveRecord>,
 }
 
 /// What earlier drives learned of slip: copied into the run folder, where this drive's is added.
 const SLIP: &str = "slip_memory_file";
+/// Records of earlier drives: read by the planner, and kept in the run folder with this drive's.
+const HISTORY: &str = "history_file";
 /// Arguments of the launch file that a person may give; the others are worked out here.
 const FURTHER: [&str; 10] = [
-    "history_file",
+    HISTORY,
     SLIP,
     "surface_file",
     "note",
@@ -100,8 +105,11 @@ pub fn demo(args: &DemoArgs) -> CliResult {
     });
     let basis = {
         let (args, places, name) = (args.clone(), places.clone(), name.clone());
+        let history_file = further.get(HISTORY).cloned();
+        let earlier = [slip_file, history_file.filter(|file| !file.is_empty())];
         interruptible(&interrupts, move || {
-            basis(&args, &places, &name, slip_file.as_deref())
+            let [slip, history] = earlier.each_ref().map(|f| f.as_deref().map(Path::new));
+            basis(&args, &places, &name, slip, history)
         })?
     };
     folder.begin(&mark(args, &name))?;
@@ -123,7 +131,15 @@ pub fn demo(args: &DemoArgs) -> CliResult {
     folder.sweep();
     let outcome = result?;
     progress.stage("report");
-    let summary = conclude(&folder, &name, args.seed, &places, &progress, &outcome)?;
+    let summary = conclude(
+        &folder,
+        &name,
+        args.seed,
+        &places,
+        &progress,
+        &outcome,
+        basis.history,
+    )?;
     progress.finish();
     if args.json {
         say_json(&summary)?;
@@ -213,12 +229,14 @@ fn basis(
     args: &DemoArgs,
     places: &Places,
     name: &str,
-    slip_file: Option<&str>,
+    slip_file: Option<&Path>,
+    history_file: Option<&Path>,
 ) -> Result<Basis, CliError> {
     let (rover, rover_file) = ground::rover(places, &args.rover)?;
     let slip = slip_file
-        .map(|file| SlipMemory::load(Path::new(file), &rover.name))
+        .map(|file| SlipMemory::load(file, &rover.name))
         .transpose()?;
+    let history = Briefing::load(None, history_file, "")?.history;
     let (constraints, mission_file) = ground::mission(places, args.mission.as_deref())?;
     // Asked here so that a wrong provider is told before anything starts; the planner node asks it again.
     let _ = ground::provider(&args.model, None)?;
@@ -246,6 +264,7 @@ fn basis(
         plan,
         start_z_m,
         slip,
+        history,
     })
 }
 
@@ -380,7 +399,7 @@ fn arguments(
     .collect()
 }
 
-/// Reads everything back, writes summary, map and report.
+/// Reads everything back, writes summary, map, report, and what the drive says of the ground behind what earlier ones said.
 fn conclude(
     folder: &Folder,
     name: &str,
@@ -388,6 +407,7 @@ fn conclude(
     places: &Places,
     progress: &Progress,
     outcome: &Outcome,
+    earlier: Vec<DriveRecord>,
 ) -> anyhow::Result<Value> {
     let mut run = Run::read(&folder.dir)?;
     let score = run.score.clone().ok_or_else(|| {
@@ -418,6 +438,14 @@ fn conclude(
         versions: summary::versions(places.checkout.as_deref(), distro.as_deref()),
     });
     run.summary = summary.clone();
+    let drive = history::Drive {
+        name,
+        date: &ground::utc_now(),
+        reached: outcome.reached,
+        end: [&outcome.state, &outcome.reason],
+    };
+    let records = history::records(&run.recording, &drive);
+    history::keep(&folder.join(folder::HISTORY), earlier, records)?;
     let (map, page) = run.draw()?;
     files::write_atomic(&folder.join("map.png"), &map)?;
     files::write_atomic(&folder.join("report.html"), page.as_bytes())?;

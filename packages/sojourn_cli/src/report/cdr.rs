@@ -154,6 +154,16 @@ pub fn odometry(bytes: &[u8]) -> Result<Odometry, ReportError> {
     })
 }
 
+/// Reads `geometry_msgs/Vector3Stamped`: seconds and the vector.
+///
+/// # Errors
+/// [`ReportError::Message`].
+pub fn vector3(bytes: &[u8]) -> Result<(f64, [f64; 3]), ReportError> {
+    let mut r = Cdr::new(bytes)?;
+    let (time_s, _frame) = r.header()?;
+    Ok((time_s, r.f64s()?))
+}
+
 /// One transform of `tf2_msgs/TFMessage`: parent, child, translation.
 pub type Transform = (String, String, [f64; 3], [f64; 4]);
 

@@ -51,6 +51,17 @@ pub struct Event {
     pub reason: String,
 }
 
+/// Slip that the rover measured itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MeasuredSlip {
+    /// Seconds.
+    pub time_s: f64,
+    /// Share of the wheels' way that the ground took back.
+    pub slip: f64,
+    /// That way, metres.
+    pub way_m: f64,
+}
+
 /// What a recording tells.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recording {
@@ -62,6 +73,8 @@ pub struct Recording {
     pub estimate_end: Option<Point>,
     /// Slip over the way: distance and share of the wheels' way that was lost.
     pub slip: Vec<[f64; 2]>,
+    /// Slip that the rover measured itself, one after the other; none where it was not recorded.
+    pub measured_slip: Vec<MeasuredSlip>,
     /// Stops and swerves.
     pub events: Vec<Event>,
     /// Nodes whose heartbeat was heard.
@@ -83,6 +96,7 @@ pub fn read(path: &Path) -> Result<Recording, ReportError> {
     let mut truth = Vec::new();
     let mut odometry = Vec::new();
     let mut statuses = Vec::new();
+    let mut measured_slip = Vec::new();
     let mut map_from_odom = None;
     let mut nodes = BTreeSet::new();
     for message in mcap::MessageStream::new(&bytes).map_err(|e| broken(e.to_string()))? {
@@ -96,6 +110,14 @@ pub fn read(path: &Path) -> Result<Recording, ReportError> {
             }
             t if t == "odometry" || t.ends_with("/odometry") => {
                 odometry.push(cdr::odometry(data).map_err(told)?);
+            }
+            t if t == "slip" || t.ends_with("/slip") => {
+                let (time_s, [slip, _sigma, way_m]) = cdr::vector3(data).map_err(told)?;
+                measured_slip.push(MeasuredSlip {
+                    time_s,
+                    slip,
+                    way_m,
+                });
             }
             t if t.ends_with("autonav_status") => {
                 statuses.push(cdr::autonav_status(data).map_err(told)?);
@@ -141,6 +163,7 @@ pub fn read(path: &Path) -> Result<Recording, ReportError> {
         estimate,
         estimate_end,
         slip,
+        measured_slip,
         nodes,
     })
 }

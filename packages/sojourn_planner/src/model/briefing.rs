@@ -70,8 +70,9 @@ pub struct Briefing {
     pub classified: Option<Vec<Label>>,
 }
 
-/// Most records and longest texts that are taken.
-const MAX_RECORDS: usize = 10_000;
+/// Most records of earlier drives that are taken.
+pub const MAX_RECORDS: usize = 10_000;
+/// Longest text that is taken, bytes.
 const MAX_KNOWLEDGE_BYTES: u64 = 64 << 10;
 
 impl Briefing {

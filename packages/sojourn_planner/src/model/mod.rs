@@ -34,7 +34,7 @@ mod view;
 mod viewer;
 
 pub use anthropic::{Anthropic, body as anthropic_body};
-pub use briefing::{Briefing, DriveRecord, Knowledge};
+pub use briefing::{Briefing, DriveRecord, Knowledge, MAX_RECORDS};
 pub use capabilities::Capabilities;
 pub use config::{Budgets, Endpoints, HttpLimits, ModelConfig, Price, Protocol};
 pub use label::{Action, Confidence, Disagreement, Label, Science, area_m2, iou, merge};

@@ -6,6 +6,7 @@ mod course;
 mod leaving;
 mod reflexes;
 
+use self::leaving::WayOn;
 use crate::{
     check::Checker,
     coarse::CoarseMap,
@@ -13,7 +14,7 @@ use crate::{
     costmap::FarMemory,
     follow::{Track, Turn},
     fusion::TerrainLayers,
-    hybrid::{HybridAStar, Leg},
+    hybrid::HybridAStar,
     inputs::{Inputs, Scope},
     orbital::Orbital,
     search::{Path, Weighed},
@@ -85,24 +86,12 @@ pub struct AutoNav {
     /// The track driven forward since the last turn, newest last.
     pub(crate) crumbs: VecDeque<Pose2>,
     pub(crate) backed_m: f64,
-    /// What is left to drive of a way found where no candidate led on.
-    pub(crate) legs: VecDeque<Leg>,
-    /// Searches for such a way since the rover last got on.
-    pub(crate) seeks: u32,
-    /// What is under way is a leg of one.
-    pub(crate) is_leg: bool,
-    /// One was broken off: another one is looked for before any candidate.
-    pub(crate) seek_again: bool,
+    /// The way on that is looked for where no candidate leads on.
+    pub(crate) way_on: WayOn,
     /// How far ahead the pursuit of what is under way looks, metres.
     pub(crate) look_m: f64,
-    /// The rover has turned to see other ground since it last looked for such a way.
-    pub(crate) looked_round: bool,
-    /// From here there is none.
-    pub(crate) sought_in_vain: bool,
     /// Share of the limits that what is under way may use.
     pub(crate) held: Share,
-    /// Poses at which legs did not hold as they would have been driven, and the directions.
-    pub(crate) refused: VecDeque<(Pose2, f64)>,
     pub(crate) looks: u32,
     pub(crate) dead_ends: Vec<Xy>,
     pub(crate) blocked_since: Option<Stamp>,
@@ -157,13 +146,7 @@ impl AutoNav {
             thinking_until: None,
             crumbs: VecDeque::new(),
             backed_m: 0.0,
-            legs: VecDeque::new(),
-            seeks: 0,
-            is_leg: false,
-            seek_again: false,
-            looked_round: false,
-            sought_in_vain: false,
-            refused: VecDeque::new(),
+            way_on: WayOn::default(),
             looks: 0,
             dead_ends: Vec::new(),
             blocked_since: None,
@@ -269,8 +252,7 @@ impl AutoNav {
         self.gave_up = None;
         self.blocked_since = None;
         self.backed_m = 0.0;
-        self.seeks = 0;
-        self.refused.clear();
+        self.way_on.forget();
         self.looks = 0;
         self.dead_ends.clear();
         self.coarse.forget_visits();
@@ -282,8 +264,8 @@ impl AutoNav {
     fn halt(&mut self) {
         self.phase = Phase::Plan;
         self.next = None;
-        self.legs.clear();
-        (self.is_leg, self.seek_again, self.sought_in_vain) = (false, false, false);
+        self.way_on.legs.clear();
+        self.way_on.leave();
     }
 
     fn tick(&mut self, now: Stamp) -> Decision {
@@ -444,8 +426,7 @@ impl AutoNav {
             // Real progress earns a new back-up.
             self.nearest_m = scope.distance_m;
             self.backed_m = 0.0;
-            self.seeks = 0;
-            self.refused.clear();
+            self.way_on.forget();
             self.looks = 0;
         }
         if let Some(wait) = self.seek(scope) {

@@ -6,8 +6,9 @@
 //! of slip that the whole drive shares as if it had come up on this way; and the standard deviation of the speed, which
 //! counts what the next pair of images will correct as if it stayed. The less of the two is taken.
 
+use crate::paths::apart_m;
 use nalgebra::Matrix3;
-use sojourn_core::{frames::Pose2, geometry::distance_m};
+use sojourn_core::frames::Pose2;
 use std::collections::VecDeque;
 
 /// How well localization knows pose and speed.
@@ -62,7 +63,7 @@ impl Drift {
         let far = self
             .passed
             .back()
-            .is_none_or(|(last, _)| apart_m(last, &pose) >= STEP_SHARE * self.way_m);
+            .is_none_or(|(last, _)| apart_m(*last, pose) >= STEP_SHARE * self.way_m);
         if far {
             self.passed.push_back((pose, told.planar));
             while self.passed.len() as f64 * STEP_SHARE > 1.0 + 2.0 * STEP_SHARE {
@@ -98,10 +99,6 @@ impl Drift {
         let turn = radius_m * radius_m * grown[(2, 2)].max(0.0);
         Some((place.max(0.0) + turn).sqrt())
     }
-}
-
-fn apart_m(a: &Pose2, b: &Pose2) -> f64 {
-    distance_m([a.x_m, a.y_m], [b.x_m, b.y_m])
 }
 
 #[cfg(test)]

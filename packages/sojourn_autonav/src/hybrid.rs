@@ -13,7 +13,7 @@ use crate::{
     corridor::Corridor,
     costmap::CostMap,
     ground::Ground,
-    paths::arc,
+    paths::{apart_m, arc},
 };
 use sojourn_core::{
     frames::{Pose2, wrap_rad},
@@ -46,6 +46,11 @@ const REFUSED_M: f64 = 0.06;
 const REFUSED_RAD: f64 = 0.05;
 /// A pose takes as long to settle as so many take to be looked up.
 const LOOKS_OF_A_SETTLING: usize = 40;
+
+/// Shares of the limits within which ways are looked for, one after the other: those of a new way; the same but for the first steps,
+/// which may use as much as a way under way, for at the end of such a one the rover stands; those of a way under way; those of a way
+/// out.
+const LEVELS: usize = 4;
 
 /// How a leg is driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,11 +182,6 @@ pub struct HybridAStar {
     /// Which of [`LEVELS`] the search is at.
     level: usize,
 }
-
-/// Shares of the limits within which ways are looked for, one after the other: those of a new way; the same but for the first steps,
-/// which may use as much as a way under way, for at the end of such a one the rover stands; those of a way under way; those of a way
-/// out.
-const LEVELS: usize = 4;
 
 impl HybridAStar {
     /// A search that has not begun.
@@ -502,8 +502,4 @@ fn poses(config: &Config, from: Pose2, step: &Step) -> (Vec<Pose2>, f64) {
     let ds = direction * config.sample_m() / CHECKS_OF_A_SAMPLE as f64;
     let n = STEP_SAMPLES * CHECKS_OF_A_SAMPLE;
     (arc(from, step.curvature_per_m, ds, n).collect(), direction)
-}
-
-fn apart_m(a: Pose2, b: Pose2) -> f64 {
-    distance_m([a.x_m, a.y_m], [b.x_m, b.y_m])
 }

@@ -60,6 +60,11 @@ pub fn arc(
     })
 }
 
+/// Distance of two places, metres.
+pub(crate) fn apart_m(a: Pose2, b: Pose2) -> f64 {
+    distance_m([a.x_m, a.y_m], [b.x_m, b.y_m])
+}
+
 struct Walked {
     end: Pose2,
     samples: usize,

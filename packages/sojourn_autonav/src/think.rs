@@ -48,7 +48,7 @@ impl AutoNav {
         let ahead_m = c.think_ahead_m + 1.2 * c.think_s * scope.rim_mps;
         let end_m = commit_m.min(track.length_m());
         if self.next.is_some()
-            || !self.legs.is_empty()
+            || !self.way_on.legs.is_empty()
             || scope.mode != Mode::AvoidAll
             || c.planner == PlannerKind::StraightGuarded
             || track.progress_m < end_m - ahead_m
@@ -85,10 +85,10 @@ impl AutoNav {
         if self.next_leg(scope) {
             return Ok(());
         }
-        if self.seek_again && self.begin_to_seek(scope) {
+        if self.way_on.again && self.begin_to_seek(scope) {
             return Ok(());
         }
-        self.seek_again = false;
+        self.way_on.again = false;
         let thought = self.think(scope, scope.pose);
         match thought.path {
             Some(path) => {
@@ -258,14 +258,15 @@ impl AutoNav {
             }
             if let Some(turn) = self.look_elsewhere(scope) {
                 self.phase = Phase::Look(turn);
-                (self.held, self.is_leg) = (self.config.hold_share, false);
-                self.looked_round = true;
+                self.held = self.config.hold_share;
+                self.way_on.is_leg = false;
+                self.way_on.looked_round = true;
                 self.blocked_since = Some(now);
                 return Ok(());
             }
-            if std::mem::take(&mut self.looked_round) {
+            if std::mem::take(&mut self.way_on.looked_round) {
                 // All around may show what was missing.
-                self.sought_in_vain = false;
+                self.way_on.in_vain = false;
                 if self.begin_to_seek(scope) {
                     return Ok(());
                 }

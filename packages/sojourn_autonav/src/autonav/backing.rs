@@ -6,7 +6,7 @@ use crate::{
     check::Blocked,
     follow::{Track, Turn},
     inputs::Scope,
-    paths::arc,
+    paths::{apart_m, arc},
     search::Search,
 };
 use sojourn_core::{
@@ -32,8 +32,9 @@ impl AutoNav {
                 let end = poses.last().copied();
                 let left = self.crumbs.iter().rposition(|c| Some(*c) == end);
                 self.crumbs.truncate(left.unwrap_or(0));
-                (self.held, self.is_leg) = (self.config.out_share, false);
-                self.sought_in_vain = false;
+                self.held = self.config.out_share;
+                self.way_on.is_leg = false;
+                self.way_on.in_vain = false;
                 return Some(track);
             }
             poses.pop();
@@ -60,8 +61,9 @@ impl AutoNav {
                 let track = Track::new(arc.collect(), -1.0);
                 if self.track_holds(scope, &track, self.config.hold_share) {
                     self.leave_track(track.pose_at(track.length_m())?);
-                    (self.held, self.is_leg) = (self.config.hold_share, false);
-                    self.sought_in_vain = false;
+                    self.held = self.config.hold_share;
+                    self.way_on.is_leg = false;
+                    self.way_on.in_vain = false;
                     return Some(track);
                 }
             }
@@ -78,8 +80,8 @@ impl AutoNav {
         self.crumbs.truncate(nearest.unwrap_or(0));
     }
 
-    /// Whether a track holds from where the rover is, as it will be driven from where the rover is: every pose that the pursuit will pass through, not
-    /// those that the rover once stood at. `held` is the share of the limits that it may use.
+    /// Whether a track holds as it will be driven from where the rover is: every pose that the pursuit will pass through,
+    /// not those that the rover once stood at. `held` is the share of the limits that it may use.
     pub(super) fn track_holds(&mut self, scope: &Scope, track: &Track, held: Share) -> bool {
         self.track_blocked(scope, track, held).is_ok()
     }
@@ -172,14 +174,11 @@ impl AutoNav {
             .into_iter()
             .find(|&a| search.turn_blocked(scope.pose, a).is_none())
             .map(|a| {
-                (self.held, self.is_leg) = (self.config.out_share, false);
+                self.held = self.config.out_share;
+                self.way_on.is_leg = false;
                 Turn::by(scope.pose.yaw_rad, a)
             })
     }
-}
-
-fn apart_m(a: Pose2, b: Pose2) -> f64 {
-    distance_m([a.x_m, a.y_m], [b.x_m, b.y_m])
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl AutoNav {
     pub(crate) fn set_out(&mut self, path: Path, pose: Pose2) {
         self.blocked_since = None;
         self.held = path.held;
-        (self.is_leg, self.seek_again, self.sought_in_vain) = (false, false, false);
+        self.way_on.leave();
         self.look_m = self.config.lookahead_m;
         self.leant_rad = None;
         self.strained = None;
@@ -218,8 +218,7 @@ impl AutoNav {
                 let rest = turn.rest_rad(scope.pose.yaw_rad);
                 let blocked = fresh && search.turn_blocked(scope.pose, rest).is_some();
                 if blocked {
-                    self.seek_again |= self.is_leg;
-                    self.legs.clear();
+                    self.way_on.break_off();
                 }
                 blocked
             }
@@ -241,8 +240,7 @@ impl AutoNav {
                 if blocked {
                     // What was to follow it is not to be driven either.
                     self.next = None;
-                    self.seek_again |= self.is_leg;
-                    self.legs.clear();
+                    self.way_on.break_off();
                 }
                 blocked
                     || track.progress_m >= commit_m.min(track.length_m())
@@ -254,8 +252,7 @@ impl AutoNav {
                 let ended = track.progress_m >= track.length_m() - 1e-6;
                 let blocked = !ended && (off || (fresh && !self.track_holds(scope, &track, held)));
                 if blocked {
-                    self.seek_again |= self.is_leg;
-                    self.legs.clear();
+                    self.way_on.break_off();
                 }
                 ended || blocked
             }

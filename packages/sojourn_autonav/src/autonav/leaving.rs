@@ -12,7 +12,7 @@ use sojourn_core::{
     frames::{Pose2, wrap_rad},
     geometry::distance_m,
 };
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 /// Searches before the rover gets on again.
 const SEEKS_MAX: u32 = 100;
@@ -29,10 +29,48 @@ const REFUSED_MAX: usize = 40;
 /// A leg whose heading differs by more from the rover's is not driven, radians.
 const OFF_RAD: f64 = 0.12;
 
+/// The way on that is looked for, and how far it has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WayOn {
+    /// What is left to drive of one that was found.
+    pub legs: VecDeque<Leg>,
+    /// Searches since the rover last got on.
+    pub seeks: u32,
+    /// What is under way is a leg of one.
+    pub is_leg: bool,
+    /// One was broken off: another one is looked for before any candidate.
+    pub again: bool,
+    /// The rover has turned to see other ground since it last looked for one.
+    pub looked_round: bool,
+    /// From here there is none.
+    pub in_vain: bool,
+    /// Poses at which legs did not hold as they would have been driven, and the directions.
+    pub refused: VecDeque<(Pose2, f64)>,
+}
+
+impl WayOn {
+    /// The rover drives something else, or stands.
+    pub fn leave(&mut self) {
+        (self.is_leg, self.again, self.in_vain) = (false, false, false);
+    }
+
+    /// What is under way is driven no further.
+    pub fn break_off(&mut self) {
+        self.again |= self.is_leg;
+        self.legs.clear();
+    }
+
+    /// The rover has got on: nothing of the last place counts.
+    pub fn forget(&mut self) {
+        self.seeks = 0;
+        self.refused.clear();
+    }
+}
+
 impl AutoNav {
     /// Begins to look for a way on, if that may help.
     pub(crate) fn begin_to_seek(&mut self, scope: &Scope) -> bool {
-        if self.config.seek_steps == 0 || self.sought_in_vain || self.seeks >= SEEKS_MAX {
+        if self.config.seek_steps == 0 || self.way_on.in_vain || self.way_on.seeks >= SEEKS_MAX {
             return false;
         }
         let map = self.costs(scope, scope.pose);
@@ -51,9 +89,9 @@ impl AutoNav {
             away_m: AWAY_ARCS * c.arc_length_m,
             edge_m: EDGE_ARCS * c.arc_length_m,
             turn_radps: turn_rate_radps(&self.rover, scope.rim_mps),
-            refused: self.refused.iter().copied().collect(),
+            refused: self.way_on.refused.iter().copied().collect(),
         };
-        self.seeks += 1;
+        self.way_on.seeks += 1;
         self.phase = Phase::Seek(Box::new(HybridAStar::new(c, task)));
         true
     }
@@ -75,13 +113,13 @@ impl AutoNav {
                     self.coarse.shun(xy, SHUN_VISITS);
                 }
                 self.candidates = Arc::new(vec![shown(&legs)]);
-                self.legs = legs.into();
+                self.way_on.legs = legs.into();
                 self.remember_dead_end([scope.pose.x_m, scope.pose.y_m]);
                 self.phase = Phase::Plan;
                 None
             }
             Progress::Nothing => {
-                self.sought_in_vain = true;
+                self.way_on.in_vain = true;
                 self.phase = Phase::Plan;
                 None
             }
@@ -90,22 +128,22 @@ impl AutoNav {
 
     /// Begins the next leg of a way, when there is one, the rover is where it begins, and it holds from there.
     pub(crate) fn next_leg(&mut self, scope: &Scope) -> bool {
-        let Some(leg) = self.legs.pop_front() else {
+        let Some(leg) = self.way_on.legs.pop_front() else {
             return false;
         };
         let Some(phase) = self.leg_phase(scope, &leg) else {
-            self.seek_again = true;
-            self.legs.clear();
+            self.way_on.again = true;
+            self.way_on.legs.clear();
             return false;
         };
         self.phase = phase;
         self.held = leg.held;
-        self.seek_again = false;
-        self.is_leg = true;
+        self.way_on.again = false;
+        self.way_on.is_leg = true;
         self.leant_rad = None;
         self.strained = None;
         self.thought_in_vain = false;
-        self.sought_in_vain = false;
+        self.way_on.in_vain = false;
         self.blocked_since = None;
         true
     }
@@ -157,9 +195,9 @@ impl AutoNav {
 
     /// The next search is to find another way than through this pose.
     fn refuse(&mut self, pose: Pose2, direction: f64) {
-        self.refused.push_back((pose, direction));
-        if self.refused.len() > REFUSED_MAX {
-            self.refused.pop_front();
+        self.way_on.refused.push_back((pose, direction));
+        if self.way_on.refused.len() > REFUSED_MAX {
+            self.way_on.refused.pop_front();
         }
     }
 }

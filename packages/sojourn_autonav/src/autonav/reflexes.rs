@@ -86,7 +86,7 @@ impl AutoNav {
             return Ok(());
         }
         self.strained = None;
-        self.legs.clear();
+        self.way_on.legs.clear();
         match &self.phase {
             Phase::Turn(turn, ..) => {
                 let back_rad = wrap_rad(turn.from_rad - scope.pose.yaw_rad);
@@ -117,7 +117,7 @@ impl AutoNav {
     fn retreat(&mut self, now: Stamp, scope: &Scope) {
         self.remember_dead_end([scope.pose.x_m, scope.pose.y_m]);
         self.next = None;
-        self.legs.clear();
+        self.way_on.legs.clear();
         self.stops = self.stops.saturating_add(1);
         self.blocked_since = Some(now);
         self.phase = match self.way_back(scope) {

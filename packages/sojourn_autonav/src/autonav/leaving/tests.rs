@@ -22,7 +22,7 @@ fn cell(x: f64, y: f64) -> f32 {
 fn sought(nav: &mut AutoNav, scope: &Scope) -> Vec<Leg> {
     assert!(nav.begin_to_seek(scope));
     while nav.seek(scope).is_some() {}
-    nav.legs.iter().cloned().collect()
+    nav.way_on.legs.iter().cloned().collect()
 }
 
 fn all_poses(legs: &[Leg]) -> Vec<Pose2> {
@@ -57,7 +57,7 @@ fn out_of_a_pocket_it_backs_and_every_pose_of_the_way_holds() {
 fn out_of_a_closed_place_there_is_none_and_it_is_not_looked_for_again() {
     let (mut nav, scope) = on_ground(cell);
     assert_eq!(sought(&mut nav, &scope), []);
-    assert!(nav.sought_in_vain && !nav.begin_to_seek(&scope));
+    assert!(nav.way_on.in_vain && !nav.begin_to_seek(&scope));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_search_ends_at_its_budget() {
     nav.config.seek_steps = 20;
     assert_eq!(sought(&mut nav, &scope), []);
     nav.config.seek_steps = 0;
-    nav.sought_in_vain = false;
+    nav.way_on.in_vain = false;
     assert!(!nav.begin_to_seek(&scope), "switched off");
 }
 
@@ -137,7 +137,7 @@ fn from_another_place_a_leg_is_not_driven() {
     assert!(!sought(&mut nav, &scope).is_empty());
     scope.pose = Pose2::new(-0.4, 0.0, 0.0);
     assert!(!nav.next_leg(&scope));
-    assert!(nav.legs.is_empty() && nav.seek_again);
+    assert!(nav.way_on.legs.is_empty() && nav.way_on.again);
     assert!(nav.plan(Stamp::from_secs(1.0), &scope).is_ok());
     assert!(matches!(nav.phase, Phase::Seek(_)));
 }

@@ -15,6 +15,15 @@ pub enum SuspensionKind {
     Fixed,
 }
 
+/// How a suspension stands, angles as in [`crate::settle::Settled`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SuspensionAngles {
+    /// Half the difference of the rockers' angles, left nose-up positive, radians.
+    pub differential_rad: f64,
+    /// Bogie against rocker, left and right, nose-up positive, radians.
+    pub bogie_rad: [f64; 2],
+}
+
 /// One side of the suspension (the left; the right is its mirror image), `[x, y, z]` in `base_link`, metres.
 ///
 /// A rover of four wheels has a middle hub and a bogie pivot all the same, in the middle between its wheels and over its
@@ -121,6 +130,40 @@ impl From<Suspension> for SuspensionFile {
 }
 
 impl Suspension {
+    /// Where the six hubs are in `base_link` when the suspension stands so, metres, in the order of
+    /// [`crate::rover::Rover::hubs_m`].
+    #[must_use]
+    pub fn hubs_at_m(&self, angles: &SuspensionAngles) -> [[f64; 3]; 6] {
+        let left = [self.front_hub_m, self.middle_hub_m, self.rear_hub_m];
+        let [lf, lm, lr] = self.side_at_m(left, angles.differential_rad, angles.bogie_rad[0]);
+        let right = left.map(|[x, y, z]| [x, -y, z]);
+        let [rf, rm, rr] = self.side_at_m(right, -angles.differential_rad, angles.bogie_rad[1]);
+        [lf, lm, lr, rf, rm, rr]
+    }
+
+    fn side_at_m(&self, hubs: [[f64; 3]; 3], rocker_rad: f64, bogie_rad: f64) -> [[f64; 3]; 3] {
+        // A turn of the nose up by an angle around a point, in the plane of the side.
+        let turned = |p: [f64; 3], around: [f64; 3], up_rad: f64| {
+            let (sin, cos) = up_rad.sin_cos();
+            let (x, z) = (p[0] - around[0], p[2] - around[2]);
+            [
+                around[0] + x * cos - z * sin,
+                p[1],
+                around[2] + x * sin + z * cos,
+            ]
+        };
+        let with_rocker = |p| turned(p, self.rocker_pivot_m, rocker_rad);
+        let with_bogie = |p| with_rocker(turned(p, self.bogie_pivot_m, bogie_rad));
+        let [front, middle, rear] = hubs;
+        match self.kind {
+            SuspensionKind::Fixed => hubs,
+            SuspensionKind::Rockers => hubs.map(with_rocker),
+            SuspensionKind::RockerBogie => {
+                [with_rocker(front), with_bogie(middle), with_bogie(rear)]
+            }
+        }
+    }
+
     /// Which wheels of a side there are: front, middle, rear.
     #[must_use]
     pub fn wheels_of_a_side(&self) -> [bool; 3] {

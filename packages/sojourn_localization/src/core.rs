@@ -12,7 +12,7 @@ use crate::{
     finding::Finder,
     footing::{Footing, Sunk},
     map_frame::{MapFrame, Passed},
-    messages::{Counts, Estimate, Input, Output, Refusal, SuspensionAngles},
+    messages::{Counts, Estimate, Input, Output, Refusal},
     pairs::PairMaker,
     visual::Visual,
 };
@@ -22,6 +22,7 @@ use sojourn_core::{
     frames::{BaseLink, Odom, Transform},
     kinematics::Velocity,
     rover::Rover,
+    suspension::SuspensionAngles,
 };
 use sunlight::SunWatch;
 

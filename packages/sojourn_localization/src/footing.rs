@@ -4,14 +4,9 @@
 //! whole step, and where one wheel digs while the others still pull. Over ground that a wheel has left nothing is said: it may
 //! have rolled into a hollow.
 
-use crate::messages::SuspensionAngles;
 use nalgebra::{Isometry3, Point3, Vector2};
 use serde::Deserialize;
-use sojourn_core::{
-    CoreError,
-    error::in_range,
-    rover::{Rover, SuspensionKind},
-};
+use sojourn_core::{CoreError, error::in_range, rover::Rover};
 use std::collections::VecDeque;
 
 /// Footprints that are kept.
@@ -58,49 +53,6 @@ impl FootingParams {
         }
         Ok(())
     }
-}
-
-/// Where the six hubs stand in `base_link` with the suspension's angles, metres, in the order of [`Rover::hubs_m`].
-#[must_use]
-pub fn hubs_m(rover: &Rover, angles: &SuspensionAngles) -> [[f64; 3]; 6] {
-    let s = &rover.suspension;
-    let mut hubs = rover.hubs_m();
-    // A turn of the nose up by an angle around a point, in the plane of a side.
-    let turned = |p: [f64; 3], around: [f64; 3], up_rad: f64| {
-        let (sin, cos) = up_rad.sin_cos();
-        let (x, z) = (p[0] - around[0], p[2] - around[2]);
-        [
-            around[0] + x * cos - z * sin,
-            p[1],
-            around[2] + x * sin + z * cos,
-        ]
-    };
-    for (side, (of_side, bogie_rad)) in hubs.chunks_mut(3).zip(angles.bogie_rad).enumerate() {
-        let rocker_rad = if side == 0 {
-            angles.differential_rad
-        } else {
-            -angles.differential_rad
-        };
-        let [front, middle, rear] = of_side else {
-            continue;
-        };
-        match s.kind {
-            SuspensionKind::Fixed => {}
-            SuspensionKind::Rockers => {
-                for hub in [front, middle, rear] {
-                    *hub = turned(*hub, s.rocker_pivot_m, rocker_rad);
-                }
-            }
-            SuspensionKind::RockerBogie => {
-                for hub in [middle, rear] {
-                    let with_bogie = turned(*hub, s.bogie_pivot_m, bogie_rad);
-                    *hub = turned(with_bogie, s.rocker_pivot_m, rocker_rad);
-                }
-                *front = turned(*front, s.rocker_pivot_m, rocker_rad);
-            }
-        }
-    }
-    hubs
 }
 
 /// A wheel that has sunk in.
@@ -231,7 +183,7 @@ impl Footing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sojourn_core::{frames::Pose2, settle::Settler};
+    use sojourn_core::suspension::SuspensionAngles;
     use std::path::Path;
 
     fn rover(name: &str) -> Rover {
@@ -255,41 +207,7 @@ mod tests {
     }
 
     fn flat() -> [[f64; 3]; 6] {
-        hubs_m(&rover("perseverance.yaml"), &SuspensionAngles::default())
-    }
-
-    /// With the angles that settling finds, hubs stand a radius over the heights that it found.
-    #[test]
-    fn hubs_stand_where_settling_puts_the_wheels() {
-        for name in ["perseverance.yaml", "leo.yaml"] {
-            let rover = rover(name);
-            let reach_m = rover.suspension.front_hub_m[0];
-            let ground = |x_m: f64, y_m: f64| {
-                let (x, y) = (x_m / reach_m, y_m / reach_m);
-                Some(0.08 * reach_m * ((1.9 * x + 0.4).sin() + (1.3 * y + 0.7 * x).cos()))
-            };
-            let settler = Settler::new(&rover, 0.2 * rover.wheel.radius_m);
-            let s = settler.settle(&ground, Pose2::new(0.0, 0.0, 0.0)).unwrap();
-            assert!(s.differential_rad.abs() > 0.01, "{s:?}");
-            let angles = SuspensionAngles {
-                differential_rad: s.differential_rad,
-                bogie_rad: s.bogie_rad,
-            };
-            let rotation =
-                nalgebra::UnitQuaternion::from_euler_angles(s.roll_rad, s.pitch_rad, 0.0);
-            let pose =
-                Isometry3::from_parts(nalgebra::Translation3::new(0.0, 0.0, s.z_m), rotation);
-            let there = rover.has_wheel();
-            for (k, hub) in hubs_m(&rover, &angles).iter().enumerate() {
-                if !there[k] {
-                    continue;
-                }
-                let [x, y, z] = *hub;
-                let over_m = (pose * Point3::new(x, y, z)).z - s.wheel_m[k];
-                let off_m = over_m - rover.wheel.radius_m;
-                assert!(off_m.abs() < 0.015 * reach_m, "{name} wheel {k}: {off_m} m");
-            }
-        }
+        rover("perseverance.yaml").hubs_m()
     }
 
     #[test]
@@ -309,7 +227,7 @@ mod tests {
             bogie_rad: [0.2, 0.0],
             ..SuspensionAngles::default()
         };
-        let hubs = hubs_m(&rover("perseverance.yaml"), &digging);
+        let hubs = rover("perseverance.yaml").suspension.hubs_at_m(&digging);
         let sunk = f.stood(&at(0.01, 0.0), &hubs, 0.2).unwrap();
         assert_eq!(sunk.wheel, 2);
         assert!((0.1..0.16).contains(&sunk.by_m), "{sunk:?}");

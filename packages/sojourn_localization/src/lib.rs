@@ -24,6 +24,4 @@ mod drive_tests;
 
 pub use config::{Config, Params};
 pub use core::Localization;
-pub use messages::{
-    Counts, Estimate, ImuSample, Input, Output, Refusal, SuspensionAngles, WheelSample,
-};
+pub use messages::{Counts, Estimate, ImuSample, Input, Output, Refusal, WheelSample};

@@ -13,6 +13,7 @@ use sojourn_core::{
     frames::{BaseLink, Map, Odom, Pose2, Transform},
     health::Health,
     kinematics::WheelMotion,
+    suspension::SuspensionAngles,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -34,15 +35,6 @@ pub struct WheelSample {
     pub travel_m: [f64; 6],
     /// How the suspension stands; `None` when the rover does not measure it.
     pub suspension: Option<SuspensionAngles>,
-}
-
-/// How the suspension stands, angles as in [`sojourn_core::settle::Settled`].
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct SuspensionAngles {
-    /// Half the difference of the rockers' angles, left nose-up positive, radians.
-    pub differential_rad: f64,
-    /// Bogie against rocker, left and right, nose-up positive, radians.
-    pub bogie_rad: [f64; 2],
 }
 
 /// What the node is told.

@@ -17,9 +17,10 @@ use sojourn_core::{
     frames::{Pose2, wrap_rad},
     kinematics::{Velocity, WheelMotion},
     rover::Rover,
+    suspension::SuspensionAngles,
 };
 use sojourn_localization::{
-    Config, Estimate, ImuSample, Input, Localization, Params, SuspensionAngles, WheelSample,
+    Config, Estimate, ImuSample, Input, Localization, Params, WheelSample,
     visual::Sighting,
     vo::{GrayImage, Seen, StereoCamera, StereoPair},
 };

@@ -12,7 +12,7 @@ use r2r::{
 };
 use sojourn_autonav::{
     AutoNav, AutoNavParams, Config, Decision, DriveState, Goal, Input, drift::Certainty,
-    fusion::TerrainLayers, guard::SuspensionAngles, search::Weighed,
+    fusion::TerrainLayers, search::Weighed,
 };
 use sojourn_core::{
     Stamp,
@@ -20,6 +20,7 @@ use sojourn_core::{
     plan::{Mode, WaypointLimits},
     rover::Rover,
     slip_forecast::SlipMemory,
+    suspension::SuspensionAngles,
     topics,
 };
 use sojourn_ros::{Event, NodeKit, Refused, header, msgs, run_node};

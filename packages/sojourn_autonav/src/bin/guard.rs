@@ -9,14 +9,13 @@ use r2r::{
     std_msgs::msg::Bool,
     std_srvs::srv::Trigger,
 };
-use sojourn_autonav::guard::{
-    Guard, GuardConfig, GuardParams, Input, Publishers, SuspensionAngles, WheelReading,
-};
+use sojourn_autonav::guard::{Guard, GuardConfig, GuardParams, Input, Publishers, WheelReading};
 use sojourn_core::{
     Stamp,
     health::{HealthLevel, NodeState},
     kinematics::Velocity,
     rover::Rover,
+    suspension::SuspensionAngles,
     topics::{self, DRIVE_JOINTS, SUSPENSION_JOINTS},
 };
 use sojourn_ros::{Event, NodeKit, Refused, answer, msgs, run_node, stamp_from_msg};

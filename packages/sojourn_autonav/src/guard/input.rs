@@ -4,6 +4,7 @@ use sojourn_core::{
     Stamp,
     health::{HealthLevel, NodeState},
     kinematics::Velocity,
+    suspension::SuspensionAngles,
 };
 
 /// An input. Stamps are those of the messages.
@@ -74,15 +75,6 @@ pub struct WheelReading {
     pub suspension: Option<SuspensionAngles>,
     /// Greatest torque of a drive, N·m; `None` when the drives do not tell.
     pub effort_nm: Option<f64>,
-}
-
-/// How the suspension stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SuspensionAngles {
-    /// Half the difference of the rockers' angles, radians.
-    pub differential_rad: f64,
-    /// Bogie against rocker, left and right, radians.
-    pub bogie_rad: [f64; 2],
 }
 
 /// Numbers of publishers; each of these topics has one rightful owner.

@@ -13,7 +13,7 @@ mod slip;
 mod tests;
 
 use attitude::Attitude;
-pub use input::{Input, Publishers, SuspensionAngles, WheelReading};
+pub use input::{Input, Publishers, WheelReading};
 pub use params::{GuardConfig, GuardParams, MAX_WATCHED};
 use slip::SlipWindow;
 use sojourn_core::{

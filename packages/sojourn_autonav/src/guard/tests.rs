@@ -40,7 +40,7 @@ fn wheels_at(
         stamp,
         reading: WheelReading {
             rim_mps: GO.speed_mps,
-            suspension: Some(SuspensionAngles {
+            suspension: Some(sojourn_core::suspension::SuspensionAngles {
                 differential_rad,
                 bogie_rad,
             }),

@@ -6,7 +6,6 @@ use sojourn_autonav::{
     AutoNav, Config, Decision, DriveState, Goal, Input,
     drift::Certainty,
     fusion::TerrainLayers,
-    guard::SuspensionAngles,
     orbital::{Orbital, OrbitalLayers},
 };
 use sojourn_core::{
@@ -16,6 +15,7 @@ use sojourn_core::{
     kinematics::fastest_rim_mps,
     plan::{Mode, WaypointLimits},
     raster::Raster,
+    suspension::SuspensionAngles,
 };
 use std::sync::Arc;
 

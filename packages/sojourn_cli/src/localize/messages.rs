@@ -8,10 +8,11 @@ use sojourn_core::{
     camera::Pinhole,
     kinematics::WheelMotion,
     rover::{Rover, Steering},
+    suspension::SuspensionAngles,
     topics,
 };
 use sojourn_localization::{
-    ImuSample, SuspensionAngles, WheelSample,
+    ImuSample, WheelSample,
     vo::{GrayImage, StereoCamera},
 };
 

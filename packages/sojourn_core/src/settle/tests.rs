@@ -1,4 +1,6 @@
 use super::*;
+use crate::suspension::SuspensionAngles;
+use nalgebra::{Isometry3, Point3};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -165,4 +167,36 @@ fn unknown_ground_is_no_ground_and_nan_breaks_limits() {
     let mut s = settler.settle(&|_, _| Some(0.0), Pose2::default()).unwrap();
     s.tilt_rad = f64::NAN;
     assert!(s.excess(&r.limits, 1.0).is_some());
+}
+
+/// With the angles that settling finds, hubs stand a radius over the heights that it found.
+#[test]
+fn hubs_stand_where_settling_puts_the_wheels() {
+    for rover in [perseverance(), rover("leo")] {
+        let name = &rover.name;
+        let reach_m = rover.suspension.front_hub_m[0];
+        let ground = |x_m: f64, y_m: f64| {
+            let (x, y) = (x_m / reach_m, y_m / reach_m);
+            Some(0.08 * reach_m * ((1.9 * x + 0.4).sin() + (1.3 * y + 0.7 * x).cos()))
+        };
+        let settler = Settler::new(&rover, 0.2 * rover.wheel.radius_m);
+        let s = settler.settle(&ground, Pose2::new(0.0, 0.0, 0.0)).unwrap();
+        assert!(s.differential_rad.abs() > 0.01, "{s:?}");
+        let angles = SuspensionAngles {
+            differential_rad: s.differential_rad,
+            bogie_rad: s.bogie_rad,
+        };
+        let rotation = nalgebra::UnitQuaternion::from_euler_angles(s.roll_rad, s.pitch_rad, 0.0);
+        let pose = Isometry3::from_parts(nalgebra::Translation3::new(0.0, 0.0, s.z_m), rotation);
+        let there = rover.has_wheel();
+        for (k, hub) in rover.suspension.hubs_at_m(&angles).iter().enumerate() {
+            if !there[k] {
+                continue;
+            }
+            let [x, y, z] = *hub;
+            let over_m = (pose * Point3::new(x, y, z)).z - s.wheel_m[k];
+            let off_m = over_m - rover.wheel.radius_m;
+            assert!(off_m.abs() < 0.015 * reach_m, "{name} wheel {k}: {off_m} m");
+        }
+    }
 }

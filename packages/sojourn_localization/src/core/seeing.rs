@@ -3,7 +3,6 @@
 use super::Localization;
 use crate::{
     filter::{Eyes, Filter, Sight},
-    footing,
     messages::Refusal,
     visual::Sighting,
     vo::{Seen, StereoPair},
@@ -119,7 +118,7 @@ impl Localization {
                 state.filter.take_key(there);
             }
             if !matches!(looked.seen, Seen::Failed { .. }) && !matches!(fused, Some(Err(_))) {
-                let hubs_m = footing::hubs_m(&self.rover, &self.suspension);
+                let hubs_m = self.rover.suspension.hubs_at_m(&self.suspension);
                 self.footing.stood(&there, &hubs_m, looked.at.way_m);
             } else {
                 self.footing.lost();

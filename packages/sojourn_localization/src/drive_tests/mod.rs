@@ -7,7 +7,7 @@ mod start;
 mod sunlit;
 
 use crate::{
-    Config, ImuSample, Input, Localization, Output, Params, Refusal, SuspensionAngles, WheelSample,
+    Config, ImuSample, Input, Localization, Output, Params, Refusal, WheelSample,
     map_frame::MapPose,
     vo::{GrayImage, Seen, tests::Ground},
 };
@@ -20,6 +20,7 @@ use sojourn_core::{
     kinematics::{Velocity, WheelMotion, wheels_for},
     params::load_node_params,
     rover::Rover,
+    suspension::SuspensionAngles,
 };
 use std::path::{Path, PathBuf};
 

@@ -17,15 +17,14 @@ use sojourn_core::body::Body;
 use sojourn_core::frames::{BaseLink, Map, Pose2, Transform};
 use sojourn_core::kinematics::WheelMotion;
 use sojourn_core::rover::{Rover, Steering};
+use sojourn_core::suspension::SuspensionAngles;
 use sojourn_core::topics;
 use sojourn_localization::finding::{FindParams, OrbitalMap};
 use sojourn_localization::map_frame::MapPose;
 use sojourn_localization::pairs::Part;
 use sojourn_localization::visual::{Sighting, Slip};
 use sojourn_localization::vo::{GrayImage, Seen, StereoCamera};
-use sojourn_localization::{
-    Config, Estimate, ImuSample, Input, Localization, Params, SuspensionAngles, WheelSample,
-};
+use sojourn_localization::{Config, Estimate, ImuSample, Input, Localization, Params, WheelSample};
 use sojourn_ros::ros::msgs;
 use sojourn_ros::{Event, NodeKit, Refused, TickMode, answer, header, run_node};
 use std::path::Path;

@@ -16,6 +16,7 @@ use sojourn_core::{
     plan::{Mode, Plan, WaypointLimits},
     rover::Rover,
     settle::Settled,
+    suspension::SuspensionAngles,
 };
 use sojourn_localization::Estimate;
 use sojourn_mission::executive::{AutonavState, GoalOut};
@@ -66,7 +67,7 @@ pub(super) fn felt(
     let rolled: f64 = rims.filter_map(|(v, has)| has.then_some(v)).sum();
     guard::WheelReading {
         rim_mps: rolled / rover.wheel_count() as f64,
-        suspension: Some(guard::SuspensionAngles {
+        suspension: Some(SuspensionAngles {
             differential_rad: settled.differential_rad,
             bogie_rad: settled.bogie_rad,
         }),
@@ -82,7 +83,7 @@ pub(super) fn wheels(out: &SimOutput, radius_m: f64) -> sojourn_localization::Wh
             steer_rad: w.steer_rad,
         },
         travel_m: w.position_rad.map(|a| a * radius_m),
-        suspension: Some(sojourn_localization::SuspensionAngles {
+        suspension: Some(SuspensionAngles {
             differential_rad: out.truth.settled.differential_rad,
             bogie_rad: out.truth.settled.bogie_rad,
         }),

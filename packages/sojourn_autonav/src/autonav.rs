@@ -18,6 +18,7 @@ use crate::{
     inputs::{Inputs, Scope},
     orbital::Orbital,
     search::{Path, Weighed},
+    slide::Slide,
     status::{Halt, health},
 };
 pub use crate::{
@@ -100,6 +101,10 @@ pub struct AutoNav {
     /// Where this goal began: way driven until then, straight distance, time.
     begun: Option<(f64, f64, Stamp)>,
     last_pose: Option<Pose2>,
+    /// Where the rover was at the last tick, and what it was told to drive.
+    driven: Option<(Pose2, Velocity)>,
+    /// How it leaves the way that its wheels steer.
+    pub(crate) slide: Slide,
     last_tick: Option<Stamp>,
     pub(crate) gave_up: Option<String>,
     pub(crate) curvature_now_per_m: f64,
@@ -131,7 +136,7 @@ impl AutoNav {
         rover.check("rover")?;
         let checker = Checker::new(&config, &rover);
         Ok(Self {
-            inputs: Inputs::new(&config),
+            inputs: Inputs::new(&config, &rover),
             coarse: CoarseMap::new(config.coarse_m, config.costmap_cell_m),
             far: FarMemory::default(),
             orbital: None,
@@ -153,6 +158,8 @@ impl AutoNav {
             nearest_m: f64::INFINITY,
             begun: None,
             last_pose: None,
+            driven: None,
+            slide: Slide::default(),
             last_tick: None,
             gave_up: None,
             curvature_now_per_m: 0.0,
@@ -296,10 +303,14 @@ impl AutoNav {
             }
             Ok(scope) => {
                 let d = scope.distance_m;
+                if let Some((before, driven)) = self.driven.take() {
+                    self.slide.take(before, scope.pose, driven);
+                }
                 match self.act(now, &scope) {
                     Ok((velocity, state, reason)) => {
                         // The last word on speed and on not-a-number.
                         let v = limited(&self.rover, velocity, scope.rim_mps);
+                        self.driven = Some((scope.pose, v));
                         (v, state, reason, false, d)
                     }
                     Err(halt) => (Velocity::STOP, halt.state, halt.reason, halt.warn, d),
@@ -429,7 +440,7 @@ impl AutoNav {
             self.way_on.forget();
             self.looks = 0;
         }
-        if let Some(wait) = self.seek(scope) {
+        if let Some(wait) = self.seek(now, scope) {
             return Ok((Velocity::STOP, Driving, wait));
         }
         self.drop_crumb(scope.pose);

@@ -1,5 +1,6 @@
 //! Following a path of poses by pure pursuit, forward or backward, and turning in place.
 
+use crate::slide::Slide;
 use sojourn_core::{
     frames::{Pose2, wrap_rad},
     geometry::{along_segment, distance_m},
@@ -148,7 +149,7 @@ impl Track {
     }
 
     /// The poses that the pursuit will drive through from where the rover stands, one every `step_m` for `way_m`: not those
-    /// of the track when the rover is beside it. Without slip.
+    /// of the track when the rover is beside it. It slides on the way as it did before.
     #[must_use]
     pub fn driven_from(
         &self,
@@ -157,6 +158,7 @@ impl Track {
         lookahead_m: f64,
         step_m: f64,
         way_m: f64,
+        slide: &Slide,
     ) -> Vec<Pose2> {
         let (mut track, mut at, mut out) = (self.clone(), pose, Vec::new());
         let small_m = step_m / STEPS_OF_A_STEP;
@@ -168,7 +170,7 @@ impl Track {
             }
             let curvature = p.velocity.turn_radps / p.velocity.speed_mps;
             let ds = self.direction * small_m;
-            at = at.moved(ds, ds * curvature);
+            at = slide.moved(at.moved(ds, ds * curvature), small_m);
             if (i as f64) % STEPS_OF_A_STEP == 0.0 || i == steps {
                 out.push(at);
             }
@@ -347,7 +349,7 @@ mod tests {
             .collect();
         let track = Track::new(poses, 1.0);
         let beside = Pose2::new(0.5, 0.15, 0.0);
-        let ahead = track.driven_from(&r, beside, 0.6, 0.125, 1.2);
+        let ahead = track.driven_from(&r, beside, 0.6, 0.125, 1.2, &Slide::default());
         assert_eq!(ahead.len(), 10);
         let (first, last) = (ahead[0], ahead[9]);
         assert!(

@@ -7,6 +7,9 @@
 //! from call to call, so that no call takes long; it keeps the ground that it began with, and whoever drives the way checks it on the
 //! newest.
 
+mod steps;
+
+use self::steps::{Key, Step, cell_m, end, key, poses, samples, step_m};
 use crate::{
     check::{Checker, Verdict},
     config::Config,
@@ -26,13 +29,6 @@ use std::{
     sync::Arc,
 };
 
-/// Headings that count as different ones.
-const HEADINGS: i64 = 24;
-/// Samples of a step ahead or back, and poses that are checked of each.
-const STEP_SAMPLES: usize = 2;
-const CHECKS_OF_A_SAMPLE: usize = 2;
-/// Headings of a turn that are checked, as of candidates, radians.
-const TURN_CHECK_RAD: f64 = 0.075;
 /// The first steps out of where the rover stands, samples.
 const FIRST_SAMPLES: f64 = 2.5;
 /// A way back costs as much more than one ahead: what lies behind is not seen.
@@ -49,8 +45,11 @@ const LOOKS_OF_A_SETTLING: usize = 40;
 
 /// Shares of the limits within which ways are looked for, one after the other: those of a new way; the same but for the first steps,
 /// which may use as much as a way under way, for at the end of such a one the rover stands; those of a way under way; those of a way
-/// out.
-const LEVELS: usize = 4;
+/// out; the same in smaller steps where the rover stands.
+const LEVELS: usize = 5;
+const FINE_LEVEL: usize = 4;
+/// So far from where the rover stands small steps are taken, samples.
+const FINE_OUT_SAMPLES: f64 = 3.0;
 
 /// How a leg is driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,13 +113,6 @@ pub struct Task {
     pub refused: Vec<(Pose2, f64)>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    manner: Manner,
-    turn_rad: f64,
-    curvature_per_m: f64,
-}
-
 #[derive(Clone, Debug)]
 struct Node {
     pose: Pose2,
@@ -165,13 +157,13 @@ enum Check {
     Unseen,
 }
 
-type Key = (i64, i64, i64);
-
 /// A search that goes on from call to call.
 #[derive(Clone, Debug)]
 pub struct HybridAStar {
     task: Task,
     steps: Arc<[Step]>,
+    /// The small ones.
+    fine: Arc<[Step]>,
     nodes: Vec<Node>,
     open: BinaryHeap<Open>,
     /// Cells and headings that a step that holds has led to.
@@ -194,7 +186,8 @@ impl HybridAStar {
         };
         Self {
             task,
-            steps: steps(config),
+            steps: steps::large(config),
+            fine: steps::small(config),
             nodes: vec![start],
             open: BinaryHeap::from([Open::START]),
             done: BTreeSet::new(),
@@ -213,8 +206,10 @@ impl HybridAStar {
     /// Places that were reached and from which the way that was found does not lead on: all that lie `clear_m` beside it at least.
     #[must_use]
     pub fn in_vain(&self, config: &Config, way: &[Leg], clear_m: f64) -> Vec<Xy> {
-        let cells: BTreeSet<(i64, i64)> = self.done.iter().map(|&(x, y, _)| (x, y)).collect();
-        let at = |(x, y): (i64, i64)| [x as f64, y as f64].map(|v| v * config.sample_m());
+        let cells: BTreeSet<(i64, i64, bool)> =
+            self.done.iter().map(|&(x, y, _, f)| (x, y, f)).collect();
+        let at =
+            |(x, y, fine): (i64, i64, bool)| [x as f64, y as f64].map(|v| v * cell_m(config, fine));
         let on_way = |p: Xy| {
             let mut poses = way.iter().flat_map(|l| &l.poses);
             poses.any(|q| distance_m(p, [q.x_m, q.y_m]) < clear_m)
@@ -284,6 +279,12 @@ impl HybridAStar {
         }
     }
 
+    /// Whether small steps lead on from a pose too.
+    fn is_fine(&self, config: &Config, pose: Pose2) -> bool {
+        self.level == FINE_LEVEL
+            && apart_m(pose, self.task.start) <= FINE_OUT_SAMPLES * config.sample_m()
+    }
+
     /// Whether a pose is as good as one that was refused.
     fn is_refused(&self, pose: Pose2, direction: f64) -> bool {
         self.task.refused.iter().any(|(at, way)| {
@@ -296,7 +297,8 @@ impl HybridAStar {
     /// Takes a node whose turn has come; returns the way when it ends here.
     fn visit(&mut self, config: &Config, checker: &mut Checker, node: usize) -> Option<Vec<Leg>> {
         let &Node { pose, from, .. } = self.nodes.get(node)?;
-        let key = key(config, pose);
+        let fine = self.is_fine(config, pose);
+        let key = key(config, pose, fine);
         if self.done.contains(&key) {
             return None;
         }
@@ -327,6 +329,11 @@ impl HybridAStar {
         for step in Arc::clone(&self.steps).iter() {
             self.grow(config, node, *step);
         }
+        if fine {
+            for step in Arc::clone(&self.fine).iter() {
+                self.grow(config, node, *step);
+            }
+        }
         None
     }
 
@@ -335,9 +342,12 @@ impl HybridAStar {
         let Some(&Node { pose, cost_s, from }) = self.nodes.get(node) else {
             return;
         };
-        let next = end(pose, &step, step_m(config));
+        let next = end(pose, &step);
         let cost_s = cost_s + self.cost_s(config, from.map(|(_, s)| s.manner), pose, &step);
-        if self.done.contains(&key(config, next)) {
+        if self
+            .done
+            .contains(&key(config, next, self.is_fine(config, next)))
+        {
             return;
         }
         self.open.push(Open {
@@ -358,11 +368,7 @@ impl HybridAStar {
         } else {
             config.turn_cost_s
         };
-        let way_s = || {
-            self.task
-                .map
-                .way_s(pose, step_m(config), config.unknown_factor)
-        };
+        let way_s = || self.task.map.way_s(pose, step.way_m, config.unknown_factor);
         change_s
             + match step.manner {
                 Manner::Turn => step.turn_rad.abs() / self.task.turn_radps,
@@ -423,83 +429,14 @@ impl HybridAStar {
                 continue;
             };
             leg.turn_rad += step.turn_rad;
-            let (ds, n) = (config.sample_m(), STEP_SAMPLES);
+            let ds = config.sample_m().min(step.way_m);
+            let n = samples(step.way_m, ds);
             match step.manner {
-                Manner::Turn => leg.poses.push(end(from, &step, 0.0)),
+                Manner::Turn => leg.poses.push(end(from, &step)),
                 Manner::Ahead => leg.poses.extend(arc(from, step.curvature_per_m, ds, n)),
                 Manner::Back => leg.poses.extend(arc(from, step.curvature_per_m, -ds, n)),
             }
         }
         legs
     }
-}
-
-/// Length of a step ahead or back, metres.
-fn step_m(config: &Config) -> f64 {
-    STEP_SAMPLES as f64 * config.sample_m()
-}
-
-/// Turns by one heading, and arcs that end at the same heading, the next, or between.
-fn steps(config: &Config) -> Arc<[Step]> {
-    let angle = std::f64::consts::TAU / HEADINGS as f64;
-    let sharpest = config.curvatures_per_m.last().copied().unwrap_or(0.0);
-    let most = (angle / step_m(config)).min(sharpest);
-    let turns = [angle, -angle].map(|turn_rad| Step {
-        manner: Manner::Turn,
-        turn_rad,
-        curvature_per_m: 0.0,
-    });
-    let arcs = [Manner::Ahead, Manner::Back].map(|manner| {
-        [0.0, 0.5, -0.5, 1.0, -1.0].map(|share| Step {
-            manner,
-            turn_rad: 0.0,
-            curvature_per_m: share * most,
-        })
-    });
-    turns
-        .into_iter()
-        .chain(arcs.into_iter().flatten())
-        .collect()
-}
-
-/// The cell and heading of a pose.
-fn key(config: &Config, pose: Pose2) -> Key {
-    let cell = |v: f64| (v / config.sample_m()).round() as i64;
-    let heading = pose.yaw_rad / std::f64::consts::TAU * HEADINGS as f64;
-    let heading = (heading.round() as i64).rem_euclid(HEADINGS);
-    (cell(pose.x_m), cell(pose.y_m), heading)
-}
-
-/// Where a step leads.
-fn end(pose: Pose2, step: &Step, step_m: f64) -> Pose2 {
-    let way_m = match step.manner {
-        Manner::Turn => {
-            return Pose2 {
-                yaw_rad: wrap_rad(pose.yaw_rad + step.turn_rad),
-                ..pose
-            };
-        }
-        Manner::Ahead => step_m,
-        Manner::Back => -step_m,
-    };
-    pose.moved(way_m, way_m * step.curvature_per_m)
-}
-
-/// The poses of a step that are checked, and its direction.
-fn poses(config: &Config, from: Pose2, step: &Step) -> (Vec<Pose2>, f64) {
-    let direction = match step.manner {
-        Manner::Turn => {
-            let n = (step.turn_rad.abs() / TURN_CHECK_RAD).ceil().max(1.0) as usize;
-            let at = |i: usize| Pose2 {
-                yaw_rad: wrap_rad(from.yaw_rad + step.turn_rad * i as f64 / n as f64),
-                ..from
-            };
-            return ((1..=n).map(at).collect(), 0.0);
-        }
-        Manner::Ahead => 1.0,
-        Manner::Back => -1.0,
-    };
-    let ds = direction * config.sample_m() / CHECKS_OF_A_SAMPLE as f64;
-    let n = STEP_SAMPLES * CHECKS_OF_A_SAMPLE;
-    (arc(from, step.curvature_per_m, ds, n).collect(), direction)
 }

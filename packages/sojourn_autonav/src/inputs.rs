@@ -5,9 +5,9 @@ use crate::{
     config::Config,
     corridor::Corridor,
     drift::{Certainty, Drift},
+    felt::Felt,
     fusion::{TerrainLayers, TerrainMap},
     ground::{Ground, StartPatch},
-    guard::SuspensionAngles,
     status::{DriveState, Halt},
 };
 use sojourn_core::{
@@ -19,6 +19,7 @@ use sojourn_core::{
     raster::Raster,
     rover::Rover,
     settle::Excess,
+    suspension::SuspensionAngles,
 };
 
 /// Largest grid that is taken, cells.
@@ -160,6 +161,7 @@ pub(crate) struct Scope {
 #[derive(Clone, Debug)]
 pub(crate) struct Inputs {
     map: TerrainMap,
+    felt: Felt,
     grid_stamp: Option<Stamp>,
     fresh_layers: Vec<TerrainLayers>,
     pub ground: Option<Ground>,
@@ -182,9 +184,10 @@ impl Inputs {
         self.goal.as_ref().map(|(_, goal)| goal)
     }
 
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, rover: &Rover) -> Self {
         Self {
             map: TerrainMap::new(config.map_m, config.map_sigmas),
+            felt: Felt::new(rover),
             grid_stamp: None,
             fresh_layers: Vec::new(),
             ground: None,
@@ -346,15 +349,40 @@ impl Inputs {
         for layers in self.fresh_layers.drain(..) {
             self.map.merge(&layers, xy);
         }
+        self.felt.forget_far(xy);
+        self.prepare(xy, config, rover);
+    }
+
+    /// The map around a place as the planner uses it.
+    fn prepare(&mut self, xy: Xy, config: &Config, rover: &Rover) {
         let inflate_m = self.inflate_m(config, rover);
         let half_m = 2.0 * config.arc_length_m + rover.footprint_radius_m() + 1.0;
         match self.map.window(xy, half_m) {
-            Ok(window) => {
+            Ok(mut window) => {
+                self.felt.hold(&mut window);
                 self.ground = Some(Ground::prepare(&window, self.patch.as_ref(), inflate_m));
                 self.grid_is_new = true;
             }
             Err(e) => self.refused = Some(format!("terrain grid refused: {e}")),
         }
+    }
+
+    /// Corrects the map by where the wheels stand now; false where that is not told, is at the edge of what the suspension may do, or
+    /// does not fit the map at all.
+    pub fn feel(&mut self, now: Stamp, limits: &Limits, config: &Config, rover: &Rover) -> bool {
+        let strain = self.strain(now, limits);
+        let eased = strain.is_some_and(|e| e.value <= config.suspension_hold_share * e.allowed);
+        let (Some((_, angles)), Some((_, pose)), Some(ground)) =
+            (self.suspension, &self.pose, &self.ground)
+        else {
+            return false;
+        };
+        let p = pose.planar();
+        let felt = eased && self.felt.stand(rover, pose, &angles, &ground.seen);
+        if felt {
+            self.prepare([p.x_m, p.y_m], config, rover);
+        }
+        felt
     }
 
     /// Whether the executive has a goal that is to be driven.

@@ -17,6 +17,7 @@ pub mod costmap;
 mod direct;
 pub mod disc;
 pub mod drift;
+pub mod felt;
 pub mod follow;
 pub mod fusion;
 pub mod ground;
@@ -30,6 +31,7 @@ pub mod rocks;
 pub mod search;
 pub mod sharpen;
 pub use sojourn_core::slip_forecast;
+pub mod slide;
 mod status;
 mod think;
 

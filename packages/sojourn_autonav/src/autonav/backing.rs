@@ -102,7 +102,14 @@ impl AutoNav {
         };
         let way_m = track.length_m() - track.progress_m;
         let step_m = 0.5 * c.sample_m();
-        let ahead = track.driven_from(&self.rover, scope.pose, self.look_m, step_m, way_m);
+        let ahead = track.driven_from(
+            &self.rover,
+            scope.pose,
+            self.look_m,
+            step_m,
+            way_m,
+            &self.slide,
+        );
         let all_the_way = ahead.len() as f64 * step_m >= way_m - step_m;
         let mut search = Search {
             config: c,

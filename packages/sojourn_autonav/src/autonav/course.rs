@@ -79,6 +79,7 @@ impl AutoNav {
                 c.lookahead_m,
                 0.5 * c.sample_m(),
                 must_m,
+                &self.slide,
             )
         } else {
             path.poses.get(1..).unwrap_or(&[]).to_vec()
@@ -233,8 +234,14 @@ impl AutoNav {
                 let rest_m = if news { whole_m } else { whole_m.min(NEAR_M) };
                 let blocked = fresh && !unchecked && {
                     let step_m = 0.5 * c.sample_m();
-                    let ahead =
-                        track.driven_from(&self.rover, scope.pose, self.look_m, step_m, rest_m);
+                    let ahead = track.driven_from(
+                        &self.rover,
+                        scope.pose,
+                        self.look_m,
+                        step_m,
+                        rest_m,
+                        &self.slide,
+                    );
                     search.held_blocked(&ahead, rest_m, 1.0).is_some()
                 };
                 if blocked {

@@ -5,10 +5,12 @@ use crate::{
     follow::{Track, Turn, turn_rate_radps},
     hybrid::{HybridAStar, Leg, Manner, Progress, Task},
     inputs::Scope,
+    paths::apart_m,
     search::{Search, Weighed},
     think::NEAR_SHARE,
 };
 use sojourn_core::{
+    Stamp,
     frames::{Pose2, wrap_rad},
     geometry::distance_m,
 };
@@ -26,6 +28,9 @@ const SHUN_BESIDE: f64 = 0.5;
 const LEG_LOOK_SHARE: f64 = 0.3;
 /// Poses at which legs were refused that are remembered.
 const REFUSED_MAX: usize = 40;
+/// This near to where the wheels last corrected the map they tell nothing new, metres and radians.
+const FELT_NEAR_M: f64 = 0.1;
+const FELT_NEAR_RAD: f64 = 0.1;
 /// A leg whose heading differs by more from the rover's is not driven, radians.
 const OFF_RAD: f64 = 0.12;
 
@@ -44,6 +49,8 @@ pub(crate) struct WayOn {
     pub looked_round: bool,
     /// From here there is none.
     pub in_vain: bool,
+    /// Where the wheels last corrected the map.
+    pub felt_at: Option<Pose2>,
     /// Poses at which legs did not hold as they would have been driven, and the directions.
     pub refused: VecDeque<(Pose2, f64)>,
 }
@@ -64,6 +71,7 @@ impl WayOn {
     pub fn forget(&mut self) {
         self.seeks = 0;
         self.refused.clear();
+        self.felt_at = None;
     }
 }
 
@@ -97,7 +105,7 @@ impl AutoNav {
     }
 
     /// Goes on looking; what is waited for, until the search has ended.
-    pub(super) fn seek(&mut self, scope: &Scope) -> Option<String> {
+    pub(super) fn seek(&mut self, now: Stamp, scope: &Scope) -> Option<String> {
         let Phase::Seek(search) = &mut self.phase else {
             return None;
         };
@@ -119,11 +127,26 @@ impl AutoNav {
                 None
             }
             Progress::Nothing => {
-                self.way_on.in_vain = true;
                 self.phase = Phase::Plan;
+                self.way_on.again = self.feel(now, scope);
+                self.way_on.in_vain = !self.way_on.again;
                 None
             }
         }
+    }
+
+    /// Where nothing leads on, the wheels may know the ground better than the map; true when that is worth another search.
+    fn feel(&mut self, now: Stamp, scope: &Scope) -> bool {
+        let near = |at: &Pose2| {
+            apart_m(*at, scope.pose) < FELT_NEAR_M
+                && wrap_rad(at.yaw_rad - scope.pose.yaw_rad).abs() < FELT_NEAR_RAD
+        };
+        if self.way_on.felt_at.as_ref().is_some_and(near) {
+            return false;
+        }
+        self.way_on.felt_at = Some(scope.pose);
+        self.inputs
+            .feel(now, &scope.limits, &self.config, &self.rover)
     }
 
     /// Begins the next leg of a way, when there is one, the rover is where it begins, and it holds from there.

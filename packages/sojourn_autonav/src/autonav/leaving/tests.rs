@@ -1,8 +1,10 @@
 //! Ways out of places from which no candidate leads on.
 
 use super::*;
-use crate::{autonav::backing::tests::on_ground, check::Verdict, status::DriveState};
-use sojourn_core::{Stamp, kinematics::Velocity};
+use crate::{
+    autonav::backing::tests::on_ground, check::Verdict, fusion::TerrainLayers, status::DriveState,
+};
+use sojourn_core::{Stamp, frames::Transform, kinematics::Velocity, suspension::SuspensionAngles};
 
 /// Walls too high to climb: across the way and on both sides, so near that the rover cannot turn; open behind.
 fn pocket(x: f64, y: f64) -> f32 {
@@ -21,7 +23,7 @@ fn cell(x: f64, y: f64) -> f32 {
 /// Searches to the end; the way that was found.
 fn sought(nav: &mut AutoNav, scope: &Scope) -> Vec<Leg> {
     assert!(nav.begin_to_seek(scope));
-    while nav.seek(scope).is_some() {}
+    while nav.seek(Stamp::from_secs(0.0), scope).is_some() {}
     nav.way_on.legs.iter().cloned().collect()
 }
 
@@ -140,4 +142,81 @@ fn from_another_place_a_leg_is_not_driven() {
     assert!(nav.way_on.legs.is_empty() && nav.way_on.again);
     assert!(nav.plan(Stamp::from_secs(1.0), &scope).is_ok());
     assert!(matches!(nav.phase, Phase::Seek(_)));
+}
+
+/// Where steps of a whole heading and half a metre are all blocked, smaller ones may lead on.
+#[test]
+fn small_steps_lead_out_where_large_ones_do_not() {
+    let (mut nav, scope) = on_ground(|_, _| 0.0);
+    let plain = sought(&mut nav, &scope);
+    assert!(!plain.is_empty());
+    // What every large step passes first.
+    for direction in [1.0, -1.0] {
+        for yaw in [-0.09, 0.0, 0.09] {
+            nav.refuse(Pose2::new(0.125 * direction, 0.0, yaw), direction);
+        }
+    }
+    for yaw in [0.15, -0.15] {
+        nav.refuse(Pose2::new(0.0, 0.0, yaw), 0.0);
+    }
+    let legs = sought(&mut nav, &scope);
+    let first = legs.first().unwrap();
+    assert_eq!(first.manner, Manner::Turn);
+    assert!(
+        (0.05..0.12).contains(&first.turn_rad.abs()),
+        "{}",
+        first.turn_rad
+    );
+    let end = *all_poses(&legs).last().unwrap();
+    assert!(end.x_m.hypot(end.y_m) > 3.0, "{end:?}");
+}
+
+/// The map has a stone under a wheel on which the rover cannot stand; the wheels say that none is there.
+#[test]
+fn where_the_rover_stands_better_than_its_map_says_it_looks_again() {
+    let sought_with = |angles: Option<SuspensionAngles>| {
+        let (mut nav, scope) = on_ground(|_, _| 0.0);
+        let now = Stamp::from_secs(1.0);
+        let level = Transform::from_xyz_rpy([0.0; 3], 0.0, 0.0, 0.0);
+        let flat = nav.inputs.ground.as_ref().unwrap().seen.clone();
+        let hub = nav.rover.hubs_m()[4];
+        let stone = flat.like(|c, row| {
+            let [x, y] = flat.centre_m(c, row);
+            if (x - hub[0]).hypot(y - hub[1]) < 0.08 {
+                0.45
+            } else {
+                0.0
+            }
+        });
+        let layers = TerrainLayers {
+            high: Some(stone),
+            low: Some(flat.clone()),
+            ..TerrainLayers::of(flat)
+        };
+        nav.inputs.take_pose(now, level, 2.0);
+        nav.inputs.take_grid(now, layers);
+        nav.inputs.fuse(&nav.config, &nav.rover);
+        if let Some(angles) = angles {
+            nav.inputs.take_suspension(now, angles);
+        }
+        assert!(nav.begin_to_seek(&scope));
+        while nav.seek(now, &scope).is_some() {}
+        let in_vain = nav.way_on.in_vain;
+        assert!(nav.way_on.legs.is_empty() && nav.way_on.again != in_vain);
+        if in_vain {
+            return (true, Vec::new());
+        }
+        assert!(nav.plan(now, &scope).is_ok());
+        while nav.seek(now, &scope).is_some() {}
+        (false, nav.way_on.legs.iter().cloned().collect())
+    };
+    let flat = SuspensionAngles::default();
+    let strained = SuspensionAngles {
+        bogie_rad: [0.0, 0.29],
+        ..flat
+    };
+    assert!(sought_with(None).0, "nothing is felt");
+    assert!(sought_with(Some(strained)).0, "the wheel is on something");
+    let (in_vain, legs) = sought_with(Some(flat));
+    assert!(!in_vain && !legs.is_empty());
 }

@@ -55,8 +55,8 @@ impl Felt {
         }
     }
 
-    /// Takes where the wheels stand, by the heights of the map; false where these cannot be told apart from one another or
-    /// differ by more than drift explains.
+    /// Takes where the wheels stand, in the heights of the map. False, and nothing is taken, where the rover lies on its side, the map
+    /// does not know the ground under the wheels, or its heights differ from theirs by more than drift explains.
     pub fn stand(
         &mut self,
         rover: &Rover,

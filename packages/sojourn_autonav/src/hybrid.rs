@@ -48,6 +48,8 @@ const LOOKS_OF_A_SETTLING: usize = 40;
 /// out; the same in smaller steps where the rover stands.
 const LEVELS: usize = 5;
 const FINE_LEVEL: usize = 4;
+/// Small steps are of use where large ones led to so few places at most, and not where there is room to drive about in vain.
+const FINE_PLACES: usize = 40;
 /// So far from where the rover stands small steps are taken, samples.
 const FINE_OUT_SAMPLES: f64 = 3.0;
 
@@ -222,7 +224,9 @@ impl HybridAStar {
         checker.start();
         while self.checked < config.seek_steps {
             let Some(Open { node, .. }) = self.open.pop() else {
-                if self.level + 1 >= LEVELS || self.edge.is_some() {
+                let next = self.level + 1;
+                let roomy = next == FINE_LEVEL && self.done.len() > FINE_PLACES;
+                if next >= LEVELS || self.edge.is_some() || roomy {
                     break;
                 }
                 self.begin_again();

@@ -342,6 +342,33 @@ mod tests {
     }
 
     #[test]
+    fn the_way_ahead_slides_as_the_rover_did() {
+        let r = rover("perseverance");
+        let ahead = Velocity {
+            speed_mps: 0.04,
+            turn_radps: 0.0,
+        };
+        let (mut slide, mut at) = (Slide::default(), Pose2::default());
+        for _ in 0..100 {
+            let now = Pose2::new(at.x_m + 0.004, at.y_m - 0.0008, at.yaw_rad);
+            slide.take(at, now, ahead);
+            at = now;
+        }
+        let poses = (0..=8).map(|i| Pose2::new(0.25 * f64::from(i), 0.0, 0.0));
+        let track = Track::new(poses.collect(), 1.0);
+        let way = |slide: &Slide| track.driven_from(&r, Pose2::default(), 0.6, 0.125, 0.25, slide);
+        let (held, slid) = (way(&Slide::default()), way(&slide));
+        assert_eq!((held.len(), slid.len()), (2, 2));
+        // A fifth of the way aside, less what is not believed of it and what the pursuit steers against.
+        assert!(held[0].y_m.abs() < 1e-9, "{held:?}");
+        assert!((-0.02..-0.012).contains(&slid[0].y_m), "{slid:?}");
+        assert!(
+            slid[1].y_m < slid[0].y_m && slid[1].yaw_rad > 0.0,
+            "{slid:?}"
+        );
+    }
+
+    #[test]
     fn beside_its_track_the_way_ahead_is_the_one_that_will_be_driven() {
         let r = rover("perseverance");
         let poses = (0..=12)

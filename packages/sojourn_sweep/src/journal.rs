@@ -3,6 +3,9 @@
 //! `sweep.json` holds the configuration and its digest. Every shard appends to its own `runs-<i>of<n>.jsonl`, one row a
 //! line, flushed run by run; a line that a crash cut short is dropped and its run done again. Shards that write to one
 //! folder are merged by reading all journals. `runs.parquet` is made from them.
+//!
+//! A journal that has been packed (`gzip runs-1of1.jsonl`) is read like any other. Nothing is appended to it, and its runs
+//! are not done again, by whatever shard.
 
 use crate::{SweepError, config::SweepConfig, plan::Shard, row::Row, run::Sweep};
 use serde::{Deserialize, Serialize};
@@ -13,7 +16,7 @@ use sojourn_core::{
 use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
-    io::Write,
+    io::{Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -21,7 +24,9 @@ use std::{
 pub const SWEEP_FILE: &str = "sweep.json";
 /// The table in a sweep's folder.
 pub const TABLE_FILE: &str = "runs.parquet";
-/// Largest journal that is read, bytes.
+/// What the names of journals end with, and of those that were packed.
+const ENDINGS: [&str; 2] = [".jsonl", ".jsonl.gz"];
+/// Largest journal that is read, bytes, unpacked.
 const MAX_BYTES: u64 = 8 << 30;
 
 /// `sweep.json`.
@@ -99,24 +104,30 @@ impl Journal {
             write_atomic(&manifest_path, text.as_bytes())?;
         }
         let path = dir.join(format!("runs-{}of{}.jsonl", shard.index, shard.count));
-        let mut done = BTreeMap::new();
-        if path.exists() {
-            done = read(&path)?;
-            if !resume && !done.is_empty() {
-                return Err(CoreError::format(
-                    path.display().to_string(),
-                    format!(
-                        "holds {} runs already; --resume goes on with them",
-                        done.len()
-                    ),
-                )
-                .into());
-            }
-        }
+        let own = if path.exists() {
+            read(&path)?
+        } else {
+            BTreeMap::new()
+        };
         // Whole lines only, so that what is appended is readable.
         let mut text = String::new();
-        for row in done.values() {
+        for row in own.values() {
             text += &line(row)?;
+        }
+        let mut done = BTreeMap::new();
+        for packed in journals(dir)?.iter().filter(|p| is_packed(p)) {
+            done.extend(read(packed)?);
+        }
+        done.extend(own);
+        if !resume && !done.is_empty() {
+            return Err(CoreError::format(
+                dir.display().to_string(),
+                format!(
+                    "holds {} runs already; --resume goes on with them",
+                    done.len()
+                ),
+            )
+            .into());
         }
         write_atomic(&path, text.as_bytes())?;
         let file = OpenOptions::new()
@@ -126,7 +137,7 @@ impl Journal {
         Ok(Self { path, file, done })
     }
 
-    /// The runs that are in it.
+    /// The runs that are in it, and those of packed journals beside it.
     #[must_use]
     pub fn done(&self) -> &BTreeMap<u64, Row> {
         &self.done
@@ -154,9 +165,49 @@ fn line(row: &Row) -> Result<String, CoreError> {
     Ok(text)
 }
 
+/// Whether a journal has been packed.
+fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "gz")
+}
+
+/// All journals of a folder, in order of their names.
+fn journals(dir: &Path) -> Result<Vec<PathBuf>, CoreError> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|e| CoreError::io(dir, "reading", e))? {
+        let path = entry.map_err(|e| CoreError::io(dir, "reading", e))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("runs-") && ENDINGS.iter().any(|e| name.ends_with(e)) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The text of a journal.
+fn text_of(path: &Path) -> Result<String, CoreError> {
+    if !is_packed(path) {
+        return read_text(path, MAX_BYTES);
+    }
+    let file = File::open(path).map_err(|e| CoreError::io(path, "reading", e))?;
+    let mut text = String::new();
+    // Several packed pieces one after the other are one packed file.
+    let read = flate2::read::MultiGzDecoder::new(file)
+        .take(MAX_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|e| CoreError::io(path, "unpacking", e))?;
+    if read as u64 > MAX_BYTES {
+        return Err(CoreError::format(
+            path.display().to_string(),
+            format!("is longer than {MAX_BYTES} bytes unpacked"),
+        ));
+    }
+    Ok(text)
+}
+
 /// The runs of one journal; a last line that is cut short is left out.
 fn read(path: &Path) -> Result<BTreeMap<u64, Row>, CoreError> {
-    let text = read_text(path, MAX_BYTES)?;
+    let text = text_of(path)?;
     let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
     let mut rows = BTreeMap::new();
     for (i, line) in whole.lines().enumerate() {
@@ -188,17 +239,7 @@ pub fn gather(dirs: &[PathBuf]) -> Result<(Manifest, Vec<Row>), CoreError> {
             ));
         }
         manifest.get_or_insert(found);
-        let listing = std::fs::read_dir(dir).map_err(|e| CoreError::io(dir, "reading", e))?;
-        let mut journals = Vec::new();
-        for entry in listing {
-            let path = entry.map_err(|e| CoreError::io(dir, "reading", e))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with("runs-") && name.ends_with(".jsonl") {
-                journals.push(path);
-            }
-        }
-        journals.sort();
-        for path in journals {
+        for path in journals(dir)? {
             rows.extend(read(&path)?);
         }
     }

@@ -56,7 +56,8 @@ struct Drive {
     /// How much deeper the body stands than at the start, metres.
     sunk_m: f64,
     slip: f64,
-    /// By how much the pairs show the way bent to the left that is straight, radians per metre.
+    /// By how much the pairs show the way bent to the left that is straight, radians per metre; about a point ahead, as visual
+    /// odometry turns aside.
     bent_radpm: f64,
     /// What lies over the ground: brightness by place and the ground's own brightness.
     paint: fn([f64; 2], f64) -> f64,
@@ -210,9 +211,11 @@ impl Drive {
             crate::vo::tests::at(self.way_m, self.aside_m, self.yaw_rad)
         } else {
             let radius_m = 1.0 / self.bent_radpm;
+            let pivot_m = crate::vo::tests::eyes().pivot_m;
+            let (sin, cos) = bent_rad.sin_cos();
             crate::vo::tests::at(
-                radius_m * bent_rad.sin(),
-                radius_m * (1.0 - bent_rad.cos()),
+                radius_m * sin + pivot_m * (1.0 - cos),
+                radius_m * (1.0 - cos) - pivot_m * sin,
                 bent_rad,
             )
         };

@@ -10,6 +10,7 @@ pub(crate) const G: f64 = 3.72;
 pub(crate) const EYES: Eyes = Eyes {
     scale_per_px: 1.0,
     aside_per_px: 1.0,
+    pivot_m: 11.0,
 };
 
 /// At rest on the flat at the origin, with a gyro whose bias is as uncertain as `bias_sigma` and nothing else unknown.

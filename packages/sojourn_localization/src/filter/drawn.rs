@@ -157,9 +157,13 @@ impl Drawn {
         // A pair.
         let moved = turned_by(-key_yaw) * (self.place - key_place);
         let noise = Vector3::new(n(), n(), n()) * PLACE_SIGMA_M;
-        let off = (self.aside + self.wander) * moved.norm() + TURN_SIGMA * n();
+        let aside = (self.aside + self.wander) * moved.norm();
+        let off = aside + TURN_SIGMA * n();
+        // About a point ahead, as visual odometry turns aside.
+        let pivot = Vector3::x() * EYES.pivot_m;
+        let beside = aside * pivot.cross(&Vector3::z());
         let seen = Isometry3::from_parts(
-            (moved * (1.0 + self.scale) + noise).into(),
+            (moved * (1.0 + self.scale) + beside + noise).into(),
             turned_by(turn + off),
         );
         let mut covariance = Matrix6::identity() * PLACE_SIGMA_M * PLACE_SIGMA_M;

@@ -1,7 +1,7 @@
 //! What stereo pairs say: the motion since the key pair.
 
 use super::{ASIDE, Correction, Filter, KEY, KEY_TURN, N, PLACE, SCALE, TURN, WANDER};
-use nalgebra::{Isometry3, Matrix6, SMatrix, SVector};
+use nalgebra::{Isometry3, Matrix6, SMatrix, SVector, Vector3};
 
 /// A motion that visual odometry has measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,10 +23,16 @@ pub struct Eyes {
     pub scale_per_px: f64,
     /// By how much a pixel turns the heading over a metre, radians per metre.
     pub aside_per_px: f64,
+    /// How far ahead the point lies about which that turns the motion, metres: what is seen to turn to the left is seen to
+    /// move to the right.
+    pub pivot_m: f64,
 }
 
 /// Ground that counts lies so many heights of the camera away.
 const AWAY_HEIGHTS: f64 = 2.0;
+/// Visual odometry turns aside about a point so many heights of the camera ahead: it is the near ground that is seen to move
+/// sideways, and what lies far away that stays. Measured on drives of a kilometre (the package's README).
+const PIVOT_HEIGHTS: f64 = 5.5;
 /// Cameras are not taken to be nearer to the ground than this, metres.
 const LEAST_HEIGHT_M: f64 = 0.1;
 
@@ -39,6 +45,7 @@ impl Eyes {
         Self {
             scale_per_px: AWAY_HEIGHTS * height_m / (focal_px * baseline_m),
             aside_per_px: 1.0 / (focal_px * height_m),
+            pivot_m: PIVOT_HEIGHTS * height_m,
         }
     }
 }
@@ -81,8 +88,14 @@ impl Filter {
         // A key pair turned too little turns the whole motion too little; the one that is believed, as for wheels.
         h.fixed_view_mut::<3, 3>(0, KEY_TURN)
             .copy_from(&believed.cross_matrix());
-        h[(5, ASIDE)] = moved.norm() * sight.eyes.aside_per_px;
-        h[(5, WANDER)] = moved.norm() * sight.eyes.aside_per_px;
+        let aside = moved.norm() * sight.eyes.aside_per_px;
+        let left = key.rotation * Vector3::y();
+        for state in [ASIDE, WANDER] {
+            h[(5, state)] = aside;
+            for axis in 0..3 {
+                h[(axis, state)] = -sight.eyes.pivot_m * aside * left[axis];
+            }
+        }
         let turned = key.rotation.to_rotation_matrix();
         let mut both = Matrix6::zeros();
         both.fixed_view_mut::<3, 3>(0, 0).copy_from(turned.matrix());

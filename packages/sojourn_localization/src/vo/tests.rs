@@ -1,6 +1,7 @@
 //! Visual odometry over a textured plane with boxes on it, drawn ray by ray: small images, exact truth.
 
 use super::*;
+use crate::filter::Eyes;
 use nalgebra::{Isometry3, Rotation3, Translation3, UnitQuaternion};
 use sojourn_core::camera::Pinhole;
 
@@ -109,6 +110,13 @@ impl Ground {
             base_link_from_navcam,
         }
     }
+}
+
+/// What errors come to with the cameras of the tests.
+pub(crate) fn eyes() -> Eyes {
+    let (camera, base_link_from_navcam) = rig();
+    let height_m = base_link_from_navcam.translation.z;
+    Eyes::of(camera.pinhole.fx, camera.baseline_m, height_m)
 }
 
 fn rig() -> (StereoCamera, Isometry3<f64>) {

@@ -60,15 +60,10 @@ fn beat(m: &Heartbeat) -> Result<Input, Refused> {
     })
 }
 
-/// The rims' mean speed, the suspension's angles when the message names one of them, and the greatest torque of a drive
+/// The rims' speeds, the suspension's angles when the message names one of them, and the greatest torque of a drive
 /// when it tells.
-fn wheels(m: &JointState, has_wheel: [bool; 6], radius_m: f64) -> Result<Input, Refused> {
+fn wheels(m: &JointState, radius_m: f64) -> Result<Input, Refused> {
     let (stamp, _, turn_radps) = msgs::joints(m, &DRIVE_JOINTS)?;
-    let driven: Vec<f64> = turn_radps
-        .iter()
-        .zip(has_wheel)
-        .filter_map(|(v, has)| has.then_some(v * radius_m))
-        .collect();
     let named = |joint: &&str| m.name.iter().any(|n| n == joint);
     let suspension = SUSPENSION_JOINTS
         .iter()
@@ -90,7 +85,7 @@ fn wheels(m: &JointState, has_wheel: [bool; 6], radius_m: f64) -> Result<Input, 
     Ok(Input::Wheels {
         stamp,
         reading: WheelReading {
-            rim_mps: driven.iter().sum::<f64>() / driven.len().max(1) as f64,
+            rims_mps: turn_radps.map(|v| v * radius_m),
             suspension,
             effort_nm,
         },
@@ -100,7 +95,7 @@ fn wheels(m: &JointState, has_wheel: [bool; 6], radius_m: f64) -> Result<Input, 
 async fn guard(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
     let params: GuardParams = kit.params()?;
     let rover = Rover::load(Path::new(&params.rover_file))?;
-    let (has_wheel, radius_m) = (rover.has_wheel(), rover.wheel.radius_m);
+    let radius_m = rover.wheel.radius_m;
     let mut core = Guard::new(GuardConfig::try_from(params)?, rover)?;
 
     kit.subscribe(&topics::CMD_VEL_NAV, |m: TwistStamped| {
@@ -128,7 +123,7 @@ async fn guard(mut kit: NodeKit<Input>) -> anyhow::Result<()> {
         }))
     })?;
     kit.subscribe(&topics::WHEELS, move |m: JointState| {
-        wheels(&m, has_wheel, radius_m).map(Some)
+        wheels(&m, radius_m).map(Some)
     })?;
     kit.subscribe(&topics::ODOMETRY, |m: Odometry| {
         let stamp = msgs::odometry_in_odom(&m)?.stamp;

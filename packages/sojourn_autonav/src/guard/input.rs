@@ -4,6 +4,7 @@ use sojourn_core::{
     Stamp,
     health::{HealthLevel, NodeState},
     kinematics::Velocity,
+    rover::Rover,
     suspension::SuspensionAngles,
 };
 
@@ -69,12 +70,23 @@ pub enum Input {
 /// What the wheels and the suspension measure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WheelReading {
-    /// Mean speed of the rims, forward positive, m/s.
-    pub rim_mps: f64,
+    /// Speed of each wheel's rim, forward positive, m/s, in the order of [`sojourn_core::topics::DRIVE_JOINTS`]; 0 for wheels
+    /// that the rover does not have.
+    pub rims_mps: [f64; 6],
     /// The suspension's angles; `None` when the rover does not measure them.
     pub suspension: Option<SuspensionAngles>,
     /// Greatest torque of a drive, N·m; `None` when the drives do not tell.
     pub effort_nm: Option<f64>,
+}
+
+impl WheelReading {
+    /// Mean speed of the rims that a rover has, forward positive, m/s.
+    #[must_use]
+    pub fn mean_rim_mps(&self, rover: &Rover) -> f64 {
+        let rims = self.rims_mps.iter().zip(rover.has_wheel());
+        let sum: f64 = rims.filter_map(|(v, has)| has.then_some(v)).sum();
+        sum / rover.wheel_count() as f64
+    }
 }
 
 /// Numbers of publishers; each of these topics has one rightful owner.

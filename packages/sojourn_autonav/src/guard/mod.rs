@@ -2,13 +2,14 @@
 //! inputs. The requirements GRD-001 … stand in the package's README with the tests that verify them.
 //!
 //! Two kinds of no: while something is missing, stale or out of bounds, commands do not pass; a *fault* (tilt, suspension,
-//! torque, slip, emergency stop, a second publisher on the guard's output) is latched and ends only by a reset, which is refused
-//! while its cause lasts.
+//! torque, slip, a wheel that stands, emergency stop, a second publisher on the guard's output) is latched and ends only by a
+//! reset, which is refused while its cause lasts.
 
 mod attitude;
 mod input;
 mod params;
 mod slip;
+mod stall;
 #[cfg(test)]
 mod tests;
 
@@ -19,9 +20,11 @@ use slip::SlipWindow;
 use sojourn_core::{
     CoreError, Stamp,
     health::{Health, HealthLevel, NodeState},
-    kinematics::{Velocity, fastest_rim_mps, limited},
+    kinematics::{Velocity, fastest_rim_mps, limited, wheels_for},
     rover::Rover,
+    topics::DRIVE_JOINTS,
 };
+use stall::Stall;
 use std::collections::BTreeMap;
 
 /// A speed or curvature this share above its limit is rounding and is cut down; more is refused.
@@ -66,6 +69,7 @@ pub struct Guard {
     /// Speed over ground, m/s.
     ground: Heard<f64>,
     slip: SlipWindow,
+    stall: Stall,
     /// Every watched node with its newest heartbeat.
     nodes: BTreeMap<String, Heard<(NodeState, HealthLevel)>>,
     e_stop: bool,
@@ -93,6 +97,7 @@ impl Guard {
             wheels: None,
             ground: None,
             slip: SlipWindow::default(),
+            stall: Stall::default(),
             nodes,
             e_stop: false,
             publishers: Publishers::default(),
@@ -189,6 +194,7 @@ impl Guard {
         self.wheels = None;
         self.ground = None;
         self.slip = SlipWindow::default();
+        self.stall = Stall::default();
         self.nodes.values_mut().for_each(|slot| *slot = None);
         self.output = Velocity::STOP;
         self.last_tick = None;
@@ -201,17 +207,19 @@ impl Guard {
 
     fn take_wheels(&mut self, now: Stamp, stamp: Stamp, reading: WheelReading) {
         let newer = self.wheels.is_none_or(|(old, _)| stamp > old);
-        if !reading.rim_mps.is_finite() || !newer || stamp.since(now) > MAX_AHEAD_S {
+        let rim_mps = reading.mean_rim_mps(&self.rover);
+        if !rim_mps.is_finite() || !newer || stamp.since(now) > MAX_AHEAD_S {
             return;
         }
         replace(&mut self.wheels, now, stamp, reading);
+        let asked = wheels_for(&self.rover, self.output);
+        self.stall.take(stamp, &reading.rims_mps, &asked.rim_mps);
         let c = &self.config.0;
         let ground = fresh("", &self.ground, now, c.odometry_timeout_s)
             .ok()
             .copied();
         if let Some(ground_mps) = ground {
-            self.slip
-                .take(c.slip_window_m, stamp, reading.rim_mps, ground_mps);
+            self.slip.take(c.slip_window_m, stamp, rim_mps, ground_mps);
         }
     }
 
@@ -223,7 +231,11 @@ impl Guard {
 
     fn tick(&mut self, now: Stamp) -> Decision {
         self.watch_body();
-        if let Some(excess) = self.wheels_excess().or_else(|| self.slip_excess()) {
+        let excess = self
+            .wheels_excess()
+            .or_else(|| self.stall_excess())
+            .or_else(|| self.slip_excess());
+        if let Some(excess) = excess {
             self.latch(|| excess);
         }
         let verdict = match &self.fault {
@@ -299,6 +311,16 @@ impl Guard {
         }
         let (effort, limit) = (reading.effort_nm?.abs(), c.max_drive_effort_nm);
         (!(effort <= limit)).then(|| format!("a drive took {effort:.1} N m, limit {limit} N m"))
+    }
+
+    /// Which wheel stood while the others turned, if one did.
+    fn stall_excess(&self) -> Option<String> {
+        let most_m = self.config.0.stall_way_m;
+        let (wheel, missed_m) = self.stall.stands(most_m)?;
+        let name = DRIVE_JOINTS.get(wheel).copied().unwrap_or("a drive");
+        Some(format!(
+            "{name} stood while it should have rolled {missed_m:.2} m, limit {most_m} m"
+        ))
     }
 
     /// How the slip is beyond the rover's limit, if it is. Sliding ahead of the wheels counts as much.

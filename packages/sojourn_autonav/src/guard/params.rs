@@ -36,6 +36,8 @@ pub struct GuardParams {
     pub suspension_measured: bool,
     /// Way of the wheels over which slip is taken, metres.
     pub slip_window_m: f64,
+    /// Way that a wheel may stand still while the others roll it, metres.
+    pub stall_way_m: f64,
     /// Share of the suspension's limits at which the rover stops.
     pub suspension_share: f64,
     /// Greatest torque of a drive, N·m, where the drives tell it (a measure of the motor's current).
@@ -60,6 +62,7 @@ impl TryFrom<GuardParams> for GuardConfig {
             ("wheels_timeout_s", p.wheels_timeout_s, 0.02, 2.0),
             ("odometry_timeout_s", p.odometry_timeout_s, 0.02, 2.0),
             ("slip_window_m", p.slip_window_m, 0.05, 100.0),
+            ("stall_way_m", p.stall_way_m, 0.01, 100.0),
             ("heartbeat_timeout_s", p.heartbeat_timeout_s, 0.05, 2.0),
             ("max_rim_accel_mps2", p.max_rim_accel_mps2, 0.01, 100.0),
             ("tilt_share", p.tilt_share, 0.1, 1.0),

@@ -39,7 +39,7 @@ fn wheels_at(
     Input::Wheels {
         stamp,
         reading: WheelReading {
-            rim_mps: GO.speed_mps,
+            rims_mps: wheels_for(&rover("perseverance"), GO).rim_mps,
             suspension: Some(sojourn_core::suspension::SuspensionAngles {
                 differential_rad,
                 bogie_rad,
@@ -346,11 +346,43 @@ fn wheels_that_turn_without_way_are_a_fault_that_a_reset_forgets() {
 }
 
 #[test]
+fn a_wheel_that_stands_while_the_others_turn_is_a_fault_that_a_reset_forgets() {
+    let mut g = moving();
+    let mut tick = 1;
+    let d = loop {
+        tick += 1;
+        g.step(at(tick), Input::Publishers(Publishers::RIGHT));
+        for (name, input) in well(at(tick), GO) {
+            let input = match input {
+                Input::Wheels { stamp, mut reading } if name == "wheels' state" => {
+                    reading.rims_mps[3] = 0.0;
+                    Input::Wheels { stamp, reading }
+                }
+                input => input,
+            };
+            g.step(at(tick), input);
+        }
+        let d = g.step(at(tick), Input::Tick).unwrap();
+        if d.velocity.is_stop() {
+            break d;
+        }
+        assert!(tick < 1000, "it has to stop");
+    };
+    assert!(d.fault.contains("drive_rf stood"), "{}", d.reason);
+    // Long before a slip over a metre could tell.
+    assert!(tick as f64 * 0.1 * GO.speed_mps <= 2.0 * params().stall_way_m);
+    assert!(feed(&mut g, at(tick + 1), "", GO).velocity.is_stop());
+    g.reset().unwrap();
+    feed(&mut g, at(tick + 2), "", GO);
+    assert!(!feed(&mut g, at(tick + 3), "", GO).velocity.is_stop());
+}
+
+#[test]
 fn a_suspension_that_should_be_measured_and_is_not_keeps_the_rover_standing() {
     let blind = |stamp| Input::Wheels {
         stamp,
         reading: WheelReading {
-            rim_mps: 0.03,
+            rims_mps: [0.03; 6],
             suspension: None,
             effort_nm: None,
         },

@@ -262,7 +262,7 @@ impl Graph {
                 });
         }
         let sample = wheels(&out, self.rover.wheel.radius_m);
-        self.mail.suspension = Some((now, felt(&self.rover, &sample, &out.truth.settled)));
+        self.mail.suspension = Some((now, felt(&sample, &out.truth.settled)));
         self.mail.wheels = Some((now, sample));
         self.mail.truth = Some(out.truth.map_from_base_link);
         self.shown.truth = Some(out.truth);
@@ -341,7 +341,7 @@ impl Graph {
             // measurement nothing is known of slip, and a model's guess on a steep slope would stop the rover for it.
             let ground_mps = match (&self.visual, heard.suspension) {
                 (Some(visual), Some((_, felt))) => {
-                    felt.rim_mps * (1.0 - visual.slip().unwrap_or(0.0))
+                    felt.mean_rim_mps(&self.rover) * (1.0 - visual.slip().unwrap_or(0.0))
                 }
                 _ => e.velocity_mps[0],
             };

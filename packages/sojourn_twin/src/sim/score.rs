@@ -3,6 +3,7 @@
 use crate::electrics::ElectricsReading;
 use serde::{Deserialize, Serialize};
 use sojourn_core::{frames::Pose2, limits::Limits, settle::Settled};
+use std::collections::VecDeque;
 
 /// One contiguous excess of any limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,7 +68,7 @@ pub struct Score {
     pub min_clearance_m: Option<f64>,
     /// `1 − true way / wheel way`.
     pub mean_slip: f64,
-    /// Greatest slip while driving.
+    /// Greatest slip while driving, of single control periods.
     pub max_slip: f64,
     /// Energy that the whole rover used, watt-hours.
     #[serde(default)]
@@ -117,6 +118,48 @@ pub struct Period<'a> {
     pub electrics: &'a ElectricsReading,
 }
 
+/// Way of the wheels that the limit on slip is held over, metres: the way between two readings of slip by visual odometry. A wheel
+/// that climbs a step or comes to turn slips more for a moment and digs nothing in.
+const SLIP_OVER_M: f64 = 0.5;
+
+/// What was lost of the newest [`SLIP_OVER_M`] of the wheels' way.
+#[derive(Clone, Debug, Default)]
+struct Lost {
+    /// Way of the wheels and true way of each period, metres, oldest first.
+    periods: VecDeque<[f64; 2]>,
+}
+
+impl Lost {
+    /// Takes a period's way of the wheels and true way, metres.
+    fn add(&mut self, wheels_m: f64, way_m: f64) {
+        // One that is not a number stays to be seen.
+        if wheels_m <= 0.0 {
+            return;
+        }
+        self.periods.push_back([wheels_m, way_m]);
+        let mut spare_m = self.sum_m()[0] - SLIP_OVER_M;
+        while let Some([oldest_m, _]) = self.periods.front().copied()
+            && oldest_m <= spare_m
+        {
+            spare_m -= oldest_m;
+            self.periods.pop_front();
+        }
+    }
+
+    fn sum_m(&self) -> [f64; 2] {
+        let sum = |i: usize| self.periods.iter().filter_map(|p| p.get(i)).sum();
+        [sum(0), sum(1)]
+    }
+
+    /// Slip over that way; `None` before so much was rolled.
+    fn slip(&self) -> Option<f64> {
+        let [wheels_m, way_m] = self.sum_m();
+        // Rounding of the sum is no part of the way.
+        let enough = !(wheels_m < SLIP_OVER_M * (1.0 - 1e-9));
+        enough.then(|| 1.0 - way_m / wheels_m)
+    }
+}
+
 /// Keeps the score.
 #[derive(Clone, Debug)]
 pub struct Scorer {
@@ -126,6 +169,7 @@ pub struct Scorer {
     /// Start of the excess that goes on, seconds since scoring began.
     since_s: Option<f64>,
     next_point_s: f64,
+    lost: Lost,
 }
 
 impl Scorer {
@@ -141,6 +185,7 @@ impl Scorer {
             },
             since_s: None,
             next_point_s: 0.0,
+            lost: Lost::default(),
         }
     }
 
@@ -198,7 +243,8 @@ impl Scorer {
                 });
             }
         }
-        match excess(p, &self.limits) {
+        self.lost.add(p.wheel_way_m, p.way_m);
+        match excess(p, self.lost.slip(), &self.limits) {
             None => self.since_s = None,
             Some((channel, value, limit)) => self.excess(p, channel, value, limit),
         }
@@ -233,15 +279,20 @@ impl Scorer {
 }
 
 /// The first limit a period breaks; written so that not-a-number breaks it.
-fn excess(p: &Period, limits: &Limits) -> Option<(&'static str, f64, f64)> {
+fn excess(p: &Period, lost: Option<f64>, limits: &Limits) -> Option<(&'static str, f64, f64)> {
     let Some(settled) = p.settled else {
         return Some(("ground", 0.0, 1.0));
     };
     if let Some(e) = settled.excess(limits, 1.0) {
         return Some((e.limit, e.value, e.allowed));
     }
-    if !(p.slip <= limits.slip) {
-        return Some(("slip", p.slip, limits.slip));
+    let slip = if p.slip.is_nan() {
+        p.slip
+    } else {
+        lost.unwrap_or(0.0)
+    };
+    if !(slip <= limits.slip) {
+        return Some(("slip", slip, limits.slip));
     }
     // Rounding of a speed that was cut to the limit itself is no excess.
     if !(p.rim_mps <= limits.wheel_speed_mps * (1.0 + 1e-6)) {
@@ -260,24 +311,82 @@ mod tests {
     proptest! {
         /// As many events as runs of excess, whatever limit breaks.
         #[test]
-        fn events_are_contiguous_excesses(slips in proptest::collection::vec(0.0f64..1.0, 1..300)) {
+        fn events_are_contiguous_excesses(rims in proptest::collection::vec(0.0f64..0.1, 1..300)) {
             let rover = perseverance();
             let settled = Settler::new(&rover, 0.05).settle(&|_, _| Some(0.0), Pose2::default()).unwrap();
             let mut scorer = Scorer::new(1, rover.limits, Some([3.0, 4.0]));
-            for &slip in &slips {
-                scorer.add(&Period { dt_s: 0.1, pose: Pose2::default(), settled: Some(&settled), way_m: 0.0, wheel_way_m: 0.0, slip, rim_mps: 0.042, electrics: &ElectricsReading::default() });
+            for &rim_mps in &rims {
+                scorer.add(&Period { dt_s: 0.1, pose: Pose2::default(), settled: Some(&settled), way_m: 0.0, wheel_way_m: 0.0, slip: 0.0, rim_mps, electrics: &ElectricsReading::default() });
             }
             let mut runs = 0;
             let mut before = false;
-            for &s in &slips {
-                let now = s > rover.limits.slip;
+            for &rim in &rims {
+                let now = rim > rover.limits.wheel_speed_mps * (1.0 + 1e-6);
                 runs += u64::from(now && !before);
                 before = now;
             }
             prop_assert_eq!(scorer.score().unsafe_events, runs);
             prop_assert_eq!(scorer.score().goal_error_m, Some(5.0));
-            prop_assert_eq!(scorer.score().track.len(), slips.len().div_ceil(10));
+            prop_assert_eq!(scorer.score().track.len(), rims.len().div_ceil(10));
         }
+
+        /// Slip is that of the last half metre of the wheels' way, however it is cut into periods.
+        #[test]
+        fn slip_is_held_over_the_last_half_metre(slips in proptest::collection::vec(0.0f64..1.0, 1..400), step_m in 0.001f64..0.1) {
+            let mut lost = Lost::default();
+            for (i, slip) in slips.iter().enumerate() {
+                lost.add(step_m, step_m * (1.0 - slip));
+                // Standing changes nothing.
+                lost.add(0.0, 0.0);
+                let newest = (SLIP_OVER_M / step_m * (1.0 - 1e-9)).ceil() as usize;
+                let mean = |s: &[f64]| s.iter().sum::<f64>() / s.len() as f64;
+                match lost.slip() {
+                    None => prop_assert!(i + 1 < newest),
+                    Some(got) => {
+                        let want = mean(&slips[i + 1 - newest..=i]);
+                        prop_assert!((got - want).abs() < 1e-6, "{got} for {want}");
+                        prop_assert!(lost.periods.len() == newest);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_moment_of_slip_is_none_and_half_a_metre_of_it_is_an_event() {
+        let rover = perseverance();
+        let settled = Settler::new(&rover, 0.05)
+            .settle(&|_, _| Some(0.0), Pose2::default())
+            .unwrap();
+        let electrics = ElectricsReading::default();
+        let events = |slip_of: &dyn Fn(usize) -> f64| {
+            let mut scorer = Scorer::new(1, rover.limits, None);
+            for k in 0..500 {
+                let slip = slip_of(k);
+                scorer.add(&Period {
+                    dt_s: 0.1,
+                    pose: Pose2::default(),
+                    settled: Some(&settled),
+                    way_m: 0.004 * (1.0 - slip),
+                    wheel_way_m: 0.004,
+                    slip,
+                    rim_mps: 0.04,
+                    electrics: &electrics,
+                });
+            }
+            scorer.score().clone()
+        };
+        let moments = events(&|k| if k % 50 < 5 { 0.95 } else { 0.2 });
+        assert_eq!((moments.unsafe_events, moments.max_slip), (0, 0.95));
+        let digging = events(&|k| if k < 250 { 0.2 } else { 0.7 });
+        assert_eq!(digging.unsafe_events, 1);
+        assert_eq!(digging.events[0].channel, "slip");
+        // 0.6 of 0.5 m is reached when four fifths of it slip by 0.7.
+        assert!(
+            (digging.events[0].time_s - 35.1).abs() < 0.2,
+            "{:?}",
+            digging.events[0]
+        );
     }
 
     #[test]

@@ -59,14 +59,11 @@ pub(super) fn simulator(
 
 /// What the guard feels of wheels and suspension.
 pub(super) fn felt(
-    rover: &Rover,
     sample: &sojourn_localization::WheelSample,
     settled: &Settled,
 ) -> guard::WheelReading {
-    let rims = sample.motion.rim_mps.iter().zip(rover.has_wheel());
-    let rolled: f64 = rims.filter_map(|(v, has)| has.then_some(v)).sum();
     guard::WheelReading {
-        rim_mps: rolled / rover.wheel_count() as f64,
+        rims_mps: sample.motion.rim_mps,
         suspension: Some(SuspensionAngles {
             differential_rad: settled.differential_rad,
             bogie_rad: settled.bogie_rad,

@@ -6,8 +6,9 @@ The job is that of drive.py, with `poses` in place of a route: x, y and heading 
 apart, to be gone through in `pose_s` seconds each. A hand holds the axle's centre to the line and the heading to its own, so that
 the same places are stood at, turns in place and ways back among them. It is a weak one: a rover may be led, but not wedged between
 rocks or lifted. Along the line the wheels drive and the hand helps softly; a rover that falls behind, on the way or in a turn, is
-waited for. Wheels grip as they do on rock. Height, roll, pitch and suspension are MuJoCo's own. Prints one JSON object with a sample every control period: time, x, y, heading, the body's up axis, the height of the
-axle's centre, angles of left rocker and both bogies, and the wheels' places.
+waited for. Wheels grip as they do on rock. Height, roll, pitch and suspension are MuJoCo's own. Prints one JSON object with a sample
+every control period: time, x, y, heading, the body's up axis, the height of the axle's centre, angles of left rocker and both bogies,
+and the wheels' places. `end` is `goal`, or `diverged` when the numbers ran away.
 """
 
 import json
@@ -35,6 +36,8 @@ BEHIND_M, TURNED_RAD, WAIT_S = 0.1, 0.05, 10.0
 # Wheels are steered at most this fast; the rover waits where a wheel is farther than this from its angle.
 STEER_RADPS, STEERED_RAD = 0.6, 0.15
 CORNERS = (0, 2, 3, 5)
+# What MuJoCo warns of when its numbers run away; it then begins anew at the start.
+RUN_AWAY = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
 
 
 def wheels(job, speed, turn, before):
@@ -154,8 +157,8 @@ def main():
         steps += per_control
         pulled += along**2
         held_n += 1
-        if not np.isfinite(d.qpos).all():
-            end = "not a number"
+        if any(d.warning[w].number for w in RUN_AWAY) or not np.isfinite(d.qpos).all():
+            end = "diverged"
             break
     print(
         json.dumps(

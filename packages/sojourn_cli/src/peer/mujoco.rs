@@ -102,7 +102,7 @@ impl From<([f64; 11], [f64; 18])> for Stance {
 pub struct Led {
     /// Name and version.
     pub version: String,
-    /// `goal` or `not a number`.
+    /// [`GOAL`] or [`DIVERGED`].
     pub end: String,
     /// How it stood on the way, ten times a second.
     pub samples: Vec<Stance>,
@@ -227,7 +227,7 @@ pub fn lead(
     };
     let led: Led = ask(places, "judge.py", rover, &job, folder.path(), progress)?;
     ensure!(
-        led.end == "goal" && !led.samples.is_empty(),
+        (led.end == GOAL || led.end == DIVERGED) && !led.samples.is_empty(),
         "{}: the track ended with {}",
         led.version,
         led.end
@@ -241,6 +241,11 @@ fn scratch() -> anyhow::Result<tempfile::TempDir> {
         .tempdir()
         .context("a folder for the peer's files")
 }
+
+/// How a track ends that was gone through.
+const GOAL: &str = "goal";
+/// How one ends on which the peer's numbers ran away.
+pub const DIVERGED: &str = "diverged";
 
 /// Runs one of the peer's scripts on a job.
 fn ask<T: DeserializeOwned>(

@@ -27,6 +27,8 @@ use std::sync::{Arc, mpsc};
 
 /// What was judged, one run a line, in the sweep's folder.
 const FILE: &str = "judged-mujoco.jsonl";
+/// How often a peer whose numbers ran away is asked again, with half the time step each time.
+const ASKED_AGAIN: u32 = 2;
 
 /// `sojourn sweep judge`
 #[derive(Debug, Args)]
@@ -67,6 +69,12 @@ struct Judged {
     seed: u64,
     step_s: f64,
     hurry: f64,
+    /// How often the peer's time step was halved because its numbers ran away.
+    #[serde(default)]
+    halved: u32,
+    /// They ran away with the finest step, too: nothing is judged.
+    #[serde(default)]
+    diverged: bool,
     /// How the drive ended when it was driven again.
     outcome: Outcome,
     distance_m: f64,
@@ -88,6 +96,8 @@ struct Summary {
     runs: u64,
     driven_m: f64,
     places: usize,
+    /// Runs on which the peer's numbers ran away; they count for nothing below.
+    undecided: u64,
     /// Runs with an excess of a posture's limit in ground truth.
     unsafe_ours: u64,
     /// Runs with one for the peer's rover.
@@ -107,20 +117,20 @@ struct Summary {
 
 impl Summary {
     fn of(rows: Vec<Judged>) -> Self {
-        let count = |f: &dyn Fn(&Judged) -> bool| rows.iter().filter(|r| f(r)).count() as u64;
+        let decided = || rows.iter().filter(|r| !r.diverged);
+        let count = |f: &dyn Fn(&Judged) -> bool| decided().filter(|r| f(r)).count() as u64;
         let safe = count(&|r| r.judgement.ours.is_empty());
         let both = count(&|r| r.judgement.ours.is_empty() && r.judgement.peer.is_empty());
         let (agreement_low, agreement_high) = wilson(both, safe);
-        let places: usize = rows.iter().map(|r| r.judgement.places).sum();
+        let places: usize = decided().map(|r| r.judgement.places).sum();
         let square = |f: &dyn Fn(&Judgement) -> f64| {
-            let sum: f64 = rows
-                .iter()
+            let sum: f64 = decided()
                 .map(|r| r.judgement.places as f64 * f(&r.judgement).powi(2))
                 .sum();
             (sum / places.max(1) as f64).sqrt()
         };
         let mut peer_breaches = BTreeMap::new();
-        for b in rows.iter().flat_map(|r| &r.judgement.peer) {
+        for b in decided().flat_map(|r| &r.judgement.peer) {
             *peer_breaches.entry(b.limit.clone()).or_default() += 1;
         }
         Self {
@@ -131,6 +141,7 @@ impl Summary {
             runs: rows.len() as u64,
             driven_m: rows.iter().map(|r| r.distance_m).sum(),
             places,
+            undecided: rows.iter().filter(|r| r.diverged).count() as u64,
             unsafe_ours: count(&|r| !r.judgement.ours.is_empty()),
             unsafe_peer: count(&|r| !r.judgement.peer.is_empty()),
             disagreements: count(&|r| r.judgement.disagree),
@@ -166,7 +177,14 @@ impl Summary {
             100.0 * self.agreement_low,
             100.0 * self.agreement_high,
         );
-        for r in self.rows.iter().filter(|r| r.judgement.disagree) {
+        for r in self.rows.iter().filter(|r| r.diverged) {
+            out += &format!(
+                "run {}: undecided, {}'s numbers ran away\n",
+                r.run, r.simulator
+            );
+        }
+        let disagree = |r: &&Judged| !r.diverged && r.judgement.disagree;
+        for r in self.rows.iter().filter(disagree) {
             out += &format!(
                 "run {} (CFA {:.0} %, slope {} deg):",
                 r.run,
@@ -314,14 +332,22 @@ fn one(
     let score = &result.score;
     let ground = ground_of(&scene.world, &score.track).with_context(what)?;
     let rover = sweep.rover();
-    let track = Track {
+    let mut track = Track {
         ground: &ground,
         gravity_mps2: sweep.body().gravity_mps2,
         poses: poses_of(&score.track),
         pose_s: 1.0 / args.hurry,
         step_s: args.step,
     };
-    let led = mujoco::lead(places, &track, rover, &|_| ()).with_context(what)?;
+    let mut halved = 0;
+    let led = loop {
+        let led = mujoco::lead(places, &track, rover, &|_| ()).with_context(what)?;
+        if led.end != mujoco::DIVERGED || halved == ASKED_AGAIN {
+            break led;
+        }
+        halved += 1;
+        track.step_s *= 0.5;
+    };
     Ok(Judged {
         run: spec.run,
         digest: sweep.digest().into(),
@@ -330,6 +356,8 @@ fn one(
         seed: spec.scene.seed,
         step_s: args.step,
         hurry: args.hurry,
+        halved,
+        diverged: led.end == mujoco::DIVERGED,
         outcome: result.outcome,
         distance_m: score.distance_driven_m,
         row_differs: row.is_some_and(|row| *row != (result.outcome, score.distance_driven_m)),
@@ -365,4 +393,62 @@ fn read(path: &Path) -> anyhow::Result<BTreeMap<u64, Judged>> {
         rows.insert(row.run, row);
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sojourn_core::{raster::Raster, rover::Rover};
+    use sojourn_twin::sim::score::Score;
+
+    /// Of a drive on which the peer said nothing.
+    fn nothing_said() -> Judgement {
+        let file =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/rovers/perseverance.yaml");
+        let ground = Raster::filled(3, 3, 0.1, [0.0; 2], 0.0).unwrap();
+        judge(
+            &Score::default(),
+            &[],
+            &ground,
+            &Rover::load(&file).unwrap(),
+        )
+    }
+
+    fn judged(run: u64, diverged: bool, disagree: bool) -> Judged {
+        Judged {
+            run,
+            digest: String::new(),
+            cfa: 0.1,
+            slope_deg: 0.0,
+            seed: run,
+            step_s: 0.005,
+            hurry: 3.0,
+            halved: 0,
+            diverged,
+            outcome: Outcome::Reached,
+            distance_m: 20.0,
+            row_differs: false,
+            simulator: "peer".into(),
+            peer_cpu_s: 1.0,
+            pulled: 0.0,
+            judgement: Judgement {
+                disagree,
+                ..nothing_said()
+            },
+        }
+    }
+
+    #[test]
+    fn a_run_on_which_the_peers_numbers_ran_away_counts_for_nothing_and_is_told() {
+        let s = Summary::of(vec![
+            judged(0, false, false),
+            judged(1, true, true),
+            judged(2, false, false),
+        ]);
+        assert_eq!((s.runs, s.undecided, s.disagreements), (3, 1, 0));
+        assert!((s.agreement - 1.0).abs() < 1e-12);
+        let text = s.text();
+        assert!(text.contains("run 1: undecided"), "{text}");
+        assert!(!text.contains("run 1 (CFA"), "{text}");
+    }
 }

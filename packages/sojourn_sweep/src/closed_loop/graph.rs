@@ -329,8 +329,8 @@ impl Graph {
             if let (Some(visual), Some(truth), Some((_, wheels))) =
                 (&mut self.visual, heard.truth, &heard.wheels)
             {
-                let rolled_m = wheels.travel_m.iter().sum::<f64>() / 6.0;
-                let (pose, slip) = visual.see(e.stamp, truth, rolled_m, e.odom_from_base_link);
+                let (pose, slip) =
+                    visual.see(e.stamp, truth, wheels.travel_m, e.odom_from_base_link);
                 e.odom_from_base_link = pose;
                 self.mail.slip = slip;
             }

@@ -16,6 +16,8 @@ use sojourn_twin::noise;
 const CHANNEL: u64 = 0x5e_e3;
 /// Least way between two measurements of slip over which slip is told, share of the step.
 const LEAST_SHARE: f64 = 0.5;
+/// Wheels whose mean rolls less than this share of what the fastest does turn the rover more than they drive it.
+const DRIVES_FROM: f64 = 0.5;
 
 /// Errors of visual odometry.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,7 +62,7 @@ pub(super) struct StandIn {
     seed: u64,
     scale: f64,
     number: i64,
-    before: Option<(Transform<Map, BaseLink>, f64)>,
+    before: Option<(Transform<Map, BaseLink>, [f64; 6])>,
     at: Option<nalgebra::Vector3<f64>>,
     wheels_m: f64,
     seen_m: f64,
@@ -88,18 +90,19 @@ impl StandIn {
         self.slip
     }
 
-    /// Replaces the way in an estimate by what was seen up to the true pose of the same moment; `wheels_m` is the signed
-    /// way of the wheels since the start. Tells slip once a step.
+    /// Replaces the way in an estimate by what was seen up to the true pose of the same moment; `travel_m` is the signed
+    /// way of each wheel since the start. Tells slip once a step of driving: what the body slides while it turns on the spot on
+    /// a slope is no slip of a way.
     pub(super) fn see(
         &mut self,
         stamp: Stamp,
         truth: Transform<Map, BaseLink>,
-        wheels_m: f64,
+        travel_m: [f64; 6],
         estimate: Transform<Odom, BaseLink>,
     ) -> (Transform<Odom, BaseLink>, Option<(Stamp, f64)>) {
         let mut out = estimate;
         let at = *self.at.get_or_insert(estimate.iso.translation.vector);
-        let Some((before, wheels_before_m)) = self.before.replace((truth, wheels_m)) else {
+        let Some((before, travelled_m)) = self.before.replace((truth, travel_m)) else {
             return (out, None);
         };
         let moved = (before.inverse() * truth).iso.translation.vector;
@@ -108,9 +111,13 @@ impl StandIn {
         let at = at + estimate.iso.rotation * moved * factor;
         self.at = Some(at);
         out.iso.translation.vector = at;
-        let rolled_m = wheels_m - wheels_before_m;
-        self.wheels_m += rolled_m.abs();
-        self.seen_m += moved.x * factor * rolled_m.signum();
+        let rolled: [f64; 6] = std::array::from_fn(|i| travel_m[i] - travelled_m[i]);
+        let rolled_m = rolled.iter().sum::<f64>() / 6.0;
+        let fastest_m = rolled.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        if rolled_m.abs() >= DRIVES_FROM * fastest_m {
+            self.wheels_m += rolled_m.abs();
+            self.seen_m += moved.x * factor * rolled_m.signum();
+        }
         if self.wheels_m < self.errors.step_m {
             return (out, None);
         }
@@ -141,7 +148,7 @@ mod tests {
             let way = 0.01 * f64::from(i);
             let truth = Transform::from_xyz_rpy([5.0 + way, 3.0, 0.0], 0.0, 0.0, 0.0);
             let believed = Transform::from_xyz_rpy([3.0 * way, 0.0, 0.0], 0.0, 0.0, 0.0);
-            let (pose, slip) = s.see(Stamp(i64::from(i)), truth, way / 0.8, believed);
+            let (pose, slip) = s.see(Stamp(i64::from(i)), truth, [way / 0.8; 6], believed);
             told.extend(slip.map(|(_, v)| v));
             last = pose;
         }
@@ -149,5 +156,37 @@ mod tests {
         assert!((x - 20.0).abs() < 1.0 && (x - 20.0).abs() > 1e-6, "{x}");
         assert!((told.len() as f64 - 50.0).abs() < 2.0);
         assert!(told.iter().all(|v| (v - 0.2).abs() < 0.12), "{told:?}");
+    }
+
+    #[test]
+    fn sliding_while_it_turns_on_the_spot_is_no_slip() {
+        let errors = VisualOdometry {
+            scale_sigma: 0.0,
+            step_sigma: 0.0,
+            step_m: 0.5,
+        };
+        let mut s = StandIn::new(errors, 7);
+        let mut told = Vec::new();
+        let (mut x_m, mut travel_m) = (0.0, [0.0; 6]);
+        for i in 0..400 {
+            // A turn on the spot, in which it slides back and its wheels roll a little more ahead than back; then ahead.
+            let turns = (100..300).contains(&i);
+            let rolled = |k: usize| match (turns, k < 3) {
+                (true, true) => -0.009,
+                (true, false) => 0.01,
+                (false, _) => 0.01,
+            };
+            x_m += if turns { -0.002 } else { 0.008 };
+            travel_m = std::array::from_fn(|k| travel_m[k] + rolled(k));
+            let truth = Transform::from_xyz_rpy([x_m, 0.0, 0.0], 0.0, 0.0, 0.0);
+            let (_, slip) = s.see(Stamp(i), truth, travel_m, truth_in_odom());
+            told.extend(slip.map(|(_, v)| v));
+        }
+        assert_eq!(told.len(), 3);
+        assert!(told.iter().all(|v| (v - 0.2).abs() < 1e-6), "{told:?}");
+    }
+
+    fn truth_in_odom() -> Transform<Odom, BaseLink> {
+        Transform::from_xyz_rpy([0.0; 3], 0.0, 0.0, 0.0)
     }
 }

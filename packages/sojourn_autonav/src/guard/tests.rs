@@ -311,56 +311,15 @@ fn a_drive_that_takes_too_much_torque_is_a_fault() {
     latches("drive took", wheels(Some(f64::NAN)), wheels(None));
 }
 
-#[test]
-fn wheels_that_turn_without_way_are_a_fault_that_a_reset_forgets() {
-    for speed_mps in [0.0, 3.0 * GO.speed_mps] {
-        let mut g = moving();
-        let mut tick = 1;
-        let d = loop {
-            tick += 1;
-            g.step(at(tick), Input::Publishers(Publishers::RIGHT));
-            for (name, input) in well(at(tick), GO) {
-                let input = match name.as_str() {
-                    "speed over ground" => Input::Ground {
-                        stamp: at(tick),
-                        speed_mps,
-                    },
-                    _ => input,
-                };
-                g.step(at(tick), input);
-            }
-            let d = g.step(at(tick), Input::Tick).unwrap();
-            if d.velocity.is_stop() {
-                break d;
-            }
-            assert!(tick < 1000, "it has to stop");
-        };
-        assert!(d.fault.contains("slip was"), "{}", d.reason);
-        // Within the window's length of wheels' way.
-        assert!(tick as f64 * 0.1 * GO.speed_mps <= 1.1 * params().slip_window_m);
-        assert!(feed(&mut g, at(tick + 1), "", GO).velocity.is_stop());
-        g.reset().unwrap();
-        feed(&mut g, at(tick + 2), "", GO);
-        assert!(!feed(&mut g, at(tick + 3), "", GO).velocity.is_stop());
-    }
-}
-
-#[test]
-fn a_wheel_that_stands_while_the_others_turn_is_a_fault_that_a_reset_forgets() {
+/// Drives on with some inputs changed until it stops: the ticks it took and the decision. After a reset it drives again.
+fn driven_until_it_stops(change: &dyn Fn(Input) -> Input) -> (i64, Decision) {
     let mut g = moving();
     let mut tick = 1;
     let d = loop {
         tick += 1;
         g.step(at(tick), Input::Publishers(Publishers::RIGHT));
-        for (name, input) in well(at(tick), GO) {
-            let input = match input {
-                Input::Wheels { stamp, mut reading } if name == "wheels' state" => {
-                    reading.rims_mps[3] = 0.0;
-                    Input::Wheels { stamp, reading }
-                }
-                input => input,
-            };
-            g.step(at(tick), input);
+        for (_, input) in well(at(tick), GO) {
+            g.step(at(tick), change(input));
         }
         let d = g.step(at(tick), Input::Tick).unwrap();
         if d.velocity.is_stop() {
@@ -368,13 +327,41 @@ fn a_wheel_that_stands_while_the_others_turn_is_a_fault_that_a_reset_forgets() {
         }
         assert!(tick < 1000, "it has to stop");
     };
-    assert!(d.fault.contains("drive_rf stood"), "{}", d.reason);
-    // Long before a slip over a metre could tell.
-    assert!(tick as f64 * 0.1 * GO.speed_mps <= 2.0 * params().stall_way_m);
     assert!(feed(&mut g, at(tick + 1), "", GO).velocity.is_stop());
     g.reset().unwrap();
     feed(&mut g, at(tick + 2), "", GO);
     assert!(!feed(&mut g, at(tick + 3), "", GO).velocity.is_stop());
+    (tick, d)
+}
+
+#[test]
+fn wheels_that_turn_without_way_are_a_fault_that_a_reset_forgets() {
+    for wrong_mps in [0.0, 3.0 * GO.speed_mps] {
+        let (ticks, d) = driven_until_it_stops(&|input| match input {
+            Input::Ground { stamp, .. } => Input::Ground {
+                stamp,
+                speed_mps: wrong_mps,
+            },
+            input => input,
+        });
+        assert!(d.fault.contains("slip was"), "{}", d.reason);
+        // Within the window's length of wheels' way.
+        assert!(ticks as f64 * 0.1 * GO.speed_mps <= 1.1 * params().slip_window_m);
+    }
+}
+
+#[test]
+fn a_wheel_that_stands_while_the_others_turn_is_a_fault_that_a_reset_forgets() {
+    let (ticks, d) = driven_until_it_stops(&|input| match input {
+        Input::Wheels { stamp, mut reading } => {
+            reading.rims_mps[3] = 0.0;
+            Input::Wheels { stamp, reading }
+        }
+        input => input,
+    });
+    assert!(d.fault.contains("drive_rf stood"), "{}", d.reason);
+    // Long before a slip over a metre could tell.
+    assert!(ticks as f64 * 0.1 * GO.speed_mps <= 2.0 * params().stall_way_m);
 }
 
 #[test]

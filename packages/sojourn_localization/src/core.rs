@@ -41,6 +41,7 @@ struct State {
     // Ways of the wheels: signs left out, and forward positive.
     way_m: f64,
     rolled_m: f64,
+    fastest_m: f64,
 }
 
 /// The node without ROS.

@@ -2,8 +2,8 @@
 //! which way is up; what is left is the heading.
 //!
 //! A reading is bad the higher the sun stands: its noise turns the heading by `1 / cos(elevation)`, an error of the level by
-//! `tan(elevation)`. What all readings have wrong alike (mounting, almanac, level) is never averaged away: the heading does
-//! not become surer than that ([`Bearing::alike_rad`]).
+//! `tan(elevation)` ([`Bearing::shows`]). What all readings have wrong alike (mounting, almanac) is never averaged away: the heading
+//! does not become surer than what is known of that ([`Bearing::alike_rad`]).
 
 use nalgebra::{UnitQuaternion, Vector3};
 use serde::Deserialize;
@@ -23,7 +23,7 @@ pub struct SunParams {
     pub elevations_rad: Vec<f64>,
     /// Noise of a reading about each axis, standard deviation, radians.
     pub sigma_rad: f64,
-    /// What all readings have wrong alike, standard deviation, radians.
+    /// What all readings have wrong alike about each axis, standard deviation, radians.
     pub fixed_sigma_rad: f64,
     /// A sun below or above these heights is no compass, radians.
     pub least_elevation_rad: f64,
@@ -137,13 +137,16 @@ pub struct Bearing {
     pub off_rad: f64,
     /// Standard deviation of this reading's own error, radians.
     pub sigma_rad: f64,
+    /// By how much a turn of the believed attitude about each axis of `map` turns the heading that is shown.
+    pub shows: Vector3<f64>,
     /// By how much what all readings have wrong alike about each axis of `base_link` turns it, standard deviations with their
     /// signs, radians.
     pub alike_rad: Vector3<f64>,
 }
 
 /// What the direction to the sun, seen in `base_link`, says of a believed attitude in `map`; `stands_rad` is where it stands.
-/// `None`: it is no compass there, or it is seen at another height and so is something else.
+/// `None`: it is no compass there, or it is seen at another height (the level has `level_sigma_rad` wrong) and so is something
+/// else.
 #[must_use]
 pub fn bearing(
     seen_in_base_link: Vector3<f64>,
@@ -171,11 +174,8 @@ pub fn bearing(
     Some(Bearing {
         off_rad: wrap_rad(azimuth_rad - seen.y.atan2(seen.x)),
         sigma_rad: p.sigma_rad / elevation_rad.cos(),
-        alike_rad: (map_from_base_link.inverse() * shows).component_mul(&Vector3::new(
-            level_sigma_rad,
-            level_sigma_rad,
-            p.fixed_sigma_rad,
-        )),
+        shows,
+        alike_rad: map_from_base_link.inverse() * shows * p.fixed_sigma_rad,
     })
 }
 
@@ -239,17 +239,33 @@ mod tests {
     }
 
     #[test]
+    fn an_attitude_believed_wrong_shows_the_heading_off_by_what_is_told() {
+        let p = params();
+        let sun = [2.3, 0.6];
+        let truth = UnitQuaternion::from_euler_angles(0.05, -0.1, 1.3);
+        let seen = truth.inverse() * direction(sun);
+        for axis in 0..3 {
+            let mut error = Vector3::zeros();
+            error[axis] = 1e-3;
+            let believed = UnitQuaternion::from_scaled_axis(-error) * truth;
+            let b = bearing(seen, believed, sun, 0.003, &p).unwrap();
+            let told = b.shows.dot(&error);
+            assert!((b.off_rad - told).abs() < 2e-6, "{axis}: {b:?} {told}");
+        }
+    }
+
+    #[test]
     fn a_sensor_mounted_askew_shows_the_heading_off_by_what_is_told() {
-        let (p, level) = (params(), 0.005);
+        let p = params();
         let sun = [0.8, 0.6];
         let truth = UnitQuaternion::from_euler_angles(0.05, -0.1, 1.3);
         for axis in 0..3 {
-            let askew_rad = 0.1 * if axis < 2 { level } else { p.fixed_sigma_rad };
+            let askew_rad = 0.1 * p.fixed_sigma_rad;
             let mut turn = Vector3::zeros();
             turn[axis] = askew_rad;
             let askew = UnitQuaternion::from_scaled_axis(turn);
             let seen = askew * (truth.inverse() * direction(sun));
-            let b = bearing(seen, truth, sun, level, &p).unwrap();
+            let b = bearing(seen, truth, sun, 0.005, &p).unwrap();
             let told = -0.1 * b.alike_rad[axis];
             assert!(
                 (b.off_rad - told).abs() < 2e-3 * askew_rad,

@@ -15,6 +15,8 @@ const WAITING: usize = 2;
 const WHEEL_SIGMA_SHARE: f64 = 0.005;
 /// Slip over less way of the wheels than this is not told, metres.
 const LEAST_SLIP_STEP_M: f64 = 0.05;
+/// Wheels whose way takes the body less than this share of what the fastest one rolls turn it more than they drive it.
+const DRIVES_FROM: f64 = 0.5;
 
 /// Parameters of the fusion, as `visual` of `config/localization.param.yaml` gives them.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -130,6 +132,8 @@ pub struct Reckoned {
     pub way_m: f64,
     /// Way of the wheels, forward positive, metres.
     pub rolled_m: f64,
+    /// Way of the fastest wheel at each moment, signs left out, metres.
+    pub fastest_m: f64,
 }
 
 impl Reckoned {
@@ -151,6 +155,7 @@ impl Reckoned {
             position_m: self.position_m.lerp(&later.position_m, share),
             way_m: mix(self.way_m, later.way_m),
             rolled_m: mix(self.rolled_m, later.rolled_m),
+            fastest_m: mix(self.fastest_m, later.fastest_m),
         }
     }
 
@@ -174,6 +179,40 @@ pub struct Looked {
     pub at: Reckoned,
 }
 
+/// The way since slip was told last, from pair to pair. What the body slides while it turns on the spot is no slip of a way.
+#[derive(Clone, Copy, Debug)]
+struct SlipStep {
+    pose: Isometry3<f64>,
+    at: Reckoned,
+    along_m: f64,
+    wheels_m: f64,
+}
+
+impl SlipStep {
+    fn from(pose: Isometry3<f64>, at: Reckoned) -> Self {
+        Self {
+            pose,
+            at,
+            along_m: 0.0,
+            wheels_m: 0.0,
+        }
+    }
+
+    fn goes_on(&mut self, pose: &Isometry3<f64>, at: &Reckoned) {
+        let wheels_m = at.rolled_m - self.at.rolled_m;
+        if wheels_m.abs() >= DRIVES_FROM * (at.fastest_m - self.at.fastest_m) {
+            // The way along the middle heading: a chord is as long as its arc to a part in a thousand over such steps.
+            let moved = self.pose.inverse() * pose;
+            let half = UnitQuaternion::identity()
+                .try_slerp(&moved.rotation, 0.5, 1e-12)
+                .unwrap_or(moved.rotation);
+            self.along_m += moved.translation.vector.dot(&(half * Vector3::x()));
+            self.wheels_m += wheels_m;
+        }
+        (self.pose, self.at) = (*pose, *at);
+    }
+}
+
 /// Pairs, and what was seen in them.
 #[derive(Clone, Debug)]
 pub struct Visual {
@@ -184,7 +223,7 @@ pub struct Visual {
     last_pair: Option<Stamp>,
     /// Pose by visual odometry alone at the key pair, and what wheels and gyro believed there.
     key: Option<(Isometry3<f64>, Reckoned)>,
-    slip_from: Option<(Isometry3<f64>, f64, f64)>,
+    slip: Option<SlipStep>,
     high_slips: usize,
     newest_slip: Option<Slip>,
     blind: usize,
@@ -205,7 +244,7 @@ impl Visual {
             waiting: VecDeque::new(),
             last_pair: None,
             key: None,
-            slip_from: None,
+            slip: None,
             high_slips: 0,
             newest_slip: None,
             blind: 0,
@@ -306,18 +345,16 @@ impl Visual {
                 (self.blind, self.why_blind) = (0, None);
                 slip = self.slip(&pose, &at, motion, sinks);
             }
-            Seen::First => self.slip_from = Some((pose, at.rolled_m, 0.0)),
+            Seen::First => self.slip = Some(SlipStep::from(pose, at)),
             Seen::Failed { why, .. } => {
                 self.blind += 1;
                 self.why_blind = Some(*why);
-                self.slip_from = None;
+                self.slip = None;
             }
         }
         if self.becomes_key(&seen) {
             self.key = Some((pose, at));
-            if self.slip_from.is_none() {
-                self.slip_from = Some((pose, at.rolled_m, 0.0));
-            }
+            self.slip.get_or_insert(SlipStep::from(pose, at));
         }
         Sighting {
             stamp: at.stamp,
@@ -369,11 +406,9 @@ impl Visual {
         motion: &Motion,
         sinks: bool,
     ) -> Option<Slip> {
-        let along_var = motion.covariance[(0, 0)];
-        let (from, rolled_m, _) = *self
-            .slip_from
-            .get_or_insert((*pose, at.rolled_m, along_var));
-        let wheels_m = at.rolled_m - rolled_m;
+        let step = self.slip.get_or_insert(SlipStep::from(*pose, *at));
+        step.goes_on(pose, at);
+        let (along_m, wheels_m) = (step.along_m, step.wheels_m);
         let least_m = if sinks {
             LEAST_SLIP_STEP_M
         } else {
@@ -382,19 +417,13 @@ impl Visual {
         if wheels_m.abs() < least_m {
             return None;
         }
-        // The way along the middle heading: a chord is as long as its arc to a part in a thousand over such steps.
-        let moved = from.inverse() * pose;
-        let half = UnitQuaternion::identity()
-            .try_slerp(&moved.rotation, 0.5, 1e-12)
-            .unwrap_or(moved.rotation);
-        let along_m = moved.translation.vector.dot(&(half * Vector3::x()));
-        let own = 2.0 * along_var + (WHEEL_SIGMA_SHARE * wheels_m).powi(2);
+        let own = 2.0 * motion.covariance[(0, 0)] + (WHEEL_SIGMA_SHARE * wheels_m).powi(2);
         let slip = Slip {
             slip: 1.0 - along_m / wheels_m,
             sigma: own.sqrt() / wheels_m.abs(),
             wheels_m,
         };
-        self.slip_from = Some((*pose, at.rolled_m, along_var));
+        self.slip = Some(SlipStep::from(*pose, *at));
         self.newest_slip = Some(slip);
         if slip.slip >= self.params.stuck_slip {
             self.high_slips += 1;

@@ -8,7 +8,11 @@ use crate::{
     visual::Reckoned,
 };
 use nalgebra::Vector3;
-use sojourn_core::{Stamp, kinematics::velocity_from, rover::Rover};
+use sojourn_core::{
+    Stamp,
+    kinematics::{WheelMotion, velocity_from},
+    rover::Rover,
+};
 
 /// A rate beyond this is no measurement, rad/s.
 const MAX_RATE_RADPS: f64 = 100.0;
@@ -127,6 +131,7 @@ impl Localization {
                 slip_sigma: None,
                 way_m: 0.0,
                 rolled_m: 0.0,
+                fastest_m: 0.0,
             });
             self.level_at = Some(stamp);
         }
@@ -193,18 +198,24 @@ impl Localization {
                 *rim_mps = (now_m - last_m) / dt_s;
             }
             let most_mps = MAX_RIM_SHARE * self.rover.limits.wheel_speed_mps;
-            let (wheels_m, turn_rad, jumped) = if mean.rim_mps.iter().all(|v| v.abs() <= most_mps) {
-                // Encoders count through a gap in the messages.
-                let v = velocity_from(&self.rover, &mean);
-                (v.speed_mps * dt_s, v.turn_radps * dt_s, false)
-            } else {
+            let jumped = !mean.rim_mps.iter().all(|v| v.abs() <= most_mps);
+            let (wheels_m, turn_rad, fastest_m) = if jumped {
                 // They began anew: what the wheels said of their speed has to do, and not for long.
                 let speed_mps = 0.5 * (last_velocity.speed_mps + velocity.speed_mps);
                 let believed_s = dt_s.min(p.wheels_timeout_s);
+                let fastest_m = fastest_mps(wheels) * believed_s;
                 (
                     speed_mps * believed_s,
                     velocity.turn_radps * believed_s,
-                    true,
+                    fastest_m,
+                )
+            } else {
+                // Encoders count through a gap in the messages.
+                let v = velocity_from(&self.rover, &mean);
+                (
+                    v.speed_mps * dt_s,
+                    v.turn_radps * dt_s,
+                    fastest_mps(&mean) * dt_s,
                 )
             };
             if gap || jumped {
@@ -243,6 +254,7 @@ impl Localization {
             );
             state.way_m += wheels_m.abs();
             state.rolled_m += wheels_m;
+            state.fastest_m += fastest_m;
         } else {
             state.filter.begin_rolling(ahead_s);
         }
@@ -254,6 +266,7 @@ impl Localization {
             position_m: state.filter.position_m() + state.filter.velocity_mps() * ahead_s,
             way_m: state.way_m,
             rolled_m: state.rolled_m,
+            fastest_m: state.fastest_m,
         });
         Ok(())
     }
@@ -270,6 +283,11 @@ impl State {
         self.slip_sigma = Some(smoothed);
         smoothed
     }
+}
+
+/// Speed of the fastest rim, m/s.
+fn fastest_mps(wheels: &WheelMotion) -> f64 {
+    wheels.rim_mps.iter().fold(0.0, |m, v| v.abs().max(m))
 }
 
 /// What the inertial unit is, by the rover's file and the parameters.

@@ -86,6 +86,7 @@ impl Localization {
         let verdict = state.filter.heading(
             seen.off_rad,
             seen.sigma_rad * seen.sigma_rad,
+            &(map_from_odom.inverse() * seen.shows),
             &seen.alike_rad,
             p.sun.gate,
         );

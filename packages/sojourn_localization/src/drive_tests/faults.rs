@@ -244,6 +244,27 @@ fn a_turn_on_the_spot_that_slides_is_taken_as_it_is() {
 }
 
 #[test]
+fn sliding_while_it_turns_on_the_spot_is_no_slip() {
+    let mut d = driven(&[Fate::Fine]);
+    // Half of a step of slip, a turn out and back in which the body slides by 4 cm each, the other half, and another step.
+    d.half_leg();
+    for turn_rad in [0.01, -0.01] {
+        for _ in 0..20 {
+            d.turn(turn_rad, -0.002);
+        }
+        d.pair(Fate::Fine);
+        d.tick();
+    }
+    d.half_leg();
+    d.leg(Fate::Fine);
+    let told = d.slips();
+    assert_eq!(told.len(), 3, "{told:?}");
+    for slip in &told {
+        assert!((slip - SLIP).abs() < 0.02, "{told:?}");
+    }
+}
+
+#[test]
 fn swapped_stamps_are_refused() {
     // Each of two pairs comes with the other's stamp: the first lies ahead, the second beyond what is remembered.
     let leg_s = 25.0 * PERIOD_S;

@@ -246,6 +246,21 @@ impl Drive {
         self.refused += self.node.counts().refused.values().sum::<u64>() - before;
     }
 
+    /// A quarter of a metre of the wheels and a pair at its end.
+    fn half_leg(&mut self) {
+        for _ in 0..13 {
+            self.period(SPEED_MPS, 0.0);
+        }
+        self.pair(Fate::Fine);
+        self.tick();
+    }
+
+    /// Slips that were told.
+    fn slips(&self) -> Vec<f64> {
+        let all = self.outputs.iter().flat_map(|o| &o.sightings);
+        all.filter_map(|s| s.slip).map(|s| s.slip).collect()
+    }
+
     fn error_m(&self) -> f64 {
         let e = self.node.estimate().unwrap();
         let truth = Vector3::new(self.way_m, self.aside_m, -self.sunk_m);

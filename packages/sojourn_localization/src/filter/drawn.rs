@@ -1,10 +1,10 @@
 //! Drives whose errors are drawn from the filter's own model, for tests.
 
 use super::{
-    Filter, Sight, Start, Way,
+    Filter, N, Sight, Start, TURN, Way,
     doubles::{EYES, at_rest, level_sample, yaw_of},
 };
-use nalgebra::{Isometry3, Matrix6, UnitQuaternion, Vector3};
+use nalgebra::{Isometry3, Matrix6, SMatrix, SVector, UnitQuaternion, Vector3};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::f64::consts::TAU;
@@ -23,9 +23,10 @@ const GYRO_SIGMA: f64 = 1e-6;
 /// Of the sun's readings: each one's own, and what all have wrong alike.
 const SUN_SIGMA: f64 = 0.005;
 pub(crate) const SUN_FIXED_SIGMA: f64 = 0.0015;
-/// Shares of that: by a tilt under a sun that stands 35° high, and about the vertical.
-const TILT: f64 = 0.57;
-const TURN: f64 = 0.82;
+/// Tangent of the sun's height, 35°.
+const SUN_STEEP: f64 = 0.7;
+/// What gravity tells of the level at the end of each step, radians.
+const LEVEL_SIGMA: f64 = 0.003;
 
 /// Normal numbers.
 pub(crate) struct Draws(ChaCha8Rng);
@@ -58,6 +59,7 @@ pub(crate) struct Drawn {
     case: Case,
     draws: Draws,
     suns: Draws,
+    levels: Draws,
     scale: f64,
     aside: f64,
     bias: f64,
@@ -110,6 +112,7 @@ impl Drawn {
             case,
             draws,
             suns,
+            levels: Draws::new(2000 + seed),
             scale,
             aside: case.aside_radpm.unwrap_or(aside),
             bias,
@@ -178,15 +181,35 @@ impl Drawn {
         };
         d.see(&sight, 1e9).unwrap();
         d.take_key(d.pose());
+        self.level();
         if self.case.sun {
-            // Askew about the vertical, and a tilt that the body's turning moves.
-            let (sin, cos) = self.yaw.sin_cos();
-            let alike = Vector3::new(TILT * cos, -TILT * sin, TURN) * SUN_FIXED_SIGMA;
-            let off = alike.dot(&self.sun_off);
-            let shown = self.yaw + off + SUN_SIGMA * self.suns.normal();
-            let off = shown - yaw_of(d);
-            d.heading(off, SUN_SIGMA.powi(2), &alike, 1e9).unwrap();
+            // It stands in the direction of x; the sensor is askew about each axis of the body.
+            let shows = Vector3::new(-SUN_STEEP, 0.0, 1.0);
+            let alike = turned_by(-self.yaw) * shows * SUN_FIXED_SIGMA;
+            let own = SUN_SIGMA * self.suns.normal();
+            let off = shows.dot(&self.attitude_error()) + alike.dot(&self.sun_off) + own;
+            let d = &mut self.filter;
+            d.heading(off, SUN_SIGMA.powi(2), &shows, &alike, 1e9)
+                .unwrap();
         }
+    }
+
+    /// Gravity tells the level, which the accelerometer of these drives does not.
+    fn level(&mut self) {
+        let error = self.attitude_error();
+        let mut h = SMatrix::<f64, 2, N>::zeros();
+        let mut off = SVector::<f64, 2>::zeros();
+        for axis in 0..2 {
+            h[(axis, TURN + axis)] = 1.0;
+            off[axis] = error[axis] + LEVEL_SIGMA * self.levels.normal();
+        }
+        let own = SMatrix::<f64, 2, 2>::identity() * LEVEL_SIGMA.powi(2);
+        self.filter.measure(&off, &h, &own, 1e9).unwrap();
+    }
+
+    /// By how much the attitude that is believed is to be turned about the axes of `odom`, radians.
+    fn attitude_error(&self) -> Vector3<f64> {
+        (turned_by(self.yaw) * self.filter.odom_from_base().inverse()).scaled_axis()
     }
 
     /// Error of x, y and heading, believed less true.

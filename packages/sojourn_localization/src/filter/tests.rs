@@ -123,18 +123,36 @@ fn a_turn_on_the_spot_may_slide() {
 fn headings_are_averaged_down_to_what_they_have_wrong_alike_and_no_further() {
     let mut d = begun(0.05, 0.0);
     let alike = Vector3::new(0.0, 0.0, 0.004);
-    let first = d.heading(0.03, 0.02f64.powi(2), &alike, 10.8).unwrap();
+    let own = 0.02f64.powi(2);
+    let first = d.heading(0.03, own, &Vector3::z(), &alike, 10.8).unwrap();
     assert!((0.02..0.03).contains(&first.turned_rad.z), "{first:?}");
     for _ in 0..10_000 {
-        d.heading(0.0, 0.02f64.powi(2), &alike, 10.8).unwrap();
+        d.heading(0.0, own, &Vector3::z(), &alike, 10.8).unwrap();
     }
     let yaw_sigma = sigma(&d, YAW);
     assert!((0.0039..0.0041).contains(&yaw_sigma), "{yaw_sigma}");
     let before = *d.covariance();
-    let far = d.heading(0.2, 0.02f64.powi(2), &alike, 10.8);
+    let far = d.heading(0.2, own, &Vector3::z(), &alike, 10.8);
     assert!(matches!(far, Err(d2) if d2 > 50.0), "{far:?}");
-    assert_eq!(d.heading(f64::NAN, 1e-4, &alike, 10.8), Err(f64::INFINITY));
+    let none = d.heading(f64::NAN, 1e-4, &Vector3::z(), &alike, 10.8);
+    assert_eq!(none, Err(f64::INFINITY));
     assert_eq!(*d.covariance(), before);
+}
+
+/// What a level that is not sure may have wrong is no error of the heading, however many readings there are at one attitude.
+#[test]
+fn a_heading_by_a_high_sun_is_no_surer_than_the_level_leaves_it() {
+    let mut d = begun(0.05, 0.0);
+    let level_sigma = 0.002;
+    d.add_to(TURN, level_sigma * level_sigma);
+    let shows = Vector3::new(-2.0, 0.0, 1.0);
+    for _ in 0..10_000 {
+        d.heading(0.0, 0.02f64.powi(2), &shows, &Vector3::zeros(), 10.8)
+            .unwrap();
+    }
+    let told = 2.0 * sigma(&d, TURN);
+    assert!((0.9 * told..1.1 * told).contains(&sigma(&d, YAW)), "{told}");
+    assert!(told > 1.9 * level_sigma, "{told}");
 }
 
 #[test]
@@ -147,7 +165,7 @@ fn a_heading_puts_the_way_and_the_bias_right_too() {
         d.moved(d.odom_from_base(), &firm(way(0.05)));
     }
     let before_m = d.position_m().y;
-    d.heading(-yaw_of(&d), 1e-8, &Vector3::zeros(), 1e9)
+    d.heading(-yaw_of(&d), 1e-8, &Vector3::z(), &Vector3::zeros(), 1e9)
         .unwrap();
     let learned = d.gyro_bias_radps().z;
     assert!((learned - bias).abs() < 1e-5, "{learned}");

@@ -25,6 +25,7 @@ pub use crate::{
     inputs::{Goal, Input, MAX_CORRIDOR_POINTS, MAX_GRID_CELLS},
     status::{Decision, DriveState},
 };
+use reflexes::Climb;
 use sojourn_core::{
     Stamp,
     frames::Pose2,
@@ -103,6 +104,10 @@ pub struct AutoNav {
     last_pose: Option<Pose2>,
     /// Where the rover was at the last tick, and what it was told to drive.
     driven: Option<(Pose2, Velocity)>,
+    /// Way that the wheels have rolled since slip was last felt, metres, backward negative.
+    pub(crate) rolled_m: f64,
+    /// How it climbs.
+    pub(crate) climb: Climb,
     /// How it leaves the way that its wheels steer.
     pub(crate) slide: Slide,
     last_tick: Option<Stamp>,
@@ -159,6 +164,8 @@ impl AutoNav {
             begun: None,
             last_pose: None,
             driven: None,
+            rolled_m: 0.0,
+            climb: Climb::default(),
             slide: Slide::default(),
             last_tick: None,
             gave_up: None,
@@ -305,6 +312,7 @@ impl AutoNav {
                 let d = scope.distance_m;
                 if let Some((before, driven)) = self.driven.take() {
                     self.slide.take(before, scope.pose, driven);
+                    self.rolled_m = driven.speed_mps * self.rover.cadence.control_period_s;
                 }
                 match self.act(now, &scope) {
                     Ok((velocity, state, reason)) => {

@@ -136,6 +136,8 @@ pub struct AutoNavParams {
     pub suspension_hold_share: f64,
     /// Share of the slip limit that predicted slip may use.
     pub slip_share: f64,
+    /// Share of it that is to be expected on the way, by how steep the rover feels that it stands; with more it goes back.
+    pub slip_hold_share: f64,
     /// Cost of slope: factor `1 + weight * (slope / limit)^2`.
     pub tilt_weight: f64,
     /// Cost of roughness: weight times roughness over a tenth of the wheel's diameter.
@@ -227,6 +229,7 @@ pub struct Config {
     pub out_share: Share,
     pub suspension_hold_share: f64,
     pub slip_share: f64,
+    pub slip_hold_share: f64,
     pub tilt_weight: f64,
     pub roughness_weight: f64,
     pub rock_weight: f64,
@@ -466,6 +469,7 @@ impl Config {
             },
             suspension_hold_share: num("suspension_hold_share", p.suspension_hold_share, 0.1, 1.0)?,
             slip_share: num("slip_share", p.slip_share, 0.1, 1.0)?,
+            slip_hold_share: num("slip_hold_share", p.slip_hold_share, 0.1, 1.0)?,
             tilt_weight: num("tilt_weight", p.tilt_weight, 0.0, 1e3)?,
             roughness_weight: num("roughness_weight", p.roughness_weight, 0.0, 1e3)?,
             rock_weight: num("rock_weight", p.rock_weight, 0.0, 1e3)?,

@@ -382,6 +382,26 @@ fn digging_in_stops_it_before_the_limit() {
     assert!(n.slip().expect(0.0, 1.0, None).0 > 0.1);
 }
 
+/// On ground that is steeper than the map says slip is over its limit before the next reading tells; the slope is felt.
+#[test]
+fn climbing_more_steeply_than_the_map_says_it_stops_before_slip_is_read() {
+    let mut n = nav();
+    let mut x = 0.0;
+    for k in 0..200 {
+        let now = at(100 * k);
+        let pitch = if x > 0.3 { -22.5f64 } else { 0.0 };
+        n.step(now, pose(now, x, 0.0, 0.0, pitch.to_radians()));
+        let d = feed(&mut n, now, "pose", &goal(), &flat(0.0));
+        if d.state == DriveState::Stopped {
+            assert!(d.velocity.is_stop() && d.reason.contains("of the last decimetres"));
+            assert!((0.31..0.6).contains(&x), "{x} {}", d.reason);
+            return;
+        }
+        x += 0.1 * d.velocity.speed_mps;
+    }
+    panic!("it drove on to {x} m");
+}
+
 /// The guard's fault at 96 % ends a drive; AutoNav turns back before.
 #[test]
 fn leaning_more_than_the_map_says_it_stops_before_the_guard_and_turns_back() {

@@ -266,9 +266,14 @@ fn ask<T: DeserializeOwned>(
     );
     let file = folder.join("job.json");
     std::fs::write(&file, serde_json::to_vec(job)?).context("the peer's job")?;
+    // MuJoCo writes a log of its own where it is called.
+    let here =
+        |path: PathBuf| std::path::absolute(&path).with_context(|| path.display().to_string());
+    let (python, script, file) = (here(python)?, here(script)?, here(file)?);
     let mut child = Command::new(&python)
         .arg(&script)
         .arg(&file)
+        .current_dir(folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

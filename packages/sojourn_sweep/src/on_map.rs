@@ -25,6 +25,9 @@ pub struct Searched {
     pub seen_m2: f64,
     /// Distance of the fix from the truth, metres; none without a fix.
     pub error_m: Option<f64>,
+    /// What the fix says of that: standard deviation along its worse axis, metres.
+    #[serde(default)]
+    pub sigma_m: Option<f64>,
     /// And how far off the estimate was then, metres.
     pub believed_error_m: f64,
     /// Why there is none.
@@ -107,6 +110,10 @@ impl<'a> Surveyor<'a> {
             at_m,
             seen_m2: answer.seen_m2,
             error_m,
+            sigma_m: answer.found.as_ref().ok().map(|f| {
+                let in_plane = f.covariance.fixed_view::<2, 2>(0, 0).into_owned();
+                in_plane.symmetric_eigenvalues().max().max(0.0).sqrt()
+            }),
             believed_error_m: estimate.map_or(0.0, |e| off(e, now_truth).norm()),
             reason: answer.found.as_ref().err().cloned(),
             seconds,

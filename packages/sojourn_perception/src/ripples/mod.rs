@@ -452,10 +452,11 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Even ripples of any length, height, direction and phase are measured as they are.
+        /// Even ripples of any length, height, direction and phase are measured as they are: to 3 %, so that only what is shorter
+        /// than the longest that count by as much is sure to be no longer.
         #[test]
         fn even_ripples_are_measured(
-            wavelength_m in 0.8..2.6f64, ratio in 0.05..0.15f64, turn in 0.0..PI, start in 0.0..TAU,
+            wavelength_m in 0.8..2.6f64 / 1.03, ratio in 0.05..0.15f64, turn in 0.0..PI, start in 0.0..TAU,
         ) {
             let height_m = ratio * wavelength_m;
             let g = grid(|x, y| {

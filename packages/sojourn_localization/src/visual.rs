@@ -16,7 +16,7 @@ const WHEEL_SIGMA_SHARE: f64 = 0.005;
 /// Slip over less way of the wheels than this is not told, metres.
 const LEAST_SLIP_STEP_M: f64 = 0.05;
 /// Wheels whose way takes the body less than this share of what the fastest one rolls turn it more than they drive it.
-const DRIVES_FROM: f64 = 0.5;
+pub const DRIVES_FROM: f64 = 0.5;
 
 /// Parameters of the fusion, as `visual` of `config/localization.param.yaml` gives them.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]

@@ -10,14 +10,13 @@ use sojourn_core::{
     error::in_range,
     frames::{BaseLink, Map, Odom, Transform},
 };
+use sojourn_localization::visual::DRIVES_FROM;
 use sojourn_twin::noise;
 
 /// Channel of its noise; the seed is the run's.
 const CHANNEL: u64 = 0x5e_e3;
 /// Least way between two measurements of slip over which slip is told, share of the step.
 const LEAST_SHARE: f64 = 0.5;
-/// Wheels whose mean rolls less than this share of what the fastest does turn the rover more than they drive it.
-const DRIVES_FROM: f64 = 0.5;
 
 /// Errors of visual odometry.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -36,7 +36,10 @@ pub struct FusionParams {
     /// How far visual odometry turns aside all the way, standard deviation, pixels over a way as long as the camera is high: what
     /// matching has of bias.
     pub aside_sigma_px: f64,
-    /// And by ground and light, which change along the way, the same.
+    /// How far it moves aside all the way without turning, standard deviation: the same pixels of ground as far away as the point
+    /// about which it turns.
+    pub beside_sigma_px: f64,
+    /// And by ground and light, which change along the way, how far it turns aside.
     pub wander_sigma_px: f64,
     /// Way of the wheels over which that stays alike, metres.
     pub wander_m: f64,
@@ -73,6 +76,7 @@ impl FusionParams {
             ("slip_correlation_m", self.slip_correlation_m, 0.01, 1e6),
             ("scale_sigma_px", self.scale_sigma_px, 0.0, 10.0),
             ("aside_sigma_px", self.aside_sigma_px, 0.0, 10.0),
+            ("beside_sigma_px", self.beside_sigma_px, 0.0, 10.0),
             ("wander_sigma_px", self.wander_sigma_px, 0.0, 10.0),
             ("wander_m", self.wander_m, 0.01, 1e6),
             ("turn_sigma_px", self.turn_sigma_px, 0.0, 10.0),

@@ -118,6 +118,7 @@ impl Localization {
             yaw_sigma_rad: p.initial_yaw_sigma_rad,
             scale_sigma_px: p.visual.scale_sigma_px,
             aside_sigma_px: p.visual.aside_sigma_px,
+            beside_sigma_px: p.visual.beside_sigma_px,
             wander_sigma_px: p.visual.wander_sigma_px,
             wander_m: p.visual.wander_m,
         };

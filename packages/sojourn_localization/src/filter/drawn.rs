@@ -14,6 +14,8 @@ pub(crate) const STEP_M: f64 = 0.5;
 pub(crate) const STEP_S: f64 = 10.0;
 /// How far visual odometry turns aside all the way, standard deviation, radians per metre.
 pub(crate) const ASIDE: f64 = 4e-5;
+/// And how far it moves aside all the way without turning, the same times the distance of the point that it turns about.
+pub(crate) const BESIDE: f64 = 4e-5;
 pub(crate) const PLACE_SIGMA_M: f64 = 3e-4;
 pub(crate) const TURN_SIGMA: f64 = 5e-5;
 const SCALE_SIGMA: f64 = 0.0005;
@@ -62,6 +64,7 @@ pub(crate) struct Drawn {
     levels: Draws,
     scale: f64,
     aside: f64,
+    beside: f64,
     bias: f64,
     slip: f64,
     creep: f64,
@@ -99,9 +102,11 @@ impl Drawn {
         let (slip, creep, wander) = (n(), n(), case.true_radpm * n());
         let mut suns = Draws::new(1000 + seed);
         let sun_off = Vector3::from_fn(|_, _| suns.normal());
+        let beside = BESIDE * Draws::new(3000 + seed).normal();
         let start = Start {
             scale_sigma_px: SCALE_SIGMA,
             aside_sigma_px: ASIDE,
+            beside_sigma_px: BESIDE,
             wander_sigma_px: case.told_radpm,
             wander_m: WANDER_M,
             ..Start::default()
@@ -115,6 +120,7 @@ impl Drawn {
             levels: Draws::new(2000 + seed),
             scale,
             aside: case.aside_radpm.unwrap_or(aside),
+            beside,
             bias,
             slip,
             creep,
@@ -164,7 +170,7 @@ impl Drawn {
         let off = aside + TURN_SIGMA * n();
         // About a point ahead, as visual odometry turns aside.
         let pivot = Vector3::x() * EYES.pivot_m;
-        let beside = aside * pivot.cross(&Vector3::z());
+        let beside = (aside + self.beside * moved.norm()) * pivot.cross(&Vector3::z());
         let seen = Isometry3::from_parts(
             (moved * (1.0 + self.scale) + beside + noise).into(),
             turned_by(turn + off),

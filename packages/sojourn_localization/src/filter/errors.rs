@@ -1,12 +1,12 @@
 //! What becomes of the covariances: measurements, couplings and noise.
 
-use super::{ASIDE, Correction, Covariance, Filter, N, SCALE, WANDER};
+use super::{ASIDE, BESIDE, Correction, Covariance, Filter, N, SCALE, WANDER};
 use nalgebra::{Matrix3, SMatrix, SVector};
 
 /// Variances never grow beyond this, so that they stay numbers whatever comes in.
 const MAX_VARIANCE: f64 = 1e12;
 /// Errors that are considered and not estimated.
-const CONSIDERED: [usize; 3] = [SCALE, ASIDE, WANDER];
+const CONSIDERED: [usize; 4] = [SCALE, ASIDE, WANDER, BESIDE];
 
 impl Filter {
     /// Takes a measurement in: `off` is what was measured less what was expected, `h` times the errors with a noise of its

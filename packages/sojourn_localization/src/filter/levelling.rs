@@ -1,7 +1,7 @@
 //! The first level, from samples at rest.
 
 use super::{
-    ACCEL, ASIDE, CREEP, Covariance, Filter, GYRO, Inertial, SCALE, SLIP, SUN, Start, TURN,
+    ACCEL, ASIDE, BESIDE, CREEP, Covariance, Filter, GYRO, Inertial, SCALE, SLIP, SUN, Start, TURN,
     VELOCITY, WANDER, YAW,
 };
 use nalgebra::{Matrix3, UnitQuaternion, Vector3};
@@ -81,6 +81,7 @@ impl Levelling {
         for (at, sigma) in [
             (SCALE, start.scale_sigma_px),
             (ASIDE, start.aside_sigma_px),
+            (BESIDE, start.beside_sigma_px),
             (WANDER, start.wander_sigma_px),
         ] {
             filter.covariance[(at, at)] = sigma * sigma;

@@ -6,8 +6,8 @@
 //!
 //! - the slip error and the creep error of the wheels in units of their standard deviation, because slip is alike from one
 //!   metre to the next (first-order Gauss–Markov over the way driven);
-//! - what visual odometry has wrong all the way: its scale, and how far it turns aside over a metre, always and by the
-//!   ground and light of the last metres (a second Gauss–Markov process);
+//! - what visual odometry has wrong all the way: its scale, how far it turns aside over a metre, always and by the
+//!   ground and light of the last metres (a second Gauss–Markov process), and how far it moves aside without a turn;
 //! - where the rover was at the newest wheel state and at the key pair: wheels and visual odometry measure motions since
 //!   then (stochastic cloning, Roumeliotis and Burdick 2002).
 //!
@@ -17,7 +17,7 @@
 //! errors go with it as errors of a rover that is turned about the origin would (`apply`).
 //!
 //! So the error grows with the distance at first and with its root beyond the correlation length, not with the root alone as
-//! independent errors would have it. Scale and turning aside are considered and not estimated (Schmidt 1966), for nothing
+//! independent errors would have it. Scale, turning and moving aside are considered and not estimated (Schmidt 1966), for nothing
 //! that wheels and pairs show tells them: these are weighed by a covariance that knows nothing of them, and beside it the
 //! covariance that is told is what those weights make of all errors. A heading by the sun does show what they have come to: it is
 //! weighed by the covariance that is told. What all of the sun's readings have wrong alike is a state as well: no number of readings
@@ -65,12 +65,14 @@ const KEY_TURN: usize = 26;
 /// First of the three of what all readings of the sun have wrong alike: about the axes of `base_link`, in units of their standard
 /// deviations.
 const SUN: usize = 29;
+/// How far visual odometry moves aside all the way beside what turns with it, pixels as [`Start::beside_sigma_px`].
+const BESIDE: usize = 32;
 /// Number of errors.
-const N: usize = 32;
+const N: usize = 33;
 
 /// Covariance of position, velocity, attitude, biases of gyro and accelerometer (three each), slip, creep, scale, turning
 /// aside and its wandering of visual odometry, position at the newest wheel state (three), position and attitude at the key
-/// pair (three each), and what the sun's readings have wrong alike (three).
+/// pair (three each), what the sun's readings have wrong alike (three), and moving aside of visual odometry.
 pub type Covariance = SMatrix<f64, N, N>;
 
 /// Covariance of all these errors with those of x, y and yaw, now or at another moment.
@@ -107,7 +109,9 @@ pub struct Start {
     pub scale_sigma_px: f64,
     /// Of its turning aside all the way, pixels over a way as long as the camera is high.
     pub aside_sigma_px: f64,
-    /// And of that by ground and light, the same,
+    /// Of its moving aside all the way without turning, the same pixels of ground as far away as the point about which it turns.
+    pub beside_sigma_px: f64,
+    /// And of the turning by ground and light, as that all the way,
     pub wander_sigma_px: f64,
     /// which stays alike over so much of the wheels' way, metres.
     pub wander_m: f64,

@@ -1,6 +1,6 @@
 //! What stereo pairs say: the motion since the key pair.
 
-use super::{ASIDE, Correction, Filter, KEY, KEY_TURN, N, PLACE, SCALE, TURN, WANDER};
+use super::{ASIDE, BESIDE, Correction, Filter, KEY, KEY_TURN, N, PLACE, SCALE, TURN, WANDER};
 use nalgebra::{Isometry3, Matrix6, SMatrix, SVector, Vector3};
 
 /// A motion that visual odometry has measured.
@@ -90,11 +90,13 @@ impl Filter {
             .copy_from(&believed.cross_matrix());
         let aside = moved.norm() * sight.eyes.aside_per_px;
         let left = key.rotation * Vector3::y();
-        for state in [ASIDE, WANDER] {
-            h[(5, state)] = aside;
+        for state in [ASIDE, WANDER, BESIDE] {
             for axis in 0..3 {
                 h[(axis, state)] = -sight.eyes.pivot_m * aside * left[axis];
             }
+        }
+        for state in [ASIDE, WANDER] {
+            h[(5, state)] = aside;
         }
         let turned = key.rotation.to_rotation_matrix();
         let mut both = Matrix6::zeros();

@@ -336,6 +336,31 @@ fn what_visual_odometry_has_wrong_all_the_way_is_never_averaged_away() {
     assert!(grown[(1, 1)].sqrt() < 0.05, "{grown}");
 }
 
+#[test]
+fn moving_aside_all_the_way_moves_the_place_and_not_the_heading() {
+    let (beside, pivot_m) = (4e-5, EYES.pivot_m);
+    let sigmas = |beside_sigma_px| {
+        let start = Start {
+            beside_sigma_px,
+            wander_m: 1.0,
+            ..Start::default()
+        };
+        let mut d = at_rest(1e-3, 0.0, 1e-6, &start);
+        d.take_key(Isometry3::identity());
+        for _ in 0..400 {
+            seen_metre(&mut d, 1e-8);
+        }
+        [X, Y, YAW].map(|at| sigma(&d, at))
+    };
+    let (with, without) = (sigmas(beside), sigmas(0.0));
+    let more = (with[1] * with[1] - without[1] * without[1]).sqrt();
+    assert!(
+        (0.99..1.01).contains(&(more / (beside * pivot_m * 400.0))),
+        "{more}"
+    );
+    assert!((with[0] - without[0]).abs() < 1e-6 && (with[2] - without[2]).abs() < 1e-9);
+}
+
 /// A way of three seconds with any turn, push and bias: what becomes of small errors is what the covariance's map says.
 fn carried_numerically(rate: Vector3<f64>, push: Vector3<f64>, level: UnitQuaternion<f64>) -> f64 {
     let base = {

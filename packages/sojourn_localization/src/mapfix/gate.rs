@@ -38,6 +38,13 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether the image says of no place alone that the view is from there, so that the relief may say it. An image that is clear of
+    /// the place and fails a later check contradicts itself, and what is beside the truth there may be the relief's place, too.
+    #[must_use]
+    pub const fn leaves_open(self) -> bool {
+        matches!(self, Self::Unlike | Self::Ambiguous)
+    }
+
     /// One short sentence.
     #[must_use]
     pub const fn text(self) -> &'static str {

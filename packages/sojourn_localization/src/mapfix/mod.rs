@@ -236,6 +236,9 @@ pub fn fix(
     };
     let peaks = refined(&pair, start, &coarse, params);
     let fix = gate::judge(&coarse, &peaks, prior, params, evidence).or_else(|none| {
+        if !none.reason.leaves_open() {
+            return Err(none);
+        }
         let seen = peaks.first().map(|p| p.shift.map(|s| s * CELL_M));
         by_relief([ortho, elevation], whole, prior, params, seen, none)
     });

@@ -439,3 +439,31 @@ fn where_the_image_shows_too_little_the_relief_says_the_place_and_the_image_wher
             .is_err()
     );
 }
+
+#[test]
+fn where_the_image_contradicts_itself_the_relief_is_not_asked() {
+    let ground = Ground(21);
+    let (ortho, z) = map(ground);
+    let at = [43.0, 37.0];
+    let looked = |params: &MapFixParams| {
+        let view = view(ground, at, 0.02);
+        fix(&ortho, &z, &view, &prior(40.0, 40.0), params)
+    };
+    let open = MapFixParams {
+        least_shape_significance: 3.0,
+        tie_m: 25.0,
+        ..params()
+    };
+    // The relief would say the place where the image shows none …
+    let blind = MapFixParams {
+        least_significance: 100.0,
+        ..open
+    };
+    assert!(looked(&blind).fix.unwrap().evidence.by_relief);
+    // … and where its two halves are found apart, it has no word.
+    let apart = MapFixParams {
+        greatest_halves_gap_m: 0.01,
+        ..open
+    };
+    assert_eq!(reason(&looked(&apart)), Some(Reason::HalvesDisagree));
+}

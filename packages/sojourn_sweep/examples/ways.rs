@@ -2,7 +2,8 @@
 //!
 //!     cargo run -p sojourn_sweep --example ways -- config/sweeps/enav_table_quick.yaml 0.2 1.0 0.9 0.83
 //!
-//! CFA of the worlds, then shares of the limits. Ground truth is settled at places a quarter of a metre and headings 15° apart; a
+//! CFA of the worlds, then shares of the limits: one number for all, or `0.83,0.92,0.7` for tilt and clearance shares of their own (the
+//! second and third). Ground truth is settled at places a quarter of a metre and headings 15° apart; a
 //! rover goes from one to another by turning in place and by arcs of half a metre, ahead and back, where the limits hold at both ends and
 //! half way. Slip counts for nothing, so what has no way here has none for a planner that sees, drifts and slips.
 
@@ -148,13 +149,29 @@ impl Ground<'_> {
     }
 }
 
+/// `0.83`, or `0.83,0.92,0.7`: of tilt the second, of clearance the third.
+fn share(text: &str) -> Result<Share, std::num::ParseFloatError> {
+    let mut parts = text.split(',').map(str::parse::<f64>);
+    let rest = parts.next().unwrap_or(Ok(1.0))?;
+    let tilt = parts.next().unwrap_or(Ok(rest))?;
+    let clearance = parts.next().unwrap_or(Ok(rest))?;
+    Ok(Share {
+        rest,
+        tilt,
+        clearance,
+    })
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [file, cfa, shares @ ..] = args.as_slice() else {
         return Err("give a sweep's file, a CFA and shares of the limits".into());
     };
     let cfa: f64 = cfa.parse()?;
-    let shares: Vec<f64> = shares.iter().map(|s| s.parse()).collect::<Result<_, _>>()?;
+    let shares: Vec<(&String, Share)> = shares
+        .iter()
+        .map(|s| Ok((s, share(s)?)))
+        .collect::<Result<_, std::num::ParseFloatError>>()?;
     let config_dir = PathBuf::from("config");
     let config = SweepConfig::load(Path::new(file))?;
     let sweep = Sweep::new(config, &config_dir)?;
@@ -179,15 +196,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             known: HashMap::new(),
         };
         let mut row = format!("run {}, {} deg:", spec.run, spec.scene.slope_deg);
-        for (share, sum) in shares.iter().zip(&mut sums) {
-            let crossed = ground.crossed(Share::from(*share));
+        for ((share, of_limits), sum) in shares.iter().zip(&mut sums) {
+            let crossed = ground.crossed(*of_limits);
             *sum += i32::from(crossed);
             row += &format!("  {share}: {}", if crossed { "a way" } else { "none" });
         }
         println!("{row}");
         worlds += 1;
     }
-    for (share, sum) in shares.iter().zip(&sums) {
+    for ((share, _), sum) in shares.iter().zip(&sums) {
         println!("{sum} of {worlds} worlds have a way within {share} of the limits");
     }
     Ok(())

@@ -57,6 +57,14 @@ impl PlannerKind {
     }
 }
 
+impl PlannerKind {
+    /// Whether its map is one height a cell, as flight's, without the lowest and the highest that was seen in it.
+    #[must_use]
+    pub fn knows_means_only(self) -> bool {
+        matches!(self, Self::EnavLike | Self::AceGravity)
+    }
+}
+
 /// Parameters as `config/autonav.param.yaml` gives them.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -77,38 +77,35 @@ impl Ground {
         patch: Option<&StartPatch>,
         inflate_m: f64,
     ) -> Self {
-        let plane = |c: usize, r: usize| {
-            let [x, y] = mean.centre_m(c, r);
-            patch
-                .and_then(|p| p.height_m(x, y))
-                .map_or(f32::NAN, |h| h as f32)
-        };
-        let filled = |layer: &Raster| {
-            let mut filled = layer.clone();
-            let mut holes = Vec::new();
-            for (i, h) in filled.data_mut().iter_mut().enumerate() {
-                if !h.is_finite() {
-                    let at = (i % layer.cols(), i / layer.cols());
-                    *h = plane(at.0, at.1);
-                    if !h.is_finite() {
-                        holes.push(at);
-                    }
-                }
-            }
-            // From what is known without them: a hole is not closed over a closed one.
-            let closed: Vec<f32> = holes.iter().map(|&(c, r)| close(&filled, c, r)).collect();
-            for ((c, r), h) in holes.into_iter().zip(closed) {
-                filled.set(c, r, h);
-            }
-            filled
-        };
-        let reach = (inflate_m / mean.resolution_m()).round().clamp(0.0, 20.0) as i64;
-        let (mut seen, mut low, mut high) = (sharpened(&filled(mean)), filled(low), filled(high));
+        let (mut seen, mut low, mut high) = (
+            sharpened(&filled(mean, patch)),
+            filled(low, patch),
+            filled(high, patch),
+        );
         hold_to_spans(&mut seen, &low, &high);
         let ends = low.data_mut().iter_mut().zip(high.data_mut());
         for ((low, high), seen) in ends.zip(seen.data()) {
             (*low, *high) = (low.min(*seen), high.max(*seen));
         }
+        Self::between(seen, [low, high], class.clone(), inflate_m)
+    }
+
+    /// The same from one height a cell, the mean of what was seen in it: the height map that flight's ENav has, for the
+    /// baselines. What the ground does within a cell has to be covered by their boxes.
+    #[must_use]
+    pub fn of_means(
+        mean: &Raster,
+        class: &Raster,
+        patch: Option<&StartPatch>,
+        inflate_m: f64,
+    ) -> Self {
+        let seen = filled(mean, patch);
+        let ends = [seen.clone(), seen.clone()];
+        Self::between(seen, ends, class.clone(), inflate_m)
+    }
+
+    fn between(seen: Raster, [low, high]: [Raster; 2], class: Raster, inflate_m: f64) -> Self {
+        let reach = (inflate_m / seen.resolution_m()).round().clamp(0.0, 20.0) as i64;
         let grown = if reach == 0 {
             high.clone()
         } else {
@@ -120,7 +117,7 @@ impl Ground {
             grown,
             low,
             drift_m: inflate_m,
-            class: class.clone(),
+            class,
             surfaces: None,
             images: None,
             disc: None,
@@ -176,6 +173,33 @@ impl HeightField for Ground {
     fn height_m(&self, x_m: f64, y_m: f64) -> Option<f64> {
         self.grown.sample(x_m, y_m)
     }
+}
+
+/// A layer with its holes closed: what was not seen around the start is the patch, and a hole of one cell its highest neighbour.
+fn filled(layer: &Raster, patch: Option<&StartPatch>) -> Raster {
+    let plane = |c: usize, r: usize| {
+        let [x, y] = layer.centre_m(c, r);
+        patch
+            .and_then(|p| p.height_m(x, y))
+            .map_or(f32::NAN, |h| h as f32)
+    };
+    let mut filled = layer.clone();
+    let mut holes = Vec::new();
+    for (i, h) in filled.data_mut().iter_mut().enumerate() {
+        if !h.is_finite() {
+            let at = (i % layer.cols(), i / layer.cols());
+            *h = plane(at.0, at.1);
+            if !h.is_finite() {
+                holes.push(at);
+            }
+        }
+    }
+    // From what is known without them: a hole is not closed over a closed one.
+    let closed: Vec<f32> = holes.iter().map(|&(c, r)| close(&filled, c, r)).collect();
+    for ((c, r), h) in holes.into_iter().zip(closed) {
+        filled.set(c, r, h);
+    }
+    filled
 }
 
 /// How far beyond what a cell spans the sharpened surface may go in its middle, share of the span. Not at all would be right
@@ -269,6 +293,20 @@ mod tests {
         assert!(g.grown.get(12, 10) < 0.01);
         assert!(g.grown.get(17, 10).is_nan());
         assert!(g.seen.get(11, 10) < 0.05 && g.high.get(11, 10) < 0.05);
+    }
+
+    #[test]
+    fn flights_height_map_has_one_height_a_cell() {
+        let mut mean = Raster::filled(20, 20, 0.1, [0.0, 0.0], 0.0).unwrap();
+        mean.set(10, 10, 0.4);
+        mean.set(5, 5, f32::NAN);
+        let g = Ground::of_means(&mean, &mean, None, 0.1);
+        // A stone is not made higher than it was seen, and no cell spans anything.
+        assert_eq!(g.seen.get(10, 10), 0.4);
+        for layer in [&g.low, &g.high] {
+            assert_eq!(layer.data(), g.seen.data());
+        }
+        assert_eq!([g.seen.get(5, 5), g.grown.get(11, 10)], [0.0, 0.4]);
     }
 
     #[test]

@@ -360,7 +360,13 @@ impl Inputs {
         match self.map.window(xy, half_m) {
             Ok(mut window) => {
                 self.felt.hold(&mut window);
-                self.ground = Some(Ground::prepare(&window, self.patch.as_ref(), inflate_m));
+                let patch = self.patch.as_ref();
+                let [mean, _, _, class] = &window;
+                self.ground = Some(if config.planner.knows_means_only() {
+                    Ground::of_means(mean, class, patch, inflate_m)
+                } else {
+                    Ground::prepare(&window, patch, inflate_m)
+                });
                 self.grid_is_new = true;
             }
             Err(e) => self.refused = Some(format!("terrain grid refused: {e}")),

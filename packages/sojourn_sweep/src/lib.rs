@@ -10,11 +10,9 @@ pub mod error;
 pub mod journal;
 pub mod odometry_trial;
 pub mod on_map;
-#[cfg(feature = "opencv")]
 pub mod orb_baseline;
 pub mod orbit;
 pub mod parquet_file;
-#[cfg(feature = "opencv")]
 pub mod perception_eval;
 pub mod plan;
 pub mod report;

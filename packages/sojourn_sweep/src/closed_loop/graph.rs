@@ -7,6 +7,7 @@ use super::{
     Counts, Outcome, Scenario, Sensing, Task, TickView,
     eye::{Eye, Glance},
     faults::LoopFaults,
+    pairs::Pairs,
     rehearsal,
     visual::StandIn,
 };
@@ -32,7 +33,7 @@ use sojourn_localization::{Estimate, Localization};
 use sojourn_mission::executive::{
     self, AutonavState, Config as ExecutiveConfig, DriveState, Executive, GoalOut,
 };
-use sojourn_perception::{DepthImage, DepthNoise, Perception, TerrainGrid};
+use sojourn_perception::TerrainGrid;
 use sojourn_twin::{
     sim::{ImageEvent, Simulator, Truth, cadence::ImageCadence, imu::ImuSample, score::Score},
     world::World,
@@ -73,7 +74,7 @@ struct Mail {
 
 enum Seer {
     Eye(Box<Eye>, ImageCadence),
-    Perception(Box<Perception>),
+    Pairs(Box<Pairs>),
 }
 
 /// The nodes and what is under way between them.
@@ -134,19 +135,18 @@ impl Graph {
         let start = Pose2::new(plan.start.x_m, plan.start.y_m, plan.start.yaw_rad);
         let sim = simulator(scenario, &rover, &plan, start)?;
         let ground_m = sim.ground_m().unwrap_or(0.0);
-        let perception = sojourn_perception::Config::new(settings.perception.clone(), &rover)?;
         let s = &settings.simulator;
         let seer = match scenario.sensing {
             Sensing::TruthGrid => Seer::Eye(
                 Box::new(Eye::new(
                     scenario.world.clone(),
-                    perception,
+                    sojourn_perception::Config::new(settings.perception.clone(), &rover)?,
                     &rover,
                     scenario.seed,
                 )),
                 ImageCadence::new(&rover, s.pan_images, s.image_turn_deg.to_radians()),
             ),
-            Sensing::Rendered => Seer::Perception(Box::new(Perception::new(perception, &rover))),
+            Sensing::Rendered => Seer::Pairs(Box::new(Pairs::new(&settings.perception, &rover)?)),
         };
         let localization = sojourn_localization::Params {
             initial_x_m: start.x_m,
@@ -281,30 +281,14 @@ impl Graph {
                 }
                 eye.tick(now)
             }
-            Seer::Perception(core) => {
-                use sojourn_perception::Input;
+            Seer::Pairs(pairs) => {
                 if let Some((stamp, pose)) = heard.odometry {
-                    core.step(now, Input::Odometry(stamp, pose));
+                    pairs.odometry(now, stamp, pose);
                 }
                 if let Some(image) = &heard.image {
-                    core.step(now, Input::CameraInfo(self.rover.navcam_pinhole()));
-                    core.step(
-                        now,
-                        Input::CameraPose(image.stamp, image.base_link_from_navcam),
-                    );
-                    core.step(
-                        now,
-                        Input::Depth(DepthImage {
-                            stamp: image.stamp,
-                            width: image.frame.width,
-                            height: image.frame.height,
-                            depth_m: image.frame.depth_m.clone(),
-                            noise: DepthNoise::Rover,
-                        }),
-                    );
+                    pairs.image(now, image);
                 }
-                let out = core.step(now, Input::Tick);
-                (out.grid, out.health.unwrap_or_default())
+                pairs.tick(now)
             }
         };
         self.shown.grid.clone_from(&grid);

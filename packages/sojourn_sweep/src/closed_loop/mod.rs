@@ -9,6 +9,7 @@ pub mod eye;
 mod faults;
 mod graph;
 mod horizon;
+mod pairs;
 pub mod rehearsal;
 mod settings;
 mod visual;
@@ -46,7 +47,7 @@ pub enum Task {
 pub enum Sensing {
     /// [`eye::Eye`]: grids straight from ground truth, with stereo noise, field of view and occlusion.
     TruthGrid,
-    /// Rendered images through perception's core.
+    /// Rendered stereo pairs, matched, through perception's core.
     Rendered,
 }
 

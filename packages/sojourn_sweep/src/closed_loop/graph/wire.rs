@@ -39,8 +39,7 @@ pub(super) fn simulator(
         image_turn_rad: s.image_turn_deg.to_radians(),
         render_range_m: s.render_range_m,
         depth_noise: s.depth_noise,
-        // Nothing in the loop looks at the right image.
-        right_images: false,
+        right_images: scenario.sensing == Sensing::Rendered,
         sensor: s.sensor,
         imu_drift: s.imu_drift,
         sun_sigma_rad: s.sun_sigma_rad,

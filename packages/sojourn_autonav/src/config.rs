@@ -55,9 +55,7 @@ impl PlannerKind {
             Self::EnavLike | Self::AceGravity | Self::StraightGuarded => Tiers::AceOnly,
         }
     }
-}
 
-impl PlannerKind {
     /// Whether its map is one height a cell, as flight's, without the lowest and the highest that was seen in it.
     #[must_use]
     pub fn knows_means_only(self) -> bool {

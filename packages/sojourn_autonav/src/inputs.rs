@@ -469,3 +469,6 @@ fn finite(iso: &nalgebra::Isometry3<f64>) -> bool {
     iso.translation.vector.iter().all(|v| v.is_finite())
         && iso.rotation.coords.iter().all(|v| v.is_finite())
 }
+
+#[cfg(test)]
+mod tests;

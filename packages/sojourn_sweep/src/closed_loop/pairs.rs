@@ -83,3 +83,61 @@ impl Pairs {
         (out.grid, out.health.unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::closed_loop::Settings;
+    use sojourn_twin::render::Frame;
+    use std::path::Path;
+
+    /// What perception makes of a rover that looks at a wall: the simulator's depth is left out.
+    fn seen(eyes: impl Fn(usize, usize) -> [u8; 2]) -> Option<TerrainGrid> {
+        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+        let rover = Rover::load(&config.join("rovers/perseverance.yaml")).unwrap();
+        let settings = Settings::load(&config).unwrap();
+        let camera = rover.navcam_pinhole();
+        let (width, height) = (camera.width, camera.height);
+        let pixels = |eye: usize| {
+            let all = (0..height).flat_map(|r| (0..width).map(move |c| (c, r)));
+            all.map(|(c, r)| eyes(c, r)[eye]).collect::<Vec<u8>>()
+        };
+        let now = Stamp::from_secs(1.0);
+        let image = ImageEvent {
+            stamp: now,
+            number: 0,
+            pan_rad: 0.0,
+            base_link_from_navcam: rover.base_link_from_navcam_panned(0.0),
+            frame: Frame {
+                width,
+                height,
+                depth_m: vec![5.0; width * height],
+                class: Vec::new(),
+                left: pixels(0),
+                right: pixels(1),
+                right_depth_m: Vec::new(),
+            },
+        };
+        let mut pairs = Pairs::new(&settings.perception, &rover).unwrap();
+        pairs.odometry(now, now, Transform::from_xyz_rpy([0.0; 3], 0.0, 0.0, 0.0));
+        pairs.image(now, &image);
+        pairs.tick(now).0
+    }
+
+    /// Brightness that no two places share.
+    fn speckle(c: usize, r: usize) -> u8 {
+        let mixed = (c as u32)
+            .wrapping_mul(0x9E37_79B1)
+            .wrapping_add((r as u32).wrapping_mul(0x85EB_CA77));
+        (40 + ((mixed ^ (mixed >> 15)).wrapping_mul(0x2C1B_3C6D) >> 24) * 3 / 4) as u8
+    }
+
+    #[test]
+    fn ground_is_what_two_eyes_match_and_not_the_depth_of_the_renderer() {
+        let grid = seen(|c, r| [speckle(c, r), speckle(c + 30, r)]).unwrap();
+        let known = grid.elevation.data().iter().filter(|h| h.is_finite());
+        assert!(known.count() > 20);
+        // Nothing to match: the depth that the renderer tells counts for nothing.
+        assert!(seen(|_, _| [100, 100]).is_none());
+    }
+}
